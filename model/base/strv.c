@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/base/strv.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <string.h>
+
+char **strv_free(char **l) {
+        if (l)
+                for (char **s = l; *s; s++)
+                        free(*s);
+        free(l);
+        return NULL;
+}
+
+size_t strv_length(char *const *l) {
+        size_t n = 0;
+
+        while (l && l[n])
+                n++;
+        return n;
+}
+
+const char *strv_find(char *const *l, const char *s) {
+        for (; l && *l; l++)
+                if (strcmp(*l, s) == 0)
+                        return *l;
+        return NULL;
+}
+
+int strv_take(char ***l, char *s) {
+        size_t n = strv_length(*l);
+        char **bigger;
+
+        if (!s)
+                return -ENOMEM;
+
+        /* Room grows at powers of two, so that a long list is not copied once per string. */
+        if (!*l || (n > 0 && (n & (n + 1)) == 0)) {
+                bigger = reallocarray(*l, 2 * (n + 1), sizeof(char *));
+                if (!bigger) {
+                        free(s);
+                        return -ENOMEM;
+                }
+                *l = bigger;
+        }
+        (*l)[n] = s;
+        (*l)[n + 1] = NULL;
+        return 0;
+}
+
+int strv_push(char ***l, const char *s) {
+        assert(s);
+        return strv_take(l, strdup(s));
+}
+
+int strv_pushf(char ***l, const char *format, ...) {
+        va_list ap;
+        char *s;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&s, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return -ENOMEM;
+        return strv_take(l, s);
+}
+
+int strv_extend(char ***l, char *const *other) {
+        for (; other && *other; other++) {
+                int r = strv_push(l, *other);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int strv_copy(char *const *l, char ***ret) {
+        _cleanup_strv_ char **copy = NULL;
+        int r;
+
+        copy = calloc(2, sizeof(char *));
+        if (!copy)
+                return -ENOMEM;
+        r = strv_extend(&copy, l);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(copy);
+        return 0;
+}
+
+static int compare_strings(const void *a, const void *b) {
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void strv_sort(char **l) {
+        if (l)
+                qsort(l, strv_length(l), sizeof(char *), compare_strings);
+}
+
+bool strv_equal(char *const *a, char *const *b) {
+        size_t n = strv_length(a);
+
+        if (n != strv_length(b))
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(a[i], b[i]) != 0)
+                        return false;
+        return true;
+}
+
+static char **find_variable(char *const *env, const char *name) {
+        size_t length = strlen(name);
+
+        for (; env && *env; env++)
+                if (strncmp(*env, name, length) == 0 && (*env)[length] == '=')
+                        return (char **)(void *)env;
+        return NULL;
+}
+
+int strv_env_set(char ***env, const char *name, const char *value) {
+        char **slot = find_variable(*env, name), *s;
+
+        if (asprintf(&s, "%s=%s", name, value) < 0)
+                return -ENOMEM;
+        if (!slot)
+                return strv_take(env, s);
+        free(*slot);
+        *slot = s;
+        return 0;
+}
+
+const char *strv_env_get(char *const *env, const char *name) {
+        char **slot = find_variable(env, name);
+
+        return slot ? *slot + strlen(name) + 1 : NULL;
+}

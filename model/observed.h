@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Observed state: what tmux, the supervisor, the run files and our own files said in one look. Each
+ * source is present, absent or unknown; unknown never leads to a start, a stop or a removal. Filled by
+ * drivers, read by the planner and by status. One owner: observed_free().
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "model/spec.h"
+
+typedef enum SourceState {
+        SOURCE_PRESENT, /* answered completely */
+        SOURCE_ABSENT,  /* certainly not there (no server, no manager) */
+        SOURCE_UNKNOWN, /* timeout, refused, partial, garbled */
+} SourceState;
+
+const char *source_state_to_string(SourceState s);
+
+typedef struct Source {
+        SourceState state;
+        char *why;         /* sentence; NULL when present */
+        uint64_t took_usec;
+} Source;
+
+typedef enum SessionOwner {
+        SESSION_FOREIGN,
+        SESSION_AGENT,
+        SESSION_HOLDER,
+} SessionOwner;
+
+/* One tmux session (its first pane). */
+typedef struct ObservedSession {
+        char *id;   /* "$3" */
+        char *name; /* as tmux shows it; proves nothing */
+        SessionOwner owner;
+        char *agent; /* from our marker; NULL unless SESSION_AGENT */
+        uint64_t created_usec;  /* CLOCK_REALTIME, second resolution */
+        uint64_t activity_usec; /* last activity of the window */
+        unsigned attached;      /* clients */
+        unsigned n_panes;
+        char *pane_id; /* "%3" */
+        pid_t pane_pid; /* the keeper */
+        bool pane_dead;
+} ObservedSession;
+
+typedef enum UnitState {
+        UNIT_NOT_LOADED, /* absent from a complete listing: inactive */
+        UNIT_INACTIVE,
+        UNIT_ACTIVATING,
+        UNIT_ACTIVE,
+        UNIT_DEACTIVATING,
+        UNIT_FAILED,
+        UNIT_RESTARTING, /* activating (auto-restart) */
+        UNIT_OTHER,      /* a state this version does not know: wait */
+} UnitState;
+
+const char *unit_state_to_string(UnitState s);
+
+/* One supervised thing: a unit of ours, or the keeper's child under `direct`. */
+typedef struct ObservedUnit {
+        char *agent; /* NULL for holder and controller */
+        UnitState state;
+        bool masked;
+        bool job_pending;
+        bool need_reload; /* known only where `details` is set */
+        bool details;     /* the fields below were asked for */
+        pid_t main_pid;
+        char *result;         /* "success", "exit-code", "signal", "start-limit-hit" ... */
+        int exit_code;        /* CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0 unknown */
+        int exit_status;      /* exit code or signal */
+        uint64_t restarts;
+        uint64_t memory;      /* bytes; UINT64_MAX unknown */
+        uint64_t changed_usec; /* last state change, CLOCK_REALTIME; 0 unknown */
+        char *load_error;     /* sentence; NULL if it loaded */
+} ObservedUnit;
+
+/* The launcher's run file, checked against /proc. */
+typedef struct ObservedRun {
+        char *agent;
+        bool alive; /* same boot, same pid, same start time */
+        pid_t pid;
+        uint64_t started_usec; /* CLOCK_REALTIME */
+        char *invocation;
+        char *pane_id;
+        char restart_fingerprint[FINGERPRINT_SIZE];
+        char resolved[FINGERPRINT_SIZE];
+} ObservedRun;
+
+/* What the last end of an agent left behind (ExecStopPost, or the keeper under `direct`). */
+typedef struct ObservedStop {
+        char *agent;
+        bool this_boot;
+        char *invocation;
+        char *result;    /* $SERVICE_RESULT */
+        char *code;      /* "exited", "killed", "dumped" */
+        char *status;    /* number or signal name */
+        uint64_t at_usec; /* CLOCK_REALTIME */
+} ObservedStop;
+
+typedef struct ObservedHold {
+        char *agent; /* NULL: the whole fleet */
+        char *by;
+        char *reason; /* may be NULL */
+        uint64_t at_usec;
+} ObservedHold;
+
+/* What we own on disk for an agent. */
+typedef struct ObservedFiles {
+        char *agent;
+        char restart_fingerprint[FINGERPRINT_SIZE]; /* of the accepted spec */
+        char live_fingerprint[FINGERPRINT_SIZE];
+        char resolved[FINGERPRINT_SIZE];
+        bool spec;    /* state/specs/NAME.json is there */
+        bool dropin;  /* our drop-in is there */
+        bool dropin_current; /* and says what the desired spec says */
+} ObservedFiles;
+
+typedef struct Observed {
+        Supervisor supervisor;
+        Source tmux;
+        Source manager; /* systemd user manager; SOURCE_PRESENT under `direct` */
+        Source runs;
+        Source files;
+
+        pid_t server_pid;          /* tmux server; 0 none */
+        bool server_foreign;       /* a server on our socket that is not of this fleet */
+        bool server_unsupervised;  /* ours, but outside the holder's unit */
+        bool units_installed;      /* template and holder unit are there */
+        UnitState holder;
+        uint64_t holder_since_usec; /* CLOCK_REALTIME of the last start; 0 unknown */
+        UnitState controller;
+        uint64_t now_usec;         /* CLOCK_REALTIME of this look */
+
+        ObservedSession *sessions;
+        size_t n_sessions;
+        ObservedUnit *units;
+        size_t n_units;
+        ObservedRun *run;
+        size_t n_run;
+        ObservedStop *stops;
+        size_t n_stops;
+        ObservedHold *holds;
+        size_t n_holds;
+        ObservedFiles *file;
+        size_t n_file;
+} Observed;
+
+_must_check_ int observed_new(Supervisor supervisor, Observed **ret);
+Observed *observed_free(Observed *o);
+DEFINE_CLEANUP(Observed *, observed_free)
+
+/* Each adds one zeroed element and returns it (borrowed until the next add), or NULL without memory. */
+ObservedSession *observed_add_session(Observed *o);
+ObservedUnit *observed_add_unit(Observed *o);
+ObservedRun *observed_add_run(Observed *o);
+ObservedStop *observed_add_stop(Observed *o);
+ObservedHold *observed_add_hold(Observed *o);
+ObservedFiles *observed_add_files(Observed *o);
+
+/* Sorts every list by agent name; to be called once all sources are in and before any find. */
+void observed_sort(Observed *o);
+
+/* Find by agent name after observed_sort(); NULL if there is none. Borrowed. */
+ObservedSession *observed_session(const Observed *o, const char *agent);
+ObservedUnit *observed_unit(const Observed *o, const char *agent);
+ObservedRun *observed_run(const Observed *o, const char *agent);
+ObservedStop *observed_stop(const Observed *o, const char *agent);
+ObservedHold *observed_hold(const Observed *o, const char *agent); /* the agent's, else the fleet's */
+ObservedFiles *observed_files(const Observed *o, const char *agent);
+
+/* Sets a source to unknown or absent, with a formatted sentence. */
+void source_set(Source *s, SourceState state, const char *format, ...) _printf_(3, 4);
