@@ -3,8 +3,8 @@
 
 /*
  * Observed state: what tmux, the supervisor, the run files and our own files said in one look. Each
- * source is present, absent or unknown; unknown never leads to a start, a stop or a removal. Filled by
- * drivers, read by the planner and by status. One owner: observed_free().
+ * source is present, absent or unknown; unknown never leads to a start, a stop or a removal. Filled
+ * by drivers, read by the planner and by status. One owner: observed_free().
  */
 
 #include <stdbool.h>
@@ -24,7 +24,7 @@ const char *source_state_to_string(SourceState s);
 
 typedef struct Source {
         SourceState state;
-        char *why;         /* sentence; NULL when present */
+        char *why; /* sentence; NULL when present */
         uint64_t took_usec;
 } Source;
 
@@ -39,12 +39,12 @@ typedef struct ObservedSession {
         char *id;   /* "$3" */
         char *name; /* as tmux shows it; proves nothing */
         SessionOwner owner;
-        char *agent; /* from our marker; NULL unless SESSION_AGENT */
+        char *agent;            /* from our marker; NULL unless SESSION_AGENT */
         uint64_t created_usec;  /* CLOCK_REALTIME, second resolution */
         uint64_t activity_usec; /* last activity of the window */
         unsigned attached;      /* clients */
         unsigned n_panes;
-        char *pane_id; /* "%3" */
+        char *pane_id;  /* "%3" */
         pid_t pane_pid; /* the keeper */
         bool pane_dead;
 } ObservedSession;
@@ -71,13 +71,13 @@ typedef struct ObservedUnit {
         bool need_reload; /* known only where `details` is set */
         bool details;     /* the fields below were asked for */
         pid_t main_pid;
-        char *result;         /* "success", "exit-code", "signal", "start-limit-hit" ... */
-        int exit_code;        /* CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0 unknown */
-        int exit_status;      /* exit code or signal */
+        char *result;    /* "success", "exit-code", "signal", "start-limit-hit" ... */
+        int exit_code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0 unknown */
+        int exit_status; /* exit code or signal */
         uint64_t restarts;
-        uint64_t memory;      /* bytes; UINT64_MAX unknown */
+        uint64_t memory;       /* bytes; UINT64_MAX unknown */
         uint64_t changed_usec; /* last state change, CLOCK_REALTIME; 0 unknown */
-        char *load_error;     /* sentence; NULL if it loaded */
+        char *load_error;      /* sentence; NULL if it loaded */
 } ObservedUnit;
 
 /* The launcher's run file, checked against /proc. */
@@ -97,9 +97,9 @@ typedef struct ObservedStop {
         char *agent;
         bool this_boot;
         char *invocation;
-        char *result;    /* $SERVICE_RESULT */
-        char *code;      /* "exited", "killed", "dumped" */
-        char *status;    /* number or signal name */
+        char *result;     /* $SERVICE_RESULT */
+        char *code;       /* "exited", "killed", "dumped" */
+        char *status;     /* number or signal name */
         uint64_t at_usec; /* CLOCK_REALTIME */
 } ObservedStop;
 
@@ -116,8 +116,8 @@ typedef struct ObservedFiles {
         char restart_fingerprint[FINGERPRINT_SIZE]; /* of the accepted spec */
         char live_fingerprint[FINGERPRINT_SIZE];
         char resolved[FINGERPRINT_SIZE];
-        bool spec;    /* state/specs/NAME.json is there */
-        bool dropin;  /* our drop-in is there */
+        bool spec;           /* state/specs/NAME.json is there */
+        bool dropin;         /* our drop-in is there */
         bool dropin_current; /* and says what the desired spec says */
 } ObservedFiles;
 
@@ -128,14 +128,14 @@ typedef struct Observed {
         Source runs;
         Source files;
 
-        pid_t server_pid;          /* tmux server; 0 none */
-        bool server_foreign;       /* a server on our socket that is not of this fleet */
-        bool server_unsupervised;  /* ours, but outside the holder's unit */
-        bool units_installed;      /* template and holder unit are there */
+        pid_t server_pid;         /* tmux server; 0 none */
+        bool server_foreign;      /* a server on our socket that is not of this fleet */
+        bool server_unsupervised; /* ours, but outside the holder's unit */
+        bool units_installed;     /* template and holder unit are there */
         UnitState holder;
         uint64_t holder_since_usec; /* CLOCK_REALTIME of the last start; 0 unknown */
         UnitState controller;
-        uint64_t now_usec;         /* CLOCK_REALTIME of this look */
+        uint64_t now_usec; /* CLOCK_REALTIME of this look */
 
         ObservedSession *sessions;
         size_t n_sessions;
@@ -155,7 +155,8 @@ _must_check_ int observed_new(Supervisor supervisor, Observed **ret);
 Observed *observed_free(Observed *o);
 DEFINE_CLEANUP(Observed *, observed_free)
 
-/* Each adds one zeroed element and returns it (borrowed until the next add), or NULL without memory. */
+/* Each adds one zeroed element and returns it (borrowed until the next add), or NULL without
+ * memory. */
 ObservedSession *observed_add_session(Observed *o);
 ObservedUnit *observed_add_unit(Observed *o);
 ObservedRun *observed_add_run(Observed *o);
@@ -171,7 +172,8 @@ ObservedSession *observed_session(const Observed *o, const char *agent);
 ObservedUnit *observed_unit(const Observed *o, const char *agent);
 ObservedRun *observed_run(const Observed *o, const char *agent);
 ObservedStop *observed_stop(const Observed *o, const char *agent);
-ObservedHold *observed_hold(const Observed *o, const char *agent); /* the agent's, else the fleet's */
+ObservedHold *observed_hold(
+                const Observed *o, const char *agent); /* the agent's, else the fleet's */
 ObservedFiles *observed_files(const Observed *o, const char *agent);
 
 /* Sets a source to unknown or absent, with a formatted sentence. */

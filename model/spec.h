@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "model/base/cleanup.h"
+#include "model/base/diag.h"
 
 #define AGENT_NAME_MAX 40
 #define FINGERPRINT_SIZE 65 /* SHA-256 in hex and the NUL */
@@ -66,6 +67,15 @@ typedef struct RuntimeTalk {
         char *reset_keys;
         char *quit_keys;
         uint64_t ready_timeout_usec;
+
+        /* Matched on "the line above the cursor" LF "the cells left of the cursor": an empty input
+         * box and nothing typed. NULL: cannot be told for this runtime. */
+        char *composer_pattern;
+        char *busy_title;           /* pattern on the pane's title; may be NULL */
+        char *waiting_title;        /* likewise */
+        uint64_t reset_settle_usec; /* pause after the reset command before the prompt is trusted */
+        char *submit_key;           /* tmux key name, "Enter" unless the runtime says otherwise */
+        uint64_t submit_delay_usec; /* least time between the text and the key */
 } RuntimeTalk;
 
 typedef struct AgentSpec {
@@ -74,16 +84,17 @@ typedef struct AgentSpec {
 
         /* restart class: a change needs a new process */
         char *runtime;
-        char *model;        /* may be NULL */
-        char **argv;        /* complete; [0] as written, looked up in the agent's PATH */
-        char *workdir;      /* absolute */
-        char **env;         /* "K=V", sorted by name, all merges done */
-        char **env_files;   /* absolute */
+        char *model;      /* may be NULL */
+        char **argv;      /* complete; [0] as written, looked up in the agent's PATH */
+        char *workdir;    /* absolute */
+        char **env;       /* "K=V", sorted by name, all merges done */
+        char **env_files; /* absolute */
         Credential *credentials;
         size_t n_credentials;
 
         /* live class: changed without touching the process */
-        char **env_pass; /* names taken from the user manager's environment; outside the fingerprint */
+        char **env_pass; /* names taken from the user manager's environment; outside the fingerprint
+                          */
         RestartPolicy restart_policy;
         uint64_t restart_delay_usec;
         unsigned restart_attempts; /* 0: no limit */
@@ -92,7 +103,8 @@ typedef struct AgentSpec {
         unsigned limit_cpu;    /* percent of one core; 0: none */
         unsigned limit_tasks;  /* 0: none */
         uint64_t stop_timeout_usec;
-        char **success_exit_status; /* words that SuccessExitStatus= takes, from the runtime's data */
+        char **success_exit_status; /* words that SuccessExitStatus= takes, from the runtime's data
+                                     */
 
         /* none class: read by verbs, known to no process */
         DesiredState state;
@@ -101,11 +113,14 @@ typedef struct AgentSpec {
         char **labels;     /* "k=v", sorted */
         char **after;      /* names */
         RuntimeTalk talk;
+        char **resume_args; /* arguments that continue the last conversation; data for the operator
+                             */
+        char *install;      /* sentence: how to get the program; may be NULL */
 
         bool elsewhere; /* `host:` does not match this machine: not made here */
 
-        /* Why this agent cannot be started on this machine now (program missing ...); NULL if it can.
-         * An agent that runs is left alone. */
+        /* Why this agent cannot be started on this machine now (program missing ...); NULL if it
+         * can. An agent that runs is left alone. */
         char *blocked_code; /* finding code */
         char *blocked_text;
 
@@ -119,15 +134,25 @@ typedef struct AgentSpec {
         char resolved[FINGERPRINT_SIZE];
 } AgentSpec;
 
+/* Where in the roster a value stands, for findings that are made after loading. */
+typedef struct SpecPlace {
+        char *pointer; /* JSON pointer: "/agents/web/workdir" */
+        Span span;
+} SpecPlace;
+
 typedef struct Desired {
-        char *fleet_name;        /* from the roster; may be NULL */
-        char *tmux_socket;       /* socket name (-L); NULL: the default of this fleet id */
-        unsigned tmux_width;     /* cells */
+        char *fleet_name;    /* from the roster; may be NULL */
+        char *tmux_socket;   /* socket name (-L); NULL: the default of this fleet id */
+        unsigned tmux_width; /* cells */
         unsigned tmux_height;
-        unsigned tmux_history;   /* lines */
-        AgentSpec **agents;      /* sorted by name, `elsewhere` ones included */
+        unsigned tmux_history; /* lines */
+        AgentSpec **agents;    /* sorted by name, `elsewhere` ones included */
         size_t n_agents;
         char roster_sha256[FINGERPRINT_SIZE]; /* of the roster's bytes */
+        Supervisor supervisor; /* what `supervisor:` asks for; _SUPERVISOR_INVALID: it says nothing
+                                */
+        SpecPlace *places;     /* sorted by pointer */
+        size_t n_places;
 } Desired;
 
 AgentSpec *agent_spec_free(AgentSpec *s);
@@ -137,6 +162,9 @@ DEFINE_CLEANUP(Desired *, desired_free)
 
 /* Binary search by name; NULL if there is none. Borrowed. */
 AgentSpec *desired_find(const Desired *d, const char *name);
+
+/* The place of a value of the roster; SPAN_NONE if the roster does not write it. */
+Span desired_place(const Desired *d, const char *pointer);
 
 /* ^[a-z][a-z0-9-]{0,39}$ : what may be a tmux session, a unit instance and a file name. */
 bool agent_name_is_valid(const char *name);

@@ -33,13 +33,13 @@ typedef struct Span {
 
 typedef struct Diag {
         Severity severity;
-        const char *code; /* stable word from docs/reference/findings.md; static storage */
-        Span span;        /* SPAN_NONE: about the whole file */
-        char *text;       /* one sentence, no full stop; never holds a secret's value */
-        char *help;       /* what to write instead; may be NULL */
-        char *path;       /* JSON pointer of the value, may be NULL */
-        char *fix;        /* replacement of the span that is safe to apply, may be NULL */
-        Span related;     /* e.g. the first of two equal keys; SPAN_NONE if there is none */
+        const char *code;         /* stable word from docs/reference/findings.md; static storage */
+        Span span;                /* SPAN_NONE: about the whole file */
+        char *text;               /* one sentence, no full stop; never holds a secret's value */
+        char *help;               /* what to write instead; may be NULL */
+        char *path;               /* JSON pointer of the value, may be NULL */
+        char *fix;                /* replacement of the span that is safe to apply, may be NULL */
+        Span related;             /* e.g. the first of two equal keys; SPAN_NONE if there is none */
         const char *related_text; /* static storage; NULL if there is none */
 } Diag;
 
@@ -55,11 +55,18 @@ typedef struct Diags {
 void diags_done(Diags *d);
 #define _cleanup_diags_ _cleanup_(diags_done)
 
-/* Adds a finding; @path, @help and @fix are copied and may be NULL. The sentence is formatted. Returns
- * the finding (borrowed, valid until the next one is added), so that `related` can be filled in, or
- * NULL when there was no memory (the error is then still counted). */
-Diag *diags_add(Diags *d, Severity severity, const char *code, Span span, const char *path,
-        const char *help, const char *format, ...) _printf_(7, 8);
+/* Adds a finding; @path, @help and @fix are copied and may be NULL. The sentence is formatted.
+ * Returns the finding (borrowed, valid until the next one is added), so that `related` can be
+ * filled in, or NULL when there was no memory (the error is then still counted). */
+Diag *diags_add(Diags *d,
+                Severity severity,
+                const char *code,
+                Span span,
+                const char *path,
+                const char *help,
+                const char *format,
+                ...) _printf_(7, 8);
 
-/* Sorts by place (whole-file findings first) and drops a second finding of one code at one place. */
+/* Sorts by place (whole-file findings first) and drops a second finding of one code at one place.
+ */
 void diags_sort(Diags *d);

@@ -11,7 +11,7 @@ static int read_digits(const char *s, const char **end, uint64_t *ret) {
 
         for (; *p >= '0' && *p <= '9'; p++)
                 if (__builtin_mul_overflow(v, UINT64_C(10), &v) ||
-                    __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
+                                __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
                         return -ERANGE;
         if (p == s)
                 return -EINVAL;
@@ -52,8 +52,7 @@ typedef struct Suffix {
         uint64_t factor;
 } Suffix;
 
-static int parse_suffixed(
-                const char *s, const Suffix *suffixes, size_t n_suffixes, uint64_t *ret) {
+static int parse_suffixed(const char *s, const Suffix *suffixes, size_t n_suffixes, uint64_t *ret) {
         const char *end;
         uint64_t v;
         int r;
@@ -117,8 +116,8 @@ const char *format_duration(char *buffer, size_t n, uint64_t usec) {
         else if (s < 86400)
                 (void)snprintf(buffer, n, "%" PRIu64 " h %" PRIu64 " min", s / 3600, s % 3600 / 60);
         else
-                (void)snprintf(
-                        buffer, n, "%" PRIu64 " d %" PRIu64 " h", s / 86400, s % 86400 / 3600);
+                (void)snprintf(buffer, n, "%" PRIu64 " d %" PRIu64 " h", s / 86400,
+                                s % 86400 / 3600);
         return buffer;
 }
 
@@ -132,7 +131,7 @@ const char *format_size(char *buffer, size_t n, uint64_t bytes) {
                 return buffer;
         }
         for (whole = bytes / 1024, rest = bytes % 1024; whole >= 1024 && u + 1 < ELEMENTSOF(units);
-             u++) {
+                        u++) {
                 rest = whole % 1024;
                 whole /= 1024;
         }

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/types.h>
 
 char **strv_free(char **l) {
         if (l)
@@ -111,29 +112,31 @@ bool strv_equal(char *const *a, char *const *b) {
         return true;
 }
 
-static char **find_variable(char *const *env, const char *name) {
+/* Index of "NAME=..." or -1. */
+static ssize_t find_variable(char *const *env, const char *name) {
         size_t length = strlen(name);
 
-        for (; env && *env; env++)
-                if (strncmp(*env, name, length) == 0 && (*env)[length] == '=')
-                        return (char **)(void *)env;
-        return NULL;
+        for (ssize_t i = 0; env && env[i]; i++)
+                if (strncmp(env[i], name, length) == 0 && env[i][length] == '=')
+                        return i;
+        return -1;
 }
 
 int strv_env_set(char ***env, const char *name, const char *value) {
-        char **slot = find_variable(*env, name), *s;
+        ssize_t i = find_variable(*env, name);
+        char *s;
 
         if (asprintf(&s, "%s=%s", name, value) < 0)
                 return -ENOMEM;
-        if (!slot)
+        if (i < 0)
                 return strv_take(env, s);
-        free(*slot);
-        *slot = s;
+        free((*env)[i]);
+        (*env)[i] = s;
         return 0;
 }
 
 const char *strv_env_get(char *const *env, const char *name) {
-        char **slot = find_variable(env, name);
+        ssize_t i = find_variable(env, name);
 
-        return slot ? *slot + strlen(name) + 1 : NULL;
+        return i < 0 ? NULL : env[i] + strlen(name) + 1;
 }

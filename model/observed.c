@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/observed.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "model/base/array.h"
+
+const char *source_state_to_string(SourceState s) {
+        static const char *const names[] = {
+                [SOURCE_PRESENT] = "present",
+                [SOURCE_ABSENT] = "absent",
+                [SOURCE_UNKNOWN] = "unknown",
+        };
+
+        assert(s < ELEMENTSOF(names));
+        return names[s];
+}
+
+const char *unit_state_to_string(UnitState s) {
+        static const char *const names[] = {
+                [UNIT_NOT_LOADED] = "inactive",
+                [UNIT_INACTIVE] = "inactive",
+                [UNIT_ACTIVATING] = "activating",
+                [UNIT_ACTIVE] = "active",
+                [UNIT_DEACTIVATING] = "deactivating",
+                [UNIT_FAILED] = "failed",
+                [UNIT_RESTARTING] = "restarting",
+                [UNIT_OTHER] = "other",
+        };
+
+        assert(s < ELEMENTSOF(names));
+        return names[s];
+}
+
+void source_set(Source *s, SourceState state, const char *format, ...) {
+        va_list ap;
+
+        free(s->why);
+        s->state = state;
+        va_start(ap, format);
+        if (vasprintf(&s->why, format, ap) < 0)
+                s->why = NULL;
+        va_end(ap);
+}
+
+int observed_new(Supervisor supervisor, Observed **ret) {
+        Observed *o = calloc(1, sizeof(Observed));
+
+        if (!o)
+                return -ENOMEM;
+        o->supervisor = supervisor;
+        /* Until a source has answered, nothing is known of it. */
+        o->tmux.state = o->manager.state = o->runs.state = o->files.state = SOURCE_UNKNOWN;
+        *ret = o;
+        return 0;
+}
+
+Observed *observed_free(Observed *o) {
+        if (!o)
+                return NULL;
+        free(o->tmux.why);
+        free(o->manager.why);
+        free(o->runs.why);
+        free(o->files.why);
+        for (size_t i = 0; i < o->n_sessions; i++) {
+                ObservedSession *s = o->sessions + i;
+
+                free(s->agent);
+                free(s->id);
+                free(s->name);
+                free(s->pane_id);
+        }
+        for (size_t i = 0; i < o->n_units; i++) {
+                free(o->units[i].agent);
+                free(o->units[i].result);
+                free(o->units[i].load_error);
+        }
+        for (size_t i = 0; i < o->n_run; i++) {
+                free(o->run[i].agent);
+                free(o->run[i].invocation);
+                free(o->run[i].pane_id);
+        }
+        for (size_t i = 0; i < o->n_stops; i++) {
+                ObservedStop *s = o->stops + i;
+
+                free(s->agent);
+                free(s->invocation);
+                free(s->result);
+                free(s->code);
+                free(s->status);
+        }
+        for (size_t i = 0; i < o->n_holds; i++) {
+                free(o->holds[i].agent);
+                free(o->holds[i].by);
+                free(o->holds[i].reason);
+        }
+        for (size_t i = 0; i < o->n_file; i++)
+                free(o->file[i].agent);
+        free(o->sessions);
+        free(o->units);
+        free(o->run);
+        free(o->stops);
+        free(o->holds);
+        free(o->file);
+        free(o);
+        return NULL;
+}
+
+/*
+ * The six lists are alike: an array, its count, and elements that hold `agent`. One macro defines
+ * add, compare and find for each, so that they cannot differ. Elements without an agent (foreign
+ * sessions, the holder, a hold of the whole fleet) sort first and are never found by name.
+ */
+#define DEFINE_LIST(Type, function, list, count)                                                   \
+        Type *observed_add_##function(Observed *o) {                                               \
+                Type *e = array_grow(&o->list, o->count, sizeof(Type));                            \
+                                                                                                   \
+                if (e)                                                                             \
+                        o->count++;                                                                \
+                return e;                                                                          \
+        }                                                                                          \
+                                                                                                   \
+        static int compare_##function(const void *a, const void *b) {                              \
+                const Type *x = a, *y = b;                                                         \
+                                                                                                   \
+                return strcmp(x->agent ? x->agent : "", y->agent ? y->agent : "");                 \
+        }                                                                                          \
+                                                                                                   \
+        static Type *find_##function(const Observed *o, const char *agent) {                       \
+                size_t low = 0, high = o->count;                                                   \
+                                                                                                   \
+                while (low < high) {                                                               \
+                        size_t middle = low + (high - low) / 2;                                    \
+                        const char *name = o->list[middle].agent;                                  \
+                                                                                                   \
+                        if (strcmp(name ? name : "", agent) < 0)                                   \
+                                low = middle + 1;                                                  \
+                        else                                                                       \
+                                high = middle;                                                     \
+                }                                                                                  \
+                if (low == o->count || !o->list[low].agent ||                                      \
+                                strcmp(o->list[low].agent, agent) != 0)                            \
+                        return NULL;                                                               \
+                return o->list + low;                                                              \
+        }
+
+DEFINE_LIST(ObservedSession, session, sessions, n_sessions)
+DEFINE_LIST(ObservedUnit, unit, units, n_units)
+DEFINE_LIST(ObservedRun, run, run, n_run)
+DEFINE_LIST(ObservedStop, stop, stops, n_stops)
+DEFINE_LIST(ObservedHold, hold, holds, n_holds)
+DEFINE_LIST(ObservedFiles, files, file, n_file)
+
+static void sort_list(
+                void *list, size_t n, size_t size, int (*compare)(const void *, const void *)) {
+        if (n > 1)
+                qsort(list, n, size, compare);
+}
+
+void observed_sort(Observed *o) {
+        sort_list(o->sessions, o->n_sessions, sizeof(ObservedSession), compare_session);
+        sort_list(o->units, o->n_units, sizeof(ObservedUnit), compare_unit);
+        sort_list(o->run, o->n_run, sizeof(ObservedRun), compare_run);
+        sort_list(o->stops, o->n_stops, sizeof(ObservedStop), compare_stop);
+        sort_list(o->holds, o->n_holds, sizeof(ObservedHold), compare_hold);
+        sort_list(o->file, o->n_file, sizeof(ObservedFiles), compare_files);
+}
+
+ObservedSession *observed_session(const Observed *o, const char *agent) {
+        return find_session(o, agent);
+}
+
+ObservedUnit *observed_unit(const Observed *o, const char *agent) {
+        return find_unit(o, agent);
+}
+
+ObservedRun *observed_run(const Observed *o, const char *agent) {
+        return find_run(o, agent);
+}
+
+ObservedStop *observed_stop(const Observed *o, const char *agent) {
+        return find_stop(o, agent);
+}
+
+ObservedHold *observed_hold(const Observed *o, const char *agent) {
+        ObservedHold *own = find_hold(o, agent);
+
+        if (own)
+                return own;
+        return o->n_holds > 0 && !o->holds[0].agent ? o->holds : NULL;
+}
+
+ObservedFiles *observed_files(const Observed *o, const char *agent) {
+        return find_files(o, agent);
+}

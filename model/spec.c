@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/spec.h"
+
+#include <string.h>
+
+#include "model/base/strv.h"
+
+static const char *const restart_policies[] = {
+        [RESTART_ALWAYS] = "always",
+        [RESTART_ON_FAILURE] = "on-failure",
+        [RESTART_NEVER] = "never",
+};
+_Static_assert(ELEMENTSOF(restart_policies) == _RESTART_POLICY_MAX, "a name for each");
+
+static const char *const desired_states[] = {
+        [DESIRED_RUNNING] = "running",
+        [DESIRED_PAUSED] = "paused",
+        [DESIRED_STOPPED] = "stopped",
+};
+_Static_assert(ELEMENTSOF(desired_states) == _DESIRED_STATE_MAX, "a name for each");
+
+static const char *const on_changes[] = {
+        [ON_CHANGE_DEFER] = "defer",
+        [ON_CHANGE_RESTART] = "restart",
+        [ON_CHANGE_KEEP] = "keep",
+};
+_Static_assert(ELEMENTSOF(on_changes) == _ON_CHANGE_MAX, "a name for each");
+
+static const char *const supervisors[] = {
+        [SUPERVISOR_SYSTEMD] = "systemd",
+        [SUPERVISOR_DIRECT] = "direct",
+};
+_Static_assert(ELEMENTSOF(supervisors) == _SUPERVISOR_MAX, "a name for each");
+
+const char *restart_policy_to_string(RestartPolicy p) {
+        return p < _RESTART_POLICY_MAX ? restart_policies[p] : NULL;
+}
+
+const char *desired_state_to_string(DesiredState s) {
+        return s < _DESIRED_STATE_MAX ? desired_states[s] : NULL;
+}
+
+const char *on_change_to_string(OnChange c) {
+        return c < _ON_CHANGE_MAX ? on_changes[c] : NULL;
+}
+
+const char *supervisor_to_string(Supervisor s) {
+        return s >= 0 && s < _SUPERVISOR_MAX ? supervisors[s] : NULL;
+}
+
+Supervisor supervisor_from_string(const char *s) {
+        for (size_t i = 0; i < ELEMENTSOF(supervisors); i++)
+                if (strcmp(supervisors[i], s) == 0)
+                        return (Supervisor)i;
+        return _SUPERVISOR_INVALID;
+}
+
+static void talk_done(RuntimeTalk *t) {
+        free(t->ready_pattern);
+        free(t->busy_pattern);
+        free(t->waiting_pattern);
+        free(t->reset_keys);
+        free(t->quit_keys);
+        free(t->composer_pattern);
+        free(t->busy_title);
+        free(t->waiting_title);
+        free(t->submit_key);
+}
+
+AgentSpec *agent_spec_free(AgentSpec *s) {
+        if (!s)
+                return NULL;
+        free(s->name);
+        free(s->runtime);
+        free(s->model);
+        strv_free(s->argv);
+        free(s->workdir);
+        strv_free(s->env);
+        strv_free(s->env_files);
+        for (size_t i = 0; i < s->n_credentials; i++) {
+                free(s->credentials[i].variable);
+                free(s->credentials[i].file);
+        }
+        free(s->credentials);
+        strv_free(s->env_pass);
+        strv_free(s->success_exit_status);
+        free(s->description);
+        strv_free(s->labels);
+        strv_free(s->after);
+        talk_done(&s->talk);
+        strv_free(s->resume_args);
+        free(s->install);
+        free(s->blocked_code);
+        free(s->blocked_text);
+        free(s);
+        return NULL;
+}
+
+Desired *desired_free(Desired *d) {
+        if (!d)
+                return NULL;
+        free(d->fleet_name);
+        free(d->tmux_socket);
+        for (size_t i = 0; i < d->n_agents; i++)
+                agent_spec_free(d->agents[i]);
+        free(d->agents);
+        for (size_t i = 0; i < d->n_places; i++)
+                free(d->places[i].pointer);
+        free(d->places);
+        free(d);
+        return NULL;
+}
+
+static int compare_name(const void *key, const void *element) {
+        return strcmp(key, (*(AgentSpec *const *)element)->name);
+}
+
+AgentSpec *desired_find(const Desired *d, const char *name) {
+        AgentSpec **found;
+
+        if (d->n_agents == 0)
+                return NULL;
+        found = bsearch(name, d->agents, d->n_agents, sizeof(AgentSpec *), compare_name);
+        return found ? *found : NULL;
+}
+
+static int compare_pointer(const void *key, const void *element) {
+        return strcmp(key, ((const SpecPlace *)element)->pointer);
+}
+
+Span desired_place(const Desired *d, const char *pointer) {
+        const SpecPlace *found;
+
+        if (d->n_places == 0)
+                return SPAN_NONE;
+        found = bsearch(pointer, d->places, d->n_places, sizeof(SpecPlace), compare_pointer);
+        return found ? found->span : SPAN_NONE;
+}
+
+bool agent_name_is_valid(const char *name) {
+        size_t n;
+
+        if (name[0] < 'a' || name[0] > 'z')
+                return false;
+        n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+        return n <= AGENT_NAME_MAX && name[n] == '\0';
+}
