@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/agent/keeper-client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "drivers/agent/keeper-protocol.h"
+#include "drivers/os/clock.h"
+#include "model/base/parse.h"
+
+/* Connections open at one time: well below the soft limit of 1024 descriptors. */
+#define WINDOW 256
+/* A keeper with a full queue cannot be waited for by poll(2). */
+#define BUSY_RETRY_MS 10
+
+static int open_keep(const char *runtime_dir) {
+        _cleanup_free_ char *path = NULL;
+        int fd;
+
+        if (asprintf(&path, "%s/" KEEPER_DIRECTORY, runtime_dir) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+/* -EAGAIN: it lives, but its queue is full. */
+static int connect_at(int keep_fd, const char *name) {
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        _cleanup_close_ int fd = -1;
+        struct ucred peer;
+        socklen_t size = sizeof(peer);
+        int n;
+
+        /* The way through /proc keeps any runtime directory short enough for sun_path. */
+        n = snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/%s", keep_fd, name);
+        if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
+                return -ENAMETOOLONG;
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0)
+                return -errno;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+                return -errno;
+        if (peer.uid != geteuid())
+                return -EPERM;
+        return TAKE_FD(fd);
+}
+
+int keeper_connect(const char *runtime_dir, const char *name) {
+        _cleanup_close_ int keep_fd = -1;
+
+        keep_fd = open_keep(runtime_dir);
+        return keep_fd < 0 ? keep_fd : connect_at(keep_fd, name);
+}
+
+/* --- requests and answers -----------------------------------------------------------------------
+ */
+
+static int send_request(int fd, const KeeperCall *call) {
+        char request[32];
+        uint64_t ms = (call->stop_timeout_usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
+        int n = 0;
+
+        switch (call->request) {
+        case KEEPER_ASK_QUERY:
+                n = snprintf(request, sizeof(request), "%c", KEEPER_QUERY);
+                break;
+        case KEEPER_ASK_START:
+                n = snprintf(request, sizeof(request), "%c", KEEPER_START);
+                break;
+        case KEEPER_ASK_STOP:
+                if (ms > 86400000)
+                        ms = 86400000;
+                n = snprintf(request, sizeof(request), "%c%llu", KEEPER_STOP,
+                                (unsigned long long)ms);
+                break;
+        }
+        if (send(fd, request, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+                return errno == EPIPE ? -ECONNRESET : -errno;
+        return 0;
+}
+
+static int parse_pid(const char *text, pid_t *ret) {
+        uint64_t v;
+
+        if (parse_uint_range(text, 0, INT_MAX, &v) < 0)
+                return -EBADMSG;
+        *ret = (pid_t)v;
+        return 0;
+}
+
+static int parse_state(char *text, KeeperCall *call) {
+        static const char *const names[] = {
+                [KEEPER_HAS_NONE] = KEEPER_STATE_NONE,
+                [KEEPER_HAS_STARTING] = KEEPER_STATE_STARTING,
+                [KEEPER_HAS_RUNNING] = KEEPER_STATE_RUNNING,
+                [KEEPER_HAS_STOPPING] = KEEPER_STATE_STOPPING,
+        };
+        char *blank = strchr(text, ' ');
+
+        if (!blank)
+                return -EBADMSG;
+        *blank = '\0';
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (strcmp(blank + 1, names[i]) == 0) {
+                        call->state = (KeeperState)i;
+                        return parse_pid(text, &call->pid);
+                }
+        return -EBADMSG;
+}
+
+static int parse_end(char *text, KeeperCall *call) {
+        char *blank = strchr(text, ' ');
+
+        if (!blank)
+                return -EBADMSG;
+        *blank = '\0';
+        if (strlen(text) >= sizeof(call->code) || strlen(blank + 1) >= sizeof(call->status))
+                return -EBADMSG;
+        (void)stpcpy(call->code, text);
+        (void)stpcpy(call->status, blank + 1);
+        return 0;
+}
+
+static int parse_answer(char *packet, KeeperCall *call) {
+        if (call->request == KEEPER_ASK_QUERY && packet[0] == KEEPER_STATE)
+                return parse_state(packet + 1, call);
+        if (call->request == KEEPER_ASK_STOP && packet[0] == KEEPER_DONE)
+                return parse_end(packet + 1, call);
+        if (call->request == KEEPER_ASK_START && packet[0] == KEEPER_RUNNING)
+                return parse_pid(packet + 1, &call->pid);
+        if (call->request == KEEPER_ASK_START && packet[0] == KEEPER_FAILED) {
+                call->text = strdup(packet + 1);
+                return call->text ? -ECANCELED : -ENOMEM;
+        }
+        return -EBADMSG;
+}
+
+/* -EAGAIN: nothing there yet. */
+static int receive_answer(int fd, KeeperCall *call) {
+        char packet[KEEPER_PACKET_MAX + 1];
+        ssize_t n;
+
+        n = recv(fd, packet, sizeof(packet) - 1, MSG_DONTWAIT);
+        if (n < 0)
+                return errno == EINTR ? -EAGAIN : -errno;
+        if (n == 0)
+                return -ECONNRESET;
+        packet[n] = '\0';
+        return parse_answer(packet, call);
+}
+
+/* --- many at once -------------------------------------------------------------------------------
+ */
+
+typedef struct Batch {
+        int keep_fd;
+        KeeperCall *calls;
+        size_t n;
+        int *fds;   /* by call; -1: not connected */
+        bool *done; /* by call */
+        size_t n_open;
+        size_t n_done;
+        size_t first_open; /* all calls before this one are done */
+        uint64_t started_usec;
+        uint64_t deadline_usec;
+} Batch;
+
+static void batch_finish(Batch *b, size_t i, int error) {
+        if (b->fds[i] >= 0) {
+                (void)close(b->fds[i]);
+                b->fds[i] = -1;
+                b->n_open--;
+        }
+        b->calls[i].error = error;
+        b->calls[i].took_usec = clock_monotonic_usec() - b->started_usec;
+        b->done[i] = true;
+        b->n_done++;
+        while (b->first_open < b->n && b->done[b->first_open])
+                b->first_open++;
+}
+
+/* Connects and sends as many as the window takes. Returns whether some keeper must be tried again.
+ */
+static bool batch_send(Batch *b) {
+        bool busy = false;
+
+        for (size_t i = b->first_open; i < b->n && b->n_open < WINDOW; i++) {
+                int r;
+
+                if (b->done[i] || b->fds[i] >= 0)
+                        continue;
+                r = connect_at(b->keep_fd, b->calls[i].name);
+                if (r == -EAGAIN) {
+                        busy = true;
+                        continue;
+                }
+                if (r >= 0) {
+                        b->fds[i] = r;
+                        b->n_open++;
+                        r = send_request(b->fds[i], b->calls + i);
+                }
+                if (r < 0)
+                        batch_finish(b, i, r);
+        }
+        return busy;
+}
+
+static int batch_wait(Batch *b, bool busy) {
+        struct pollfd fds[WINDOW];
+        size_t call_of[WINDOW], n = 0;
+        uint64_t now = clock_monotonic_usec(), left;
+        int timeout;
+
+        left = b->deadline_usec > now ? b->deadline_usec - now : 0;
+        if (left == 0)
+                return -ETIMEDOUT;
+        for (size_t i = b->first_open; i < b->n && n < WINDOW; i++)
+                if (b->fds[i] >= 0) {
+                        fds[n] = (struct pollfd){ .fd = b->fds[i], .events = POLLIN };
+                        call_of[n++] = i;
+                }
+        left = (left + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
+        timeout = left > INT_MAX ? INT_MAX : (int)left;
+        if (busy && timeout > BUSY_RETRY_MS)
+                timeout = BUSY_RETRY_MS;
+        if (poll(fds, n, timeout) < 0 && errno != EINTR)
+                return -errno;
+        for (size_t k = 0; k < n; k++) {
+                int r;
+
+                if (fds[k].revents == 0)
+                        continue;
+                r = receive_answer(fds[k].fd, b->calls + call_of[k]);
+                if (r != -EAGAIN)
+                        batch_finish(b, call_of[k], r);
+        }
+        return 0;
+}
+
+int keeper_call_many(const char *runtime_dir, KeeperCall *calls, size_t n, uint64_t timeout_usec) {
+        _cleanup_close_ int keep_fd = -1;
+        _cleanup_free_ int *fds = NULL;
+        _cleanup_free_ bool *done = NULL;
+        Batch b = { .calls = calls, .n = n, .started_usec = clock_monotonic_usec() };
+        int r = 0;
+
+        if (n == 0)
+                return 0;
+        b.fds = fds = calloc(n, sizeof(int));
+        b.done = done = calloc(n, sizeof(bool));
+        if (!fds || !done)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                fds[i] = -1;
+        if (__builtin_add_overflow(b.started_usec, timeout_usec, &b.deadline_usec))
+                b.deadline_usec = UINT64_MAX;
+
+        b.keep_fd = keep_fd = open_keep(runtime_dir);
+        if (keep_fd < 0)
+                r = keep_fd;
+        while (r == 0 && b.n_done < n) {
+                bool busy = batch_send(&b);
+
+                if (b.n_done < n)
+                        r = batch_wait(&b, busy);
+        }
+        for (size_t i = 0; i < n; i++)
+                if (!done[i])
+                        batch_finish(&b, i, r);
+        return r == -ENOMEM ? -ENOMEM : 0;
+}
+
+void keeper_calls_done(KeeperCall *calls, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                free(calls[i].text);
+                calls[i].text = NULL;
+        }
+}
+
+/* --- one at a time ------------------------------------------------------------------------------
+ */
+
+static int call_one(const char *runtime_dir, KeeperCall *call, uint64_t timeout_usec) {
+        int r;
+
+        r = keeper_call_many(runtime_dir, call, 1, timeout_usec);
+        return r < 0 ? r : call->error;
+}
+
+int keeper_query(const char *runtime_dir,
+                const char *name,
+                uint64_t timeout_usec,
+                pid_t *ret_pid,
+                KeeperState *ret_state) {
+        KeeperCall call = { .name = name, .request = KEEPER_ASK_QUERY };
+        int r;
+
+        r = call_one(runtime_dir, &call, timeout_usec);
+        if (r < 0)
+                return r;
+        *ret_pid = call.pid;
+        *ret_state = call.state;
+        return 0;
+}
+
+int keeper_start(const char *runtime_dir,
+                const char *name,
+                uint64_t timeout_usec,
+                pid_t *ret_pid,
+                char **ret_text) {
+        KeeperCall call = { .name = name, .request = KEEPER_ASK_START };
+        int r;
+
+        r = call_one(runtime_dir, &call, timeout_usec);
+        if (r == -ECANCELED)
+                *ret_text = call.text;
+        if (r < 0)
+                return r;
+        *ret_pid = call.pid;
+        return 0;
+}
+
+int keeper_stop(const char *runtime_dir,
+                const char *name,
+                uint64_t stop_timeout_usec,
+                uint64_t timeout_usec,
+                char ret_code[16],
+                char ret_status[16]) {
+        KeeperCall call = {
+                .name = name, .request = KEEPER_ASK_STOP, .stop_timeout_usec = stop_timeout_usec
+        };
+        int r;
+
+        r = call_one(runtime_dir, &call, timeout_usec);
+        if (r < 0)
+                return r;
+        (void)stpcpy(ret_code, call.code);
+        (void)stpcpy(ret_status, call.status);
+        return 0;
+}

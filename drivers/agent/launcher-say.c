@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/agent/launcher.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "model/base/utf8.h"
+
+static int log_fd = STDERR_FILENO;
+static int terminal_fd = -1;
+static const char *subject;
+
+void say_init(const char *name) {
+        int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+        if (fd >= 0)
+                log_fd = fd;
+        subject = name;
+}
+
+void say_to_terminal(int fd) {
+        terminal_fd = fd;
+}
+
+/* Paths and names in a message were written by others: nothing in them may drive a terminal. */
+static void add_safely(StrBuf *b, const char *text) {
+        size_t n = strlen(text);
+
+        while (n > 0) {
+                uint32_t c;
+                size_t length = utf8_decode(text, n, &c);
+
+                if (length == 0 || utf8_is_unsafe(c)) {
+                        strbuf_add_char(b, '?');
+                        length = length == 0 ? 1 : length;
+                } else
+                        strbuf_add_bytes(b, text, length);
+                text += length;
+                n -= length;
+        }
+}
+
+static void say_list(const char *format, va_list ap) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+        _cleanup_free_ char *text = NULL;
+
+        if (vasprintf(&text, format, ap) < 0) {
+                text = NULL;
+                return;
+        }
+        strbuf_add(&b, "mosaic-launcher: ");
+        if (subject) {
+                add_safely(&b, subject);
+                strbuf_add(&b, ": ");
+        }
+        add_safely(&b, text);
+        if (terminal_fd >= 0) {
+                /* The terminal may be raw, and stopped: a message must not hold the launcher up. */
+                int flags = fcntl(terminal_fd, F_GETFL);
+
+                strbuf_add(&b, "\r\n");
+                if (flags >= 0 && fcntl(terminal_fd, F_SETFL, flags | O_NONBLOCK) == 0) {
+                        (void)!write(terminal_fd, strbuf_text(&b), b.length);
+                        (void)fcntl(terminal_fd, F_SETFL, flags);
+                }
+                if (b.length >= 2)
+                        b.length -= 2;
+        }
+        strbuf_add(&b, "\n");
+        (void)!write(log_fd, strbuf_text(&b), b.length);
+}
+
+void say(const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        say_list(format, ap);
+        va_end(ap);
+}
+
+int refuse(const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        say_list(format, ap);
+        va_end(ap);
+        return LAUNCHER_REFUSED;
+}
+
+int try_again(const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        say_list(format, ap);
+        va_end(ap);
+        return LAUNCHER_TRY_AGAIN;
+}
+
+int no_memory(void) {
+        return try_again("out of memory");
+}

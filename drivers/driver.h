@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the reconciler may ask of the world, in model types. The machine itself is drivers/machine/;
+ * the recorder and the simulated world of the tests are drivers too. Every call is for many agents
+ * at once: nothing is done once per agent that can be done once. No driver decides anything and
+ * none knows what a dry run is; each re-checks at the target what it is about to change.
+ *
+ * Functions return 0 or a negative errno that concerns the whole call; what happened to one agent
+ * is in its DriverJob.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/observed.h"
+#include "model/spec.h"
+
+typedef enum DriverJobKind {
+        DRIVER_START,
+        DRIVER_STOP,
+        DRIVER_RESTART,
+        DRIVER_SESSION,      /* make the session with its keeper */
+        DRIVER_RENAME,       /* give the session the agent's name; needs @session_id */
+        DRIVER_KILL_SESSION, /* end the session, if it is still ours; needs @session_id */
+} DriverJobKind;
+
+/* One thing to do to one agent. The caller fills the first four; strings are borrowed. */
+typedef struct DriverJob {
+        DriverJobKind kind;
+        const char *agent;
+        const char *session_id;
+        uint64_t stop_timeout_usec; /* DRIVER_STOP, DRIVER_RESTART: from TERM to KILL */
+
+        bool finished;
+        int error;     /* 0 or a negative errno */
+        char *message; /* why it failed; owned by the job */
+        uint64_t took_usec;
+} DriverJob;
+
+typedef void (*DriverJobDone)(DriverJob *job, void *userdata);
+
+typedef struct Driver {
+        void *world;
+
+        /* One complete look. Sorted. @details: also what only `status` shows. */
+        int (*observe)(void *world, const Desired *desired, bool details, Observed **ret);
+
+        /* Makes these specs, and what else the roster says of the fleet, the accepted ones. */
+        int (*accept)(void *world, const Desired *desired, AgentSpec *const *specs, size_t n);
+        int (*write_dropins)(void *world, AgentSpec *const *specs, size_t n);
+        int (*reload)(void *world);
+        int (*reset_failed)(void *world, char *const *agents);
+        int (*remove_files)(void *world, const char *agent);
+
+        /* The tmux server with its holder session. @ret_message: why not; caller frees. */
+        int (*start_holder)(void *world, char **ret_message);
+        int (*stop_holder)(void *world, char **ret_message);
+
+        /* DRIVER_SESSION, DRIVER_RENAME, DRIVER_KILL_SESSION: all in one tmux client, finished on
+         * return. */
+        int (*sessions)(void *world, DriverJob *jobs, size_t n);
+
+        /* DRIVER_START, DRIVER_STOP, DRIVER_RESTART: queued and running on return; @jobs stay where
+         * they are until wait() has returned. */
+        int (*submit)(void *world, DriverJob *jobs, size_t n);
+        int (*wait)(void *world, DriverJobDone done, void *userdata);
+} Driver;

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/machine/machine.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "drivers/direct/direct.h"
+#include "drivers/os/clock.h"
+#include "drivers/os/file.h"
+#include "drivers/store/store.h"
+#include "drivers/systemd/dropin.h"
+#include "drivers/systemd/manager.h"
+#include "drivers/tmux/command.h"
+#include "drivers/tmux/guarded.h"
+#include "drivers/tmux/server.h"
+#include "model/base/array.h"
+#include "model/base/parse.h"
+#include "model/base/strbuf.h"
+#include "model/base/strv.h"
+
+#define CALL_TIMEOUT_USEC (10 * USEC_PER_SEC)
+/* Longer than the longest stop timeout a roster may ask for, and its KILL. */
+#define JOBS_TIMEOUT_USEC (400 * USEC_PER_SEC)
+
+/* A driver's job while the manager runs it. */
+typedef struct UnitWork {
+        UnitJob job;
+        DriverJob *driver_job;
+} UnitWork;
+
+struct MachineDriver {
+        const Paths *paths;
+        FleetRecord *record;
+        TmuxServer *tmux;
+        Manager *manager; /* NULL until needed, and again after it broke */
+        DirectSupervisor *direct;
+        UnitWork **work; /* submitted, not waited for; each allocated: the manager keeps pointers */
+        size_t n_work;
+        DriverJobDone done; /* during wait() */
+        void *done_userdata;
+};
+
+static void work_free(UnitWork *w) {
+        unit_job_done(&w->job);
+        free(w);
+}
+
+MachineDriver *machine_driver_free(MachineDriver *m) {
+        if (!m)
+                return NULL;
+        manager_free(m->manager);
+        direct_free(m->direct);
+        tmux_server_free(m->tmux);
+        for (size_t i = 0; i < m->n_work; i++)
+                work_free(m->work[i]);
+        free(m->work);
+        free(m);
+        return NULL;
+}
+
+static bool is_systemd(const MachineDriver *m) {
+        return m->record->supervisor == SUPERVISOR_SYSTEMD;
+}
+
+static int open_tmux(MachineDriver *m) {
+        TmuxServer *s;
+        int r;
+
+        r = tmux_server_new(m->record->tmux_socket, m->paths->id_or_default, m->record->tmux_tmpdir,
+                        &s);
+        if (r < 0)
+                return r;
+        tmux_server_free(m->tmux);
+        m->tmux = s;
+        return 0;
+}
+
+int machine_driver_new(const Paths *paths, FleetRecord *record, MachineDriver **ret) {
+        _cleanup_(machine_driver_freep) MachineDriver *m = calloc(1, sizeof(MachineDriver));
+        int r;
+
+        if (!m)
+                return -ENOMEM;
+        m->paths = paths;
+        m->record = record;
+        r = open_tmux(m);
+        if (r < 0)
+                return r;
+        r = direct_new(paths, &m->direct);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+static int need_manager(MachineDriver *m) {
+        if (m->manager && manager_is_alive(m->manager))
+                return 0;
+        m->manager = manager_free(m->manager);
+        return manager_open(m->paths, CALL_TIMEOUT_USEC, &m->manager);
+}
+
+/* --- observe -----------------------------------------------------------------------------------
+ */
+
+static int observe_manager(MachineDriver *m, bool details, Observed *o) {
+        uint64_t before = clock_monotonic_usec();
+        int r;
+
+        r = need_manager(m);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                /* This fleet is systemd's: a manager that is not there is not an empty fleet. */
+                manager_open_error(r, &o->manager);
+                o->manager.state = SOURCE_UNKNOWN;
+                return 0;
+        }
+        r = manager_observe(m->manager, m->paths, details, o);
+        o->manager.took_usec = clock_monotonic_usec() - before;
+        return r;
+}
+
+static int unit_is_installed(const MachineDriver *m, const char *which, bool *ret) {
+        _cleanup_free_ char *name = NULL, *path = NULL;
+        struct stat st;
+        int r;
+
+        r = paths_unit(m->paths, which, &name);
+        if (r < 0)
+                return r;
+        r = path_join(m->paths->units, name, &path);
+        if (r < 0)
+                return r;
+        *ret = stat(path, &st) == 0 && S_ISREG(st.st_mode);
+        return 0;
+}
+
+static int observe_units_installed(const MachineDriver *m, Observed *o) {
+        bool agent, holder;
+        int r;
+
+        r = unit_is_installed(m, "agent@.service", &agent);
+        if (r < 0)
+                return r;
+        r = unit_is_installed(m, "tmux-holder.service", &holder);
+        if (r < 0)
+                return r;
+        o->units_installed = agent && holder;
+        return 0;
+}
+
+/* Is our drop-in what this spec asks for? */
+static int observe_dropins(const MachineDriver *m, const Desired *desired, Observed *o) {
+        for (size_t i = 0; i < o->n_file; i++) {
+                ObservedFiles *f = o->file + i;
+                const AgentSpec *s = desired_find(desired, f->agent);
+                DropinState state = DROPIN_ABSENT;
+                int r;
+
+                r = s ? dropin_check(m->paths, s, &state) : 0;
+                if (r == -ENOMEM)
+                        return r;
+                f->dropin = state != DROPIN_ABSENT;
+                f->dropin_current = state == DROPIN_CURRENT;
+                if (r < 0)
+                        source_set(&o->files, SOURCE_UNKNOWN, "cannot read the drop-in of %s: %s",
+                                        f->agent, strerror(-r));
+        }
+        return 0;
+}
+
+static int machine_observe(void *world, const Desired *desired, bool details, Observed **ret) {
+        _cleanup_(observed_freep) Observed *o = NULL;
+        MachineDriver *m = world;
+        int r;
+
+        r = observed_new(m->record->supervisor, &o);
+        if (r < 0)
+                return r;
+        o->now_usec = clock_realtime_usec();
+        r = store_observe(m->paths, o);
+        if (r < 0)
+                return r;
+        if (is_systemd(m)) {
+                r = observe_manager(m, details, o);
+                if (r < 0)
+                        return r;
+                r = observe_units_installed(m, o);
+                if (r < 0)
+                        return r;
+                r = observe_dropins(m, desired, o);
+        } else
+                r = store_observe_units(o);
+        if (r < 0)
+                return r;
+        r = tmux_server_observe(m->tmux, o);
+        if (r < 0)
+                return r;
+        if (!is_systemd(m))
+                o->holder = o->tmux.state == SOURCE_PRESENT ? UNIT_ACTIVE : UNIT_NOT_LOADED;
+        observed_sort(o);
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+/* --- files -------------------------------------------------------------------------------------
+ */
+
+static int machine_accept(void *world, const Desired *desired, AgentSpec *const *specs, size_t n) {
+        MachineDriver *m = world;
+        bool server_runs = tmux_server_probe(m->tmux) == 0;
+        int r;
+
+        /* The socket of a running server does not move under it: a changed name waits for a stop.
+         */
+        if (!server_runs) {
+                r = fleet_record_accept(m->record, m->paths, desired);
+                if (r < 0)
+                        return r;
+                r = open_tmux(m);
+                if (r < 0)
+                        return r;
+        }
+        r = fleet_record_write(m->paths, m->record);
+        if (r < 0)
+                return r;
+        return store_write_specs(m->paths, specs, n);
+}
+
+static int machine_write_dropins(void *world, AgentSpec *const *specs, size_t n) {
+        MachineDriver *m = world;
+
+        return is_systemd(m) ? dropins_write(m->paths, specs, n, NULL) : 0;
+}
+
+static int machine_reload(void *world) {
+        MachineDriver *m = world;
+        int r;
+
+        if (!is_systemd(m))
+                return 0;
+        r = need_manager(m);
+        return r < 0 ? r : manager_reload(m->manager);
+}
+
+static int machine_reset_failed(void *world, char *const *agents) {
+        _cleanup_strv_ char **units = NULL;
+        MachineDriver *m = world;
+        int r;
+
+        if (!is_systemd(m))
+                return 0;
+        for (; *agents; agents++) {
+                char *unit;
+
+                r = paths_agent_unit(m->paths, *agents, &unit);
+                if (r < 0)
+                        return r;
+                r = strv_take(&units, unit);
+                if (r < 0)
+                        return r;
+        }
+        r = need_manager(m);
+        return r < 0 ? r : manager_reset_failed(m->manager, units);
+}
+
+static int machine_remove_files(void *world, const char *agent) {
+        MachineDriver *m = world;
+        int r;
+
+        if (is_systemd(m)) {
+                r = dropin_remove(m->paths, agent);
+                if (r < 0)
+                        return r;
+        }
+        return store_remove_agent(m->paths, agent);
+}
+
+/* --- holder ------------------------------------------------------------------------------------
+ */
+
+/* One job of the manager, waited for. */
+static int run_unit(MachineDriver *m, const char *which, UnitJobKind kind, char **ret_message) {
+        _cleanup_(unit_job_done) UnitJob job = { .kind = kind };
+        int r;
+
+        r = paths_unit(m->paths, which, &job.unit);
+        if (r < 0)
+                return r;
+        r = need_manager(m);
+        if (r < 0)
+                return r;
+        r = manager_jobs_submit(m->manager, &job, 1);
+        if (r < 0)
+                return r;
+        r = manager_jobs_wait(m->manager, clock_monotonic_usec() + JOBS_TIMEOUT_USEC, NULL, NULL);
+        if (r < 0)
+                return r;
+        if (job.error < 0)
+                *ret_message = TAKE_PTR(job.message);
+        return job.error;
+}
+
+static int machine_start_holder(void *world, char **ret_message) {
+        MachineDriver *m = world;
+
+        return is_systemd(m) ? run_unit(m, "tmux-holder.service", JOB_START, ret_message)
+                             : direct_start_server(m->direct, m->tmux, ret_message);
+}
+
+static int machine_stop_holder(void *world, char **ret_message) {
+        MachineDriver *m = world;
+
+        return is_systemd(m) ? run_unit(m, "tmux-holder.service", JOB_STOP, ret_message)
+                             : direct_stop_server(m->direct, m->tmux, ret_message);
+}
+
+/* --- sessions ----------------------------------------------------------------------------------
+ */
+
+static int add_session_command(const MachineDriver *m, const DriverJob *job, StrBuf *b) {
+        _cleanup_free_ char *keeper = NULL;
+        int r;
+
+        switch (job->kind) {
+        case DRIVER_SESSION:
+                r = path_join(m->paths->libexec, "mosaic-keeper", &keeper);
+                if (r < 0)
+                        return r;
+                return tmux_command_new_session(b, m->paths->id_or_default, job->agent,
+                                m->record->width, m->record->height, keeper);
+        case DRIVER_RENAME:
+                return tmux_guarded_rename(b, m->paths->id_or_default, job->agent, job->session_id);
+        case DRIVER_KILL_SESSION:
+                return tmux_guarded_kill(b, m->paths->id_or_default, job->agent, job->session_id);
+        case DRIVER_START:
+        case DRIVER_STOP:
+        case DRIVER_RESTART:
+                break;
+        }
+        return -EINVAL;
+}
+
+/*
+ * One client for all. tmux runs a list to its end whatever fails in it, so the words of an error do
+ * not tell whose it was: what became of each is seen when one looks again. A start makes up for a
+ * missing session by itself, so a failure here is not the agent's.
+ */
+static int machine_sessions(void *world, DriverJob *jobs, size_t n) {
+        _cleanup_strbuf_ StrBuf commands = STRBUF_NULL;
+        _cleanup_free_ char *text = NULL, *errors = NULL;
+        uint64_t before = clock_monotonic_usec();
+        MachineDriver *m = world;
+        int r;
+
+        for (size_t i = 0; i < n; i++) {
+                r = add_session_command(m, jobs + i, &commands);
+                if (r < 0)
+                        return r;
+        }
+        r = strbuf_finish(&commands, &text);
+        if (r < 0)
+                return r;
+        r = tmux_server_run(m->tmux, text, NULL, &errors);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                jobs[i].finished = true;
+                jobs[i].took_usec = (clock_monotonic_usec() - before) / n;
+        }
+        return 0;
+}
+
+/* --- jobs --------------------------------------------------------------------------------------
+ */
+
+static UnitJobKind unit_job_kind(DriverJobKind kind) {
+        if (kind == DRIVER_STOP)
+                return JOB_STOP;
+        return kind == DRIVER_RESTART ? JOB_RESTART : JOB_START;
+}
+
+static int submit_unit(MachineDriver *m, DriverJob *job) {
+        UnitWork **slot, *w = calloc(1, sizeof(UnitWork));
+        int r;
+
+        if (!w)
+                return -ENOMEM;
+        w->driver_job = job;
+        w->job.kind = unit_job_kind(job->kind);
+        r = paths_agent_unit(m->paths, job->agent, &w->job.unit);
+        if (r == 0)
+                r = need_manager(m);
+        slot = r == 0 ? array_grow(&m->work, m->n_work, sizeof(UnitWork *)) : NULL;
+        if (!slot) {
+                work_free(w);
+                return r < 0 ? r : -ENOMEM;
+        }
+        *slot = w;
+        m->n_work++;
+        return manager_jobs_submit(m->manager, &w->job, 1);
+}
+
+static int machine_submit(void *world, DriverJob *jobs, size_t n) {
+        MachineDriver *m = world;
+
+        for (size_t i = 0; i < n; i++) {
+                int r = is_systemd(m) ? submit_unit(m, jobs + i)
+                                      : direct_submit(m->direct, jobs + i);
+
+                if (r < 0)
+                        return r;
+        }
+        return is_systemd(m) ? manager_jobs_pump(m->manager) : 0;
+}
+
+static void on_unit_job(UnitJob *job, void *userdata) {
+        MachineDriver *m = userdata;
+        UnitWork *w = (UnitWork *)job; /* its first member */
+        DriverJob *d = w->driver_job;
+
+        d->finished = true;
+        d->error = job->error;
+        d->message = TAKE_PTR(job->message);
+        d->took_usec = job->took_usec;
+        if (m->done)
+                m->done(d, m->done_userdata);
+}
+
+static int machine_wait(void *world, DriverJobDone done, void *userdata) {
+        MachineDriver *m = world;
+        uint64_t deadline = clock_monotonic_usec() + JOBS_TIMEOUT_USEC;
+        int r;
+
+        if (!is_systemd(m))
+                return direct_wait(m->direct, deadline, done, userdata);
+        if (m->n_work == 0)
+                return 0;
+        m->done = done;
+        m->done_userdata = userdata;
+        r = manager_jobs_wait(m->manager, deadline, on_unit_job, m);
+        for (size_t i = 0; i < m->n_work; i++)
+                work_free(m->work[i]);
+        free(m->work);
+        m->work = NULL;
+        m->n_work = 0;
+        return r;
+}
+
+Driver machine_driver_interface(MachineDriver *m) {
+        return (Driver){
+                .world = m,
+                .observe = machine_observe,
+                .accept = machine_accept,
+                .write_dropins = machine_write_dropins,
+                .reload = machine_reload,
+                .reset_failed = machine_reset_failed,
+                .remove_files = machine_remove_files,
+                .start_holder = machine_start_holder,
+                .stop_holder = machine_stop_holder,
+                .sessions = machine_sessions,
+                .submit = machine_submit,
+                .wait = machine_wait,
+        };
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/os/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "model/base/strv.h"
+
+/* Up to this many files are synchronised one by one: syncfs(2) writes out whatever else its file
+ * system holds, so it pays only for more. */
+#define FSYNC_MAX 4
+
+static int write_all(int fd, const void *bytes, size_t n) {
+        const char *p = bytes;
+
+        while (n > 0) {
+                ssize_t written = write(fd, p, n);
+
+                if (written < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                p += written;
+                n -= (size_t)written;
+        }
+        return 0;
+}
+
+/* ".NAME.tmp-PID": no reader takes it for a record, and one that a crash left is found and reused.
+ */
+static int temporary_name(const char *name, char **ret) {
+        if (asprintf(ret, ".%s.tmp-%ld", name, (long)getpid()) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static int write_temporary(int dir_fd,
+                const char *temporary,
+                const void *bytes,
+                size_t n,
+                mode_t mode,
+                bool sync) {
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        if (unlinkat(dir_fd, temporary, 0) < 0 && errno != ENOENT)
+                return -errno;
+        fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+        if (fd < 0)
+                return -errno;
+        r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, bytes, n);
+        if (r == 0 && sync && fsync(fd) < 0)
+                r = -errno;
+        if (r < 0)
+                (void)unlinkat(dir_fd, temporary, 0);
+        return r;
+}
+
+static int open_directory(const char *path) {
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/* Opens the directory of @path; *ret_name points to the last part of it. */
+static int open_parent(const char *path, const char **ret_name) {
+        _cleanup_free_ char *dir = NULL;
+        const char *slash = strrchr(path, '/');
+
+        if (!slash) {
+                *ret_name = path;
+                return open_directory(".");
+        }
+        if (slash[1] == '\0')
+                return -EISDIR;
+        dir = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+        if (!dir)
+                return -ENOMEM;
+        *ret_name = slash + 1;
+        return open_directory(dir);
+}
+
+int file_replace(const char *path, const void *bytes, size_t n, mode_t mode) {
+        _cleanup_free_ char *temporary = NULL;
+        _cleanup_close_ int dir_fd = -1;
+        const char *name;
+        int r;
+
+        dir_fd = open_parent(path, &name);
+        if (dir_fd < 0)
+                return dir_fd;
+        r = temporary_name(name, &temporary);
+        if (r < 0)
+                return r;
+        r = write_temporary(dir_fd, temporary, bytes, n, mode, /* sync= */ true);
+        if (r < 0)
+                return r;
+        if (renameat(dir_fd, temporary, dir_fd, name) < 0) {
+                r = -errno;
+                (void)unlinkat(dir_fd, temporary, 0);
+                return r;
+        }
+        return fsync(dir_fd) < 0 ? -errno : 0;
+}
+
+/* Writes all and renames all, with everything on disk in between. */
+static int replace_all(int dir_fd,
+                char *const *names,
+                char *const *temporary,
+                char *const *texts,
+                mode_t mode) {
+        size_t n = strv_length(names);
+        int r;
+
+        for (size_t i = 0; i < n; i++) {
+                r = write_temporary(dir_fd, temporary[i], texts[i], strlen(texts[i]), mode,
+                                n <= FSYNC_MAX);
+                if (r < 0)
+                        return r;
+        }
+        if (n > FSYNC_MAX && syncfs(dir_fd) < 0)
+                return -errno;
+        for (size_t i = 0; i < n; i++)
+                if (renameat(dir_fd, temporary[i], dir_fd, names[i]) < 0)
+                        return -errno;
+        return fsync(dir_fd) < 0 ? -errno : 0;
+}
+
+int file_replace_many(const char *dir, char *const *names, char *const *texts, mode_t mode) {
+        _cleanup_strv_ char **temporary = NULL;
+        _cleanup_close_ int dir_fd = -1;
+        int r;
+
+        if (strv_length(names) != strv_length(texts))
+                return -EINVAL;
+        dir_fd = open_directory(dir);
+        if (dir_fd < 0)
+                return dir_fd;
+        for (size_t i = 0; i < strv_length(names); i++) {
+                char *name;
+
+                r = temporary_name(names[i], &name);
+                if (r < 0)
+                        return r;
+                r = strv_take(&temporary, name);
+                if (r < 0)
+                        return r;
+        }
+        r = replace_all(dir_fd, names, temporary, texts, mode);
+        if (r < 0)
+                for (size_t i = 0; i < strv_length(temporary); i++)
+                        (void)unlinkat(dir_fd, temporary[i], 0); /* ENOENT: already renamed */
+        return r;
+}
+
+int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size) {
+        _cleanup_free_ char *bytes = NULL;
+        size_t room = 0, n = 0;
+
+        for (;;) {
+                ssize_t got;
+
+                if (n + 1 >= room) {
+                        /* one byte more than allowed is read, to see that there is more */
+                        size_t bigger = room == 0 ? 4096 : 2 * room;
+                        char *p;
+
+                        if (bigger > max + 2)
+                                bigger = max + 2;
+                        p = realloc(bytes, bigger);
+                        if (!p)
+                                return -ENOMEM;
+                        bytes = p;
+                        room = bigger;
+                }
+                got = read(fd, bytes + n, room - n - 1);
+                if (got < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                if (got == 0)
+                        break;
+                n += (size_t)got;
+                if (n > max)
+                        return -EFBIG;
+        }
+        bytes[n] = '\0';
+        *ret = TAKE_PTR(bytes);
+        *ret_size = n;
+        return 0;
+}
+
+int file_read_limited(const char *path, size_t max, char **ret, size_t *ret_size) {
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+
+        if (max > SIZE_MAX - 2)
+                return -EINVAL;
+        /* O_NONBLOCK: a FIFO of that name must not hold us up */
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EINVAL;
+        return file_read_fd(fd, max, ret, ret_size);
+}
+
+int file_remove(const char *path) {
+        if (unlink(path) < 0 && errno != ENOENT)
+                return -errno;
+        return 0;
+}
+
+int dir_make(const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+        struct stat st;
+
+        if (!copy)
+                return -ENOMEM;
+        if (path[0] == '\0')
+                return -EINVAL;
+        if (mkdir(path, 0700) == 0)
+                return 0;
+        if (errno == ENOENT)
+                for (char *p = copy + 1; *p; p++) {
+                        if (*p != '/')
+                                continue;
+                        *p = '\0';
+                        if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+                                return -errno;
+                        *p = '/';
+                }
+        else if (errno != EEXIST)
+                return -errno;
+        if (mkdir(path, 0700) == 0)
+                return 0;
+        if (errno != EEXIST)
+                return -errno;
+        if (stat(path, &st) < 0)
+                return -errno;
+        return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}

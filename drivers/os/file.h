@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Whole files: read with a limit, replaced so that a reader sees the old one or the new one and a
+ * crash leaves no half of either (temporary file, sync, rename, sync of the directory). Everything
+ * is made for the owner alone.
+ */
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "model/base/cleanup.h"
+
+/* Makes or replaces @path with mode @mode, whatever the umask. Its directory must be there. */
+_must_check_ int file_replace(const char *path, const void *bytes, size_t n, mode_t mode);
+
+/* The same for many files of one directory, at the price of one synchronisation: @names and @texts
+ * are lists of one length. On failure some of the files may already be replaced. */
+_must_check_ int file_replace_many(
+                const char *dir, char *const *names, char *const *texts, mode_t mode);
+
+/* Reads a regular file. The bytes are followed by a NUL that does not count; caller frees. Errors:
+ * -EFBIG (more than @max bytes), -EINVAL (not a regular file), what open(2) and read(2) say. */
+_must_check_ int file_read_limited(const char *path, size_t max, char **ret, size_t *ret_size);
+
+/* The same from a descriptor, from its position on, without asking what kind of file it is. */
+_must_check_ int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size);
+
+/* Removes a file; one that is not there is success. */
+_must_check_ int file_remove(const char *path);
+
+/* Makes a directory and what is missing above it, each with mode 0700. One that is there is
+ * success. */
+_must_check_ int dir_make(const char *path);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/os/lock.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+
+#include "drivers/os/clock.h"
+#include "drivers/os/file.h"
+
+static void read_holder(int fd, LockHolder *ret) {
+        char text[64] = "";
+        int pid = 0;
+
+        *ret = (LockHolder){ 0 };
+        if (pread(fd, text, sizeof(text) - 1, 0) > 0 &&
+                        sscanf(text, "%d %31s", &pid, ret->verb) >= 1)
+                ret->pid = pid;
+}
+
+static int write_holder(int fd, const char *verb) {
+        char text[64];
+        int n = snprintf(text, sizeof(text), "%d %.31s\n", (int)getpid(), verb);
+
+        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
+                return errno ? -errno : -EIO;
+        return 0;
+}
+
+int lock_take(const Paths *p,
+                const char *verb,
+                uint64_t timeout_usec,
+                int *ret_fd,
+                LockHolder *ret_holder) {
+        uint64_t deadline = clock_monotonic_usec() + timeout_usec;
+        const struct timespec step = { .tv_nsec = 20 * 1000000L };
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        r = dir_make(p->state);
+        if (r < 0)
+                return r;
+        r = path_join(p->state, "lock", &path);
+        if (r < 0)
+                return r;
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        /* flock(2) has no deadline; while somebody else works, looking every 20 ms is cheap. */
+        while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno != EWOULDBLOCK && errno != EINTR)
+                        return -errno;
+                if (clock_monotonic_usec() >= deadline) {
+                        read_holder(fd, ret_holder);
+                        return LOCK_BUSY;
+                }
+                (void)nanosleep(&step, NULL);
+        }
+        r = write_holder(fd, verb);
+        if (r < 0)
+                return r;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}

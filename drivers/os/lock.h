@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The writer's lock of a fleet: flock(2) on state/lock, which is never unlinked. It dies with its
+ * process, so there is nothing to clear by hand. Readers never take it.
+ */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "drivers/os/paths.h"
+
+typedef struct LockHolder {
+        pid_t pid;
+        char verb[32];
+} LockHolder;
+
+enum {
+        _LOCK_OK,
+        LOCK_BUSY, /* held by somebody else past the deadline */
+};
+
+/* Takes the lock and writes pid and @verb into it. Returns 0 with the descriptor to keep, LOCK_BUSY
+ * with
+ * @ret_holder filled as far as it could be read, negative errno. */
+_must_check_ int lock_take(const Paths *p,
+                const char *verb,
+                uint64_t timeout_usec,
+                int *ret_fd,
+                LockHolder *ret_holder);

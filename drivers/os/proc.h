@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What /proc says about processes and about this boot. A pid alone names nothing for long: pid and
+ * start time together do, within one boot.
+ */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "model/base/cleanup.h"
+
+#define BOOT_ID_SIZE 37 /* a UUID and the NUL */
+
+/* Field 22 of /proc/PID/stat: clock ticks after boot. A zombie has one too. -ESRCH: no such
+ * process. */
+_must_check_ int proc_start_time(pid_t pid, uint64_t *ret);
+
+/* The state letter of a process ('R', 'S', 'Z' ...). -ESRCH: no such process. */
+_must_check_ int proc_state(pid_t pid, char *ret);
+
+_must_check_ int proc_boot_id(char ret[BOOT_ID_SIZE]);
+
+/* The cgroup of a process ("/user.slice/..."): of the unified hierarchy, else of systemd's own
+ * named one. -ESRCH: no such process; -ENODATA: no cgroups. Caller frees. */
+_must_check_ int proc_cgroup(pid_t pid, char **ret);

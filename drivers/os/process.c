@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/os/process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "drivers/os/clock.h"
+#include "model/base/strbuf.h"
+
+#define ERRORS_MAX 4096
+
+static unsigned n_started;
+
+unsigned process_count(void) {
+        return n_started;
+}
+
+void process_result_done(ProcessResult *r) {
+        free(r->output);
+        free(r->errors);
+        *r = PROCESS_RESULT_NULL;
+}
+
+typedef struct Pipes {
+        int in[2];
+        int out[2];
+        int err[2];
+} Pipes;
+
+static void close_fd(int *fd) {
+        if (*fd >= 0)
+                (void)close(*fd);
+        *fd = -1;
+}
+
+static void pipes_done(Pipes *p) {
+        for (size_t i = 0; i < 2; i++) {
+                close_fd(p->in + i);
+                close_fd(p->out + i);
+                close_fd(p->err + i);
+        }
+}
+
+static int set_nonblocking(int fd) {
+        int flags = fcntl(fd, F_GETFL);
+
+        return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int pipes_open(bool input, Pipes *p) {
+        if (input ? pipe2(p->in, O_CLOEXEC) < 0
+                  : (p->in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+                return -errno;
+        if (pipe2(p->out, O_CLOEXEC) < 0 || pipe2(p->err, O_CLOEXEC) < 0)
+                return -errno;
+        if (input && set_nonblocking(p->in[1]) < 0)
+                return -errno;
+        if (set_nonblocking(p->out[0]) < 0 || set_nonblocking(p->err[0]) < 0)
+                return -errno;
+        return 0;
+}
+
+/* The child gets default signals: what the caller blocks or ignores is not its business. */
+static int start(const ProcessRequest *request, Pipes *p, pid_t *ret) {
+        posix_spawn_file_actions_t actions;
+        posix_spawnattr_t attributes;
+        sigset_t all, none;
+        int r;
+
+        r = posix_spawn_file_actions_init(&actions);
+        if (r != 0)
+                return -r;
+        r = posix_spawnattr_init(&attributes);
+        if (r != 0) {
+                (void)posix_spawn_file_actions_destroy(&actions);
+                return -r;
+        }
+        (void)sigfillset(&all);
+        (void)sigemptyset(&none);
+        r = posix_spawn_file_actions_adddup2(&actions, p->in[0], 0);
+        if (r == 0)
+                r = posix_spawn_file_actions_adddup2(&actions, p->out[1], 1);
+        if (r == 0)
+                r = posix_spawn_file_actions_adddup2(&actions, p->err[1], 2);
+        if (r == 0)
+                r = posix_spawnattr_setsigdefault(&attributes, &all);
+        if (r == 0)
+                r = posix_spawnattr_setsigmask(&attributes, &none);
+        if (r == 0)
+                r = posix_spawnattr_setflags(
+                                &attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+        if (r == 0)
+                r = posix_spawnp(ret, request->argv[0], &actions, &attributes, request->argv,
+                                request->env ? request->env : environ);
+        (void)posix_spawn_file_actions_destroy(&actions);
+        (void)posix_spawnattr_destroy(&attributes);
+        if (r == 0)
+                n_started++;
+        return -r;
+}
+
+/* Reads what is there. Returns 1 at the end of the stream, 0 if more may come. */
+static int drain(int fd, StrBuf *to, size_t max, bool drop_rest) {
+        char buffer[16384];
+
+        for (;;) {
+                ssize_t n = read(fd, buffer, sizeof(buffer));
+
+                if (n == 0)
+                        return 1;
+                if (n < 0)
+                        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+                if (to->length + (size_t)n > max) {
+                        if (!drop_rest)
+                                return -EFBIG;
+                        n = (ssize_t)(max - to->length);
+                }
+                strbuf_add_bytes(to, buffer, (size_t)n);
+        }
+}
+
+/* Moves bytes both ways until both outputs are closed or the deadline has come. */
+static int
+exchange(const ProcessRequest *request, Pipes *p, uint64_t deadline, StrBuf *out, StrBuf *err) {
+        size_t written = 0;
+
+        while (p->out[0] >= 0 || p->err[0] >= 0) {
+                struct pollfd fds[] = {
+                        { .fd = p->out[0], .events = POLLIN },
+                        { .fd = p->err[0], .events = POLLIN },
+                        { .fd = p->in[1], .events = POLLOUT },
+                };
+                uint64_t now = clock_monotonic_usec();
+                int r;
+
+                if (now >= deadline)
+                        return -ETIMEDOUT;
+                r = poll(fds, ELEMENTSOF(fds), (int)((deadline - now + 999) / 1000));
+                if (r < 0 && errno != EINTR)
+                        return -errno;
+                if (r <= 0)
+                        continue;
+                if (fds[0].revents) {
+                        r = drain(p->out[0], out, request->output_max, /* drop_rest= */ false);
+                        if (r < 0)
+                                return r;
+                        if (r > 0)
+                                close_fd(p->out + 0);
+                }
+                if (fds[1].revents) {
+                        r = drain(p->err[0], err, ERRORS_MAX, /* drop_rest= */ true);
+                        if (r < 0)
+                                return r;
+                        if (r > 0)
+                                close_fd(p->err + 0);
+                }
+                if (fds[2].revents) {
+                        ssize_t n = write(p->in[1], request->input + written,
+                                        request->input_size - written);
+
+                        if (n > 0)
+                                written += (size_t)n;
+                        /* A child that does not read all of it says why by its exit status. */
+                        if (written == request->input_size ||
+                                        (n < 0 && errno != EAGAIN && errno != EINTR))
+                                close_fd(p->in + 1);
+                }
+        }
+        return 0;
+}
+
+int process_run(const ProcessRequest *request, ProcessResult *ret) {
+        _cleanup_(pipes_done) Pipes p = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+        _cleanup_strbuf_ StrBuf out = STRBUF_NULL, err = STRBUF_NULL;
+        _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
+        uint64_t deadline = clock_monotonic_usec() + request->timeout_usec;
+        struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+        int status = 0, r;
+        pid_t pid;
+
+        r = pipes_open(request->input, &p);
+        if (r < 0)
+                return r;
+        r = start(request, &p, &pid);
+        if (r < 0)
+                return r;
+        close_fd(p.in + 0);
+        close_fd(p.out + 1);
+        close_fd(p.err + 1);
+
+        (void)sigaction(SIGPIPE, &ignore, &before);
+        r = exchange(request, &p, deadline, &out, &err);
+        (void)sigaction(SIGPIPE, &before, NULL);
+        if (r < 0)
+                (void)kill(pid, SIGKILL);
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        if (r < 0)
+                return r;
+
+        result.output_size = out.length;
+        if (strbuf_finish(&out, &result.output) < 0 || strbuf_finish(&err, &result.errors) < 0)
+                return -ENOMEM;
+        result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+        result.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+        *ret = result;
+        result = PROCESS_RESULT_NULL;
+        return 0;
+}

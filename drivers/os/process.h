@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Child processes: an argv list, text in, text out, a deadline. Never a shell. The only place of
+ * the program that starts and reaps children.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/base/cleanup.h"
+
+typedef struct ProcessRequest {
+        char *const *argv; /* [0] is looked up in PATH */
+        char *const *env;  /* NULL: the caller's */
+        const char *input; /* what the child reads; NULL: /dev/null */
+        size_t input_size;
+        size_t output_max; /* more than this ends the child with -EFBIG */
+        uint64_t timeout_usec;
+} ProcessRequest;
+
+typedef struct ProcessResult {
+        char *output; /* standard output, NUL-terminated */
+        size_t output_size;
+        char *errors; /* standard error, NUL-terminated, at most 4 KiB */
+        int status;   /* exit status; -1 if ended by a signal */
+        int signal;   /* 0 if it exited */
+} ProcessResult;
+
+#define PROCESS_RESULT_NULL ((ProcessResult){ 0 })
+
+void process_result_done(ProcessResult *r);
+#define _cleanup_process_result_ _cleanup_(process_result_done)
+
+/*
+ * Runs a child to its end. Returns 0 with @ret filled whatever its exit status is; -ETIMEDOUT after
+ * it was killed at the deadline; -ENOENT if there is no such program; other negative errno.
+ */
+_must_check_ int process_run(const ProcessRequest *request, ProcessResult *ret);
+
+/* Children started by this process so far; for tests and for `--timing`. */
+unsigned process_count(void);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/os/roster-file.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "model/base/yaml-bytes.h"
+#include "model/roster.h"
+
+static int refuse(Diags *diags, const char *code, const char *help, const char *text) {
+        (void)diags_add(diags, SEVERITY_ERROR, code, SPAN_NONE, NULL, help, "%s", text);
+        return ROSTER_INVALID;
+}
+
+static int refuse_open(Diags *diags, int error) {
+        switch (error) {
+        case ENOENT:
+        case ENOTDIR:
+                return refuse(diags, "roster-missing",
+                                "mosaic fleet init --profile minimal --write makes a first one",
+                                "there is no roster");
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+                return -error;
+        default:
+                (void)diags_add(diags, SEVERITY_ERROR, "roster-unreadable", SPAN_NONE, NULL, NULL,
+                                "cannot open the roster: %s", strerror(error));
+                return ROSTER_INVALID;
+        }
+}
+
+/* Whoever can write the roster can run programs as this user. */
+static int check_owner(const struct stat *st, Diags *diags) {
+        if (st->st_uid != geteuid() && st->st_uid != 0)
+                return refuse(diags, "roster-owner", "chown it, or make a copy of your own",
+                                "the roster belongs to another user");
+        if (st->st_mode & (S_IWGRP | S_IWOTH))
+                return refuse(diags, "roster-writable", "chmod go-w on it",
+                                "other users may write the roster, and so run programs as you");
+        return 0;
+}
+
+static int read_all(int fd, size_t limit, char **ret_bytes, size_t *ret_size) {
+        _cleanup_free_ char *bytes = NULL;
+        size_t n = 0;
+
+        bytes = malloc(limit + 2);
+        if (!bytes)
+                return -ENOMEM;
+        while (n <= limit) { /* one byte more than the limit shows that there is more */
+                ssize_t got = read(fd, bytes + n, limit + 1 - n);
+
+                if (got < 0 && errno == EINTR)
+                        continue;
+                if (got < 0)
+                        return -errno;
+                if (got == 0)
+                        break;
+                n += (size_t)got;
+        }
+        if (n > limit)
+                return -EFBIG;
+        bytes[n] = '\0';
+        *ret_bytes = TAKE_PTR(bytes);
+        *ret_size = n;
+        return 0;
+}
+
+int roster_file_read(const char *path, Diags *diags, char **ret_bytes, size_t *ret_size) {
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+        int r;
+
+        /* a FIFO or a terminal must not hold us up, nor become our terminal */
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+                return refuse_open(diags, errno);
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return refuse(diags, "roster-not-a-file", NULL,
+                                S_ISDIR(st.st_mode) ? "the roster is a directory"
+                                                    : "the roster is no regular file");
+        r = check_owner(&st, diags);
+        if (r != 0)
+                return r;
+        r = read_all(fd, YAML_SIZE_MAX, ret_bytes, ret_size);
+        if (r == -EFBIG)
+                return refuse(diags, "too-large", "split the fleet over several homes",
+                                "the roster is larger than 4 MiB");
+        if (r < 0 && r != -ENOMEM) {
+                (void)diags_add(diags, SEVERITY_ERROR, "roster-unreadable", SPAN_NONE, NULL, NULL,
+                                "cannot read the roster: %s", strerror(-r));
+                return ROSTER_INVALID;
+        }
+        return r;
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/os/site-check.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "model/base/pointer.h"
+#include "model/base/strv.h"
+
+typedef struct Site {
+        const Desired *desired;
+        const Machine *machine;
+        Diags *diags;
+        AgentSpec *spec; /* the agent that is looked at */
+} Site;
+
+/* --- findings --------------------------------------------------------------------------------- */
+
+/* Where the roster says it: for the agent itself, else in the defaults, else at the agent's name. */
+static Span place(const Site *s, const char *key, const char *part, StrBuf *pointer) {
+        _cleanup_strbuf_ StrBuf defaults = STRBUF_NULL;
+        Span span;
+
+        strbuf_add(pointer, "/agents");
+        pointer_add(pointer, s->spec->name);
+        span = desired_place(s->desired, strbuf_text(pointer));
+        if (!key)
+                return span;
+        strbuf_add(&defaults, "/defaults");
+        pointer_add(&defaults, key);
+        pointer_add(pointer, key);
+        if (part) {
+                pointer_add(&defaults, part);
+                pointer_add(pointer, part);
+        }
+        if (desired_place(s->desired, strbuf_text(pointer)).start != SIZE_MAX)
+                return desired_place(s->desired, strbuf_text(pointer));
+        if (desired_place(s->desired, strbuf_text(&defaults)).start != SIZE_MAX)
+                return desired_place(s->desired, strbuf_text(&defaults));
+        return span;
+}
+
+/* Adds a warning and, for the first one of the agent, blocks it. */
+static int block(const Site *s, const char *code, const char *key, const char *part, const char *help,
+                const char *format, ...) _printf_(6, 7);
+
+static int block(const Site *s, const char *code, const char *key, const char *part, const char *help,
+                const char *format, ...) {
+        _cleanup_strbuf_ StrBuf pointer = STRBUF_NULL;
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+        Span span;
+        int n;
+
+        va_start(ap, format);
+        n = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (n < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+        span = place(s, key, part, &pointer);
+        (void)diags_add(s->diags, SEVERITY_WARNING, code, span, strbuf_text(&pointer), help,
+                        "agent \"%s\" cannot start here: %s", s->spec->name, text);
+        if (s->spec->blocked_code)
+                return 0;
+        s->spec->blocked_code = strdup(code);
+        if (!s->spec->blocked_code)
+                return -ENOMEM;
+        if (asprintf(&s->spec->blocked_text, "%s%s%s", text, help ? "; " : "", help ? help : "") < 0) {
+                s->spec->blocked_text = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+/* --- directories and files -------------------------------------------------------------------- */
+
+static int check_workdir(const Site *s) {
+        _cleanup_free_ char *help = NULL;
+        const char *path = s->spec->workdir;
+        struct stat st;
+
+        if (stat(path, &st) < 0) {
+                if (errno != ENOENT && errno != ENOTDIR)
+                        return block(s, "workdir-unusable", "workdir", NULL, NULL,
+                                        "cannot look at its directory: %s", strerror(errno));
+                if (asprintf(&help, "mkdir -p %s", path) < 0)
+                        return -ENOMEM;
+                return block(s, "workdir-missing", "workdir", NULL, help,
+                                "its directory does not exist");
+        }
+        if (!S_ISDIR(st.st_mode))
+                return block(s, "workdir-not-a-directory", "workdir", NULL, NULL,
+                                "its workdir is no directory");
+        if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+                return block(s, "workdir-unusable", "workdir", NULL, NULL,
+                                "its directory cannot be entered: %s", strerror(errno));
+        return 0;
+}
+
+/* A regular file that can be read; *ret is valid if 0 is returned and the agent is not blocked by it. */
+static int check_readable(const Site *s, const char *code, const char *key, const char *part,
+                const char *path, struct stat *ret, bool *ok) {
+        *ok = false;
+        if (stat(path, ret) < 0)
+                return block(s, code, key, part, NULL, "cannot read %s: %s", path, strerror(errno));
+        if (!S_ISREG(ret->st_mode))
+                return block(s, code, key, part, NULL, "%s is no regular file", path);
+        if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0)
+                return block(s, code, key, part, NULL, "cannot read %s: %s", path, strerror(errno));
+        *ok = true;
+        return 0;
+}
+
+static int check_env_files(const Site *s) {
+        for (size_t i = 0; s->spec->env_files && s->spec->env_files[i]; i++) {
+                const char *path = s->spec->env_files[i];
+                _cleanup_strbuf_ StrBuf pointer = STRBUF_NULL;
+                struct stat st;
+                char part[24];
+                bool ok;
+                int r;
+
+                (void)snprintf(part, sizeof(part), "%zu", i);
+                r = check_readable(s, "env-file-unreadable", "env_files", part, path, &st, &ok);
+                if (r < 0)
+                        return r;
+                if (!ok)
+                        continue;
+                if (st.st_uid != geteuid() && st.st_uid != 0) {
+                        r = block(s, "env-file-owner", "env_files", part, NULL,
+                                        "%s belongs to another user", path);
+                        if (r < 0)
+                                return r;
+                } else if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+                        Span span = place(s, "env_files", part, &pointer);
+
+                        (void)diags_add(s->diags, SEVERITY_WARNING, "env-file-writable", span,
+                                        strbuf_text(&pointer), "chmod go-w on it",
+                                        "other users may write %s", path);
+                }
+        }
+        return 0;
+}
+
+static int check_credentials(const Site *s) {
+        for (size_t i = 0; i < s->spec->n_credentials; i++) {
+                const Credential *c = &s->spec->credentials[i];
+                _cleanup_free_ char *help = NULL;
+                struct stat st;
+                bool ok;
+                int r;
+
+                r = check_readable(s, "credential-unreadable", "credentials", c->variable, c->file, &st,
+                                &ok);
+                if (r < 0)
+                        return r;
+                if (!ok)
+                        continue;
+                if (st.st_uid != geteuid() && st.st_uid != 0)
+                        r = block(s, "credential-owner", "credentials", c->variable, NULL,
+                                        "%s belongs to another user", c->file);
+                else if (st.st_mode & (S_IRWXG | S_IRWXO)) {
+                        if (asprintf(&help, "chmod 600 %s", c->file) < 0)
+                                return -ENOMEM;
+                        r = block(s, "credential-mode", "credentials", c->variable, help,
+                                        "other users may read %s", c->file);
+                }
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* --- programs --------------------------------------------------------------------------------- */
+
+static bool is_program(const char *path) {
+        struct stat st;
+
+        return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+                        faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+}
+
+/* 1 found, 0 not found, -ENOMEM. Relative entries of PATH start at the agent's directory, as they do when
+ * the launcher looks. */
+static int find_in_path(const char *name, const char *path, const char *workdir) {
+        for (const char *p = path; *p;) {
+                size_t n = strcspn(p, ":");
+                _cleanup_free_ char *candidate = NULL;
+
+                if (asprintf(&candidate, "%s%s%.*s/%s", n > 0 && p[0] == '/' ? "" : workdir,
+                                    n > 0 && p[0] == '/' ? "" : "/", (int)n, p, name) < 0)
+                        return -ENOMEM;
+                if (is_program(candidate))
+                        return 1;
+                p += n;
+                p += *p == ':';
+        }
+        return 0;
+}
+
+static int check_program(const Site *s) {
+        const char *name = s->spec->argv[0], *path = strv_env_get(s->spec->env, "PATH");
+        _cleanup_free_ char *full = NULL;
+        int r;
+
+        if (!path)
+                path = s->machine->path ? s->machine->path : "";
+        if (name[0] == '/')
+                r = is_program(name);
+        else if (strchr(name, '/')) {
+                if (asprintf(&full, "%s/%s", s->spec->workdir, name) < 0)
+                        return -ENOMEM;
+                r = is_program(full);
+        } else
+                r = find_in_path(name, path, s->spec->workdir);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        return block(s, "program-missing", "runtime", NULL, s->spec->install,
+                        strchr(name, '/') ? "there is no program %s"
+                                          : "the program \"%s\" is not in the agents' PATH",
+                        name);
+}
+
+/* --- the roster's own place ------------------------------------------------------------------- */
+
+/* Whoever can write a directory above the roster can replace it. Up to the home, or the root. */
+static int check_directories(const char *roster_path, const Machine *m, Diags *diags) {
+        _cleanup_free_ char *path = NULL;
+        struct stat st;
+        char *slash;
+
+        path = strdup(roster_path);
+        if (!path)
+                return -ENOMEM;
+        while ((slash = strrchr(path, '/')) && slash > path) {
+                *slash = '\0';
+                if (strcmp(path, m->user_home) == 0)
+                        break;
+                if (stat(path, &st) < 0)
+                        continue;
+                /* in a sticky directory only the owner of a file can replace it */
+                if ((st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX)) {
+                        (void)diags_add(diags, SEVERITY_WARNING, "roster-directory-writable", SPAN_NONE,
+                                        NULL, "chmod go-w on it",
+                                        "other users may replace the roster: they may write %s", path);
+                        break;
+                }
+        }
+        return 0;
+}
+
+static int check_agent(const Site *s) {
+        int r;
+
+        free(s->spec->blocked_code);
+        free(s->spec->blocked_text);
+        s->spec->blocked_code = s->spec->blocked_text = NULL;
+        if (s->spec->elsewhere || s->spec->state == DESIRED_STOPPED)
+                return 0;
+        r = check_workdir(s);
+        if (r == 0)
+                r = check_program(s);
+        if (r == 0)
+                r = check_credentials(s);
+        if (r == 0)
+                r = check_env_files(s);
+        return r;
+}
+
+int site_check(const Desired *d, const char *roster_path, const Machine *m, Diags *diags) {
+        int r;
+
+        r = check_directories(roster_path, m, diags);
+        for (size_t i = 0; r == 0 && i < d->n_agents; i++) {
+                const Site s = { .desired = d, .machine = m, .diags = diags, .spec = d->agents[i] };
+
+                r = check_agent(&s);
+        }
+        if (r == 0)
+                diags_sort(diags);
+        return r;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/store/fleet-record.h"
+
+#include <string.h>
+
+#include "drivers/os/file.h"
+#include "drivers/tmux/server.h"
+#include "model/json.h"
+
+#define RECORD_MAX 65536
+#define DEFAULT_SOCKET "mosaic-factory"
+
+FleetRecord *fleet_record_free(FleetRecord *r) {
+        if (!r)
+                return NULL;
+        free(r->tmux_tmpdir);
+        free(r->tmux_socket);
+        free(r);
+        return NULL;
+}
+
+static int get_number(const Json *j, const char *key, unsigned *ret) {
+        uint64_t v;
+        int r;
+
+        r = json_get_uint64(j, key, &v);
+        if (r < 0 || v == 0 || v > UINT32_MAX)
+                return -EBADMSG;
+        *ret = (unsigned)v;
+        return 0;
+}
+
+int fleet_record_read(const Paths *p, FleetRecord **ret) {
+        _cleanup_(fleet_record_freep) FleetRecord *record = NULL;
+        _cleanup_free_ char *path = NULL, *bytes = NULL;
+        _cleanup_json_ Json *j = NULL;
+        const char *supervisor;
+        uint64_t version;
+        size_t size;
+        int r;
+
+        r = path_join(p->state, "fleet.json", &path);
+        if (r < 0)
+                return r;
+        r = file_read_limited(path, RECORD_MAX, &bytes, &size);
+        if (r < 0)
+                return r;
+        if (json_parse(bytes, size, &j) < 0 || json_get_uint64(j, "version", &version) < 0 ||
+                        version != 1)
+                return -EBADMSG;
+        record = calloc(1, sizeof(FleetRecord));
+        if (!record)
+                return -ENOMEM;
+        supervisor = json_get_string(j, "supervisor");
+        record->supervisor = supervisor ? supervisor_from_string(supervisor) : _SUPERVISOR_INVALID;
+        if (record->supervisor == _SUPERVISOR_INVALID ||
+                        json_get_strdup(j, "tmux_tmpdir", /* optional= */ false,
+                                        &record->tmux_tmpdir) < 0 ||
+                        json_get_strdup(j, "tmux_socket", /* optional= */ false,
+                                        &record->tmux_socket) < 0 ||
+                        get_number(j, "width", &record->width) < 0 ||
+                        get_number(j, "height", &record->height) < 0 ||
+                        get_number(j, "history", &record->history) < 0)
+                return -EBADMSG;
+        *ret = TAKE_PTR(record);
+        return 0;
+}
+
+static int to_text(const FleetRecord *record, char **ret) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        json_open_object(&b, NULL);
+        json_put_uint(&b, "version", 1);
+        json_put_string(&b, "supervisor", supervisor_to_string(record->supervisor));
+        json_put_string(&b, "tmux_socket", record->tmux_socket);
+        json_put_string(&b, "tmux_tmpdir", record->tmux_tmpdir);
+        json_put_uint(&b, "width", record->width);
+        json_put_uint(&b, "height", record->height);
+        json_put_uint(&b, "history", record->history);
+        json_close(&b);
+        r = json_finish(&b, &j);
+        if (r < 0)
+                return r;
+        return json_to_text(j, JSON_PLAIN, ret);
+}
+
+int fleet_record_write(const Paths *p, const FleetRecord *record) {
+        _cleanup_free_ char *path = NULL, *text = NULL, *before = NULL;
+        size_t size;
+        int r;
+
+        r = to_text(record, &text);
+        if (r < 0)
+                return r;
+        r = path_join(p->state, "fleet.json", &path);
+        if (r < 0)
+                return r;
+        r = file_read_limited(path, RECORD_MAX, &before, &size);
+        if (r == 0 && size == strlen(text) && memcmp(before, text, size) == 0)
+                return 0;
+        r = dir_make(p->state);
+        if (r < 0)
+                return r;
+        return file_replace(path, text, strlen(text), 0600);
+}
+
+int fleet_record_new(const Paths *p, Supervisor supervisor, FleetRecord **ret) {
+        _cleanup_(fleet_record_freep) FleetRecord *record = calloc(1, sizeof(FleetRecord));
+        const char *tmpdir = getenv("TMUX_TMPDIR");
+        int r;
+
+        if (!record)
+                return -ENOMEM;
+        record->supervisor = supervisor;
+        record->tmux_tmpdir = strdup(tmpdir && *tmpdir == '/' ? tmpdir : "/tmp");
+        if (!record->tmux_tmpdir)
+                return -ENOMEM;
+        record->width = 220;
+        record->height = 50;
+        record->history = 50000;
+        r = fleet_record_accept(record, p, NULL);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(record);
+        return 0;
+}
+
+int fleet_record_accept(FleetRecord *record, const Paths *p, const Desired *d) {
+        _cleanup_free_ char *name = NULL, *socket = NULL;
+        int r;
+
+        /* Two fleets of one user must not meet on one socket, so the id is part of its name. */
+        if (d && d->tmux_socket)
+                name = strdup(d->tmux_socket);
+        else if (*p->fleet_id) {
+                if (asprintf(&name, DEFAULT_SOCKET "-%s", p->fleet_id) < 0)
+                        name = NULL;
+        } else
+                name = strdup(DEFAULT_SOCKET);
+        if (!name)
+                return -ENOMEM;
+        r = tmux_socket_path(record->tmux_tmpdir, name, &socket);
+        if (r < 0)
+                return r;
+        free(record->tmux_socket);
+        record->tmux_socket = TAKE_PTR(socket);
+        if (d) {
+                record->width = d->tmux_width;
+                record->height = d->tmux_height;
+                record->history = d->tmux_history;
+        }
+        return 0;
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/store/store.h"
+
+#include <string.h>
+
+#include "drivers/os/clock.h"
+#include "drivers/os/file.h"
+#include "drivers/os/proc.h"
+#include "model/base/strv.h"
+#include "model/json.h"
+
+#define RECORD_MAX (1024 * 1024)
+#define FLEET_HOLD "_fleet"
+
+/* Reads DIR/FILE as a version 1 object. -ENOENT if it is gone, -EBADMSG if it is anything else. */
+static int read_record(const char *dir, const char *file, Json **ret) {
+        _cleanup_free_ char *path = NULL, *bytes = NULL;
+        _cleanup_json_ Json *j = NULL;
+        uint64_t version;
+        size_t size;
+        int r;
+
+        r = path_join(dir, file, &path);
+        if (r < 0)
+                return r;
+        r = file_read_limited(path, RECORD_MAX, &bytes, &size);
+        if (r < 0)
+                return r;
+        if (json_parse(bytes, size, &j) < 0 || json_get_uint64(j, "version", &version) < 0 ||
+                        version != 1)
+                return -EBADMSG;
+        *ret = TAKE_PTR(j);
+        return 0;
+}
+
+/* "NAME.json" -> NAME, if that may be an agent or is @special. Caller frees; NULL for another file.
+ */
+static int record_name(const char *file, const char *special, char **ret) {
+        size_t length = strlen(file);
+        _cleanup_free_ char *name = NULL;
+
+        *ret = NULL;
+        if (length <= 5 || strcmp(file + length - 5, ".json") != 0)
+                return 0;
+        name = strndup(file, length - 5);
+        if (!name)
+                return -ENOMEM;
+        if (agent_name_is_valid(name) || (special && strcmp(name, special) == 0))
+                *ret = TAKE_PTR(name);
+        return 0;
+}
+
+typedef int (*AddRecord)(Observed *o, const char *name, const Json *j, void *userdata);
+
+/* Calls @add for every record of a directory. A directory that is not there holds none. */
+static int each_record(const char *parent,
+                const char *sub,
+                const char *special,
+                Source *source,
+                AddRecord add,
+                void *userdata,
+                Observed *o) {
+        _cleanup_closedir_ DIR *d = NULL;
+        _cleanup_free_ char *dir = NULL;
+        struct dirent *e;
+        int r;
+
+        r = path_join(parent, sub, &dir);
+        if (r < 0)
+                return r;
+        d = opendir(dir);
+        if (!d) {
+                if (errno != ENOENT)
+                        source_set(source, SOURCE_UNKNOWN, "cannot read %s: %s", dir,
+                                        strerror(errno));
+                return errno == ENOMEM ? -ENOMEM : 0;
+        }
+        for (errno = 0; (e = readdir(d)); errno = 0) {
+                _cleanup_free_ char *name = NULL;
+                _cleanup_json_ Json *j = NULL;
+
+                r = record_name(e->d_name, special, &name);
+                if (r < 0)
+                        return r;
+                if (!name)
+                        continue;
+                r = read_record(dir, e->d_name, &j);
+                if (r == -ENOENT)
+                        continue; /* removed meanwhile */
+                if (r == -ENOMEM)
+                        return r;
+                if (r == 0)
+                        r = add(o, name, j, userdata);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        source_set(source, SOURCE_UNKNOWN, "cannot read %s/%s: %s", dir, e->d_name,
+                                        r == -EBADMSG ? "it is not a record of this version; "
+                                                        "remove it"
+                                                      : strerror(-r));
+        }
+        if (errno != 0)
+                source_set(source, SOURCE_UNKNOWN, "cannot read %s: %s", dir, strerror(errno));
+        return 0;
+}
+
+static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]) {
+        const char *s = json_get_string(j, key);
+
+        if (!s || strlen(s) != FINGERPRINT_SIZE - 1)
+                return -EBADMSG;
+        (void)stpcpy(ret, s);
+        return 0;
+}
+
+static int add_spec(Observed *o, const char *name, const Json *j, void *userdata _unused_) {
+        ObservedFiles *f;
+
+        f = observed_add_files(o);
+        if (!f)
+                return -ENOMEM;
+        f->agent = strdup(name);
+        if (!f->agent)
+                return -ENOMEM;
+        f->spec = true;
+        if (get_fingerprint(j, "restart_fingerprint", f->restart_fingerprint) < 0 ||
+                        get_fingerprint(j, "live_fingerprint", f->live_fingerprint) < 0 ||
+                        get_fingerprint(j, "resolved", f->resolved) < 0)
+                return -EBADMSG;
+        return 0;
+}
+
+static int add_run(Observed *o, const char *name, const Json *j, void *userdata) {
+        const char *boot_now = userdata, *boot = json_get_string(j, "boot_id");
+        uint64_t pid, start, start_now;
+        ObservedRun *run;
+
+        run = observed_add_run(o);
+        if (!run)
+                return -ENOMEM;
+        run->agent = strdup(name);
+        if (!run->agent)
+                return -ENOMEM;
+        if (!boot || json_get_uint64(j, "pid", &pid) < 0 || pid == 0 || pid > INT32_MAX ||
+                        json_get_uint64(j, "start_time", &start) < 0 ||
+                        json_get_uint64(j, "started_usec", &run->started_usec) < 0 ||
+                        json_get_strdup(j, "invocation", /* optional= */ true, &run->invocation) <
+                                        0 ||
+                        json_get_strdup(j, "pane_id", /* optional= */ true, &run->pane_id) < 0 ||
+                        get_fingerprint(j, "restart_fingerprint", run->restart_fingerprint) < 0 ||
+                        get_fingerprint(j, "resolved", run->resolved) < 0)
+                return -EBADMSG;
+        run->pid = (pid_t)pid;
+        run->alive = strcmp(boot, boot_now) == 0 && proc_start_time(run->pid, &start_now) == 0 &&
+                     start_now == start;
+        return 0;
+}
+
+static int add_stop(Observed *o, const char *name, const Json *j, void *userdata) {
+        const char *boot_now = userdata, *boot = json_get_string(j, "boot_id");
+        ObservedStop *s;
+
+        s = observed_add_stop(o);
+        if (!s)
+                return -ENOMEM;
+        s->agent = strdup(name);
+        if (!s->agent)
+                return -ENOMEM;
+        if (!boot || json_get_uint64(j, "at_usec", &s->at_usec) < 0 ||
+                        json_get_strdup(j, "invocation", /* optional= */ true, &s->invocation) <
+                                        0 ||
+                        json_get_strdup(j, "result", /* optional= */ true, &s->result) < 0 ||
+                        json_get_strdup(j, "code", /* optional= */ true, &s->code) < 0 ||
+                        json_get_strdup(j, "status", /* optional= */ true, &s->status) < 0)
+                return -EBADMSG;
+        s->this_boot = strcmp(boot, boot_now) == 0;
+        return 0;
+}
+
+static int add_hold(Observed *o, const char *name, const Json *j, void *userdata _unused_) {
+        ObservedHold *h;
+
+        h = observed_add_hold(o);
+        if (!h)
+                return -ENOMEM;
+        if (strcmp(name, FLEET_HOLD) != 0) {
+                h->agent = strdup(name);
+                if (!h->agent)
+                        return -ENOMEM;
+        }
+        if (json_get_strdup(j, "by", /* optional= */ false, &h->by) < 0 ||
+                        json_get_strdup(j, "reason", /* optional= */ true, &h->reason) < 0 ||
+                        json_get_uint64(j, "at_usec", &h->at_usec) < 0) {
+                /* Held, though by whom cannot be told: the safe reading. */
+                free(h->by);
+                h->by = strdup("somebody");
+                return h->by ? 0 : -ENOMEM;
+        }
+        return 0;
+}
+
+int store_observe(const Paths *p, Observed *o) {
+        uint64_t before = clock_monotonic_usec();
+        char boot[37];
+        int r;
+
+        o->files.state = o->runs.state = SOURCE_PRESENT;
+        r = each_record(p->state, "specs", NULL, &o->files, add_spec, NULL, o);
+        if (r < 0)
+                return r;
+        r = each_record(p->state, "holds", FLEET_HOLD, &o->files, add_hold, NULL, o);
+        if (r < 0)
+                return r;
+        o->files.took_usec = clock_monotonic_usec() - before;
+
+        before = clock_monotonic_usec();
+        r = proc_boot_id(boot);
+        if (r < 0) {
+                source_set(&o->runs, SOURCE_UNKNOWN, "cannot read the boot id: %s", strerror(-r));
+                return 0;
+        }
+        r = each_record(p->state, "stops", NULL, &o->runs, add_stop, boot, o);
+        if (r < 0)
+                return r;
+        r = each_record(p->runtime, "run", NULL, &o->runs, add_run, boot, o);
+        if (r < 0)
+                return r;
+        o->runs.took_usec = clock_monotonic_usec() - before;
+        return 0;
+}
+
+int store_observe_units(Observed *o) {
+        o->manager.state = SOURCE_PRESENT;
+        for (size_t i = 0; i < o->n_run; i++) {
+                ObservedUnit *u;
+
+                if (!o->run[i].alive)
+                        continue;
+                u = observed_add_unit(o);
+                if (!u)
+                        return -ENOMEM;
+                u->agent = strdup(o->run[i].agent);
+                if (!u->agent)
+                        return -ENOMEM;
+                u->state = UNIT_ACTIVE;
+                u->main_pid = o->run[i].pid;
+                u->memory = UINT64_MAX;
+                u->changed_usec = o->run[i].started_usec;
+        }
+        return 0;
+}
+
+static int put_spec(const AgentSpec *s, char **ret) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        json_open_object(&b, NULL);
+        json_put_uint(&b, "version", 1);
+        json_put_string(&b, "name", s->name);
+        json_put_string(&b, "runtime", s->runtime);
+        json_put_strv(&b, "argv", s->argv);
+        json_put_string(&b, "workdir", s->workdir);
+        json_put_strv(&b, "env", s->env);
+        json_put_strv(&b, "env_pass", s->env_pass);
+        json_put_strv(&b, "env_files", s->env_files);
+        json_open_array(&b, "credentials");
+        for (size_t i = 0; i < s->n_credentials; i++) {
+                json_open_object(&b, NULL);
+                json_put_string(&b, "variable", s->credentials[i].variable);
+                json_put_string(&b, "file", s->credentials[i].file);
+                json_close(&b);
+        }
+        json_close(&b);
+        json_put_strv(&b, "success_exit_status", s->success_exit_status);
+        json_put_uint(&b, "stop_timeout_usec", s->stop_timeout_usec);
+        json_put_string(&b, "restart_fingerprint", s->restart_fingerprint);
+        json_put_string(&b, "live_fingerprint", s->live_fingerprint);
+        json_put_string(&b, "resolved", s->resolved);
+        json_close(&b);
+        r = json_finish(&b, &j);
+        if (r < 0)
+                return r;
+        return json_to_text(j, JSON_PLAIN, ret);
+}
+
+int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n) {
+        _cleanup_strv_ char **names = NULL, **texts = NULL;
+        _cleanup_free_ char *dir = NULL;
+        int r;
+
+        if (n == 0)
+                return 0;
+        r = path_join(p->state, "specs", &dir);
+        if (r < 0)
+                return r;
+        r = dir_make(dir);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                char *text;
+
+                r = strv_pushf(&names, "%s.json", specs[i]->name);
+                if (r < 0)
+                        return r;
+                r = put_spec(specs[i], &text);
+                if (r < 0)
+                        return r;
+                r = strv_take(&texts, text);
+                if (r < 0)
+                        return r;
+        }
+        return file_replace_many(dir, names, texts, 0600);
+}
+
+static int remove_record(
+                const char *parent, const char *sub, const char *name, const char *suffix) {
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s/%s/%s%s", parent, sub, name, suffix) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        return file_remove(path);
+}
+
+int store_remove_agent(const Paths *p, const char *agent) {
+        int r;
+
+        /* The spec last: while it is there, the next pass knows that there is something to remove.
+         */
+        r = remove_record(p->runtime, "run", agent, ".json");
+        if (r < 0)
+                return r;
+        r = remove_record(p->state, "stops", agent, ".json");
+        if (r < 0)
+                return r;
+        r = remove_record(p->state, "holds", agent, ".json");
+        if (r < 0)
+                return r;
+        return remove_record(p->state, "specs", agent, ".json");
+}
+
+int store_hold(const Paths *p, const char *agent, const char *by, const char *reason) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_free_ char *dir = NULL, *path = NULL, *text = NULL;
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        json_open_object(&b, NULL);
+        json_put_uint(&b, "version", 1);
+        json_put_string(&b, "by", by);
+        json_put_string(&b, "reason", reason);
+        json_put_uint(&b, "at_usec", clock_realtime_usec());
+        json_close(&b);
+        r = json_finish(&b, &j);
+        if (r < 0)
+                return r;
+        r = json_to_text(j, JSON_PLAIN, &text);
+        if (r < 0)
+                return r;
+        r = path_join(p->state, "holds", &dir);
+        if (r < 0)
+                return r;
+        r = dir_make(dir);
+        if (r < 0)
+                return r;
+        if (asprintf(&path, "%s/%s.json", dir, agent ? agent : FLEET_HOLD) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        return file_replace(path, text, strlen(text), 0600);
+}
+
+int store_release(const Paths *p, const char *agent) {
+        return remove_record(p->state, "holds", agent ? agent : FLEET_HOLD, ".json");
+}
+
+int store_forget_stop(const Paths *p, const char *agent) {
+        return remove_record(p->state, "stops", agent, ".json");
+}

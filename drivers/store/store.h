@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the fleet keeps in its state and runtime directories: accepted specs, run files, stop
+ * records and holds (decision 0001). Formats are private to this folder and to drivers/agent.
+ */
+
+#include "drivers/os/paths.h"
+#include "model/observed.h"
+#include "model/spec.h"
+
+/*
+ * Adds accepted specs, run files (checked against /proc), stop records and holds to @o and sets
+ * o->runs and o->files. An unreadable or garbled record makes its source unknown, never absent.
+ */
+_must_check_ int store_observe(const Paths *p, Observed *o);
+
+/* Under `direct` there is no manager to ask: what runs is what has a living run file. */
+_must_check_ int store_observe_units(Observed *o);
+
+/* Accepts these specs: all files are written, synced together, then renamed. */
+_must_check_ int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n);
+
+/* Deletes everything that is kept of an agent. Absent files are success. */
+_must_check_ int store_remove_agent(const Paths *p, const char *agent);
+
+/* @agent NULL: the whole fleet. @reason may be NULL. */
+_must_check_ int store_hold(const Paths *p, const char *agent, const char *by, const char *reason);
+_must_check_ int store_release(const Paths *p, const char *agent);
+
+/* Forgets how an agent ended: a start that was asked for clears an implicit hold. */
+_must_check_ int store_forget_stop(const Paths *p, const char *agent);

@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/systemd/manager.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "drivers/os/clock.h"
+#include "drivers/systemd/dropin.h"
+#include "drivers/systemd/install.h"
+#include "drivers/systemd/manager-internal.h"
+#include "drivers/systemd/unit-state.h"
+#include "model/base/array.h"
+#include "model/base/strv.h"
+
+/* --- the details of one unit
+ * ----------------------------------------------------------------------
+ *
+ * One Get for each property: GetAll also computes UnitFileState, which costs the manager 1.7 ms a
+ * unit.
+ */
+
+/* What the answers go into. */
+typedef struct Target {
+        ObservedUnit *unit;
+        char *dropin; /* "mosaic-agent@web.service.d/50-mosaic.conf" */
+        bool dropin_on_disk;
+        bool dropin_loaded;
+} Target;
+
+static void target_done(Target *t) {
+        free(t->dropin);
+}
+
+static int target_init(Target *t, const Paths *p, const char *unit_name, ObservedUnit *unit) {
+        _cleanup_free_ char *path = NULL;
+
+        *t = (Target){ .unit = unit };
+        if (asprintf(&t->dropin, "%s.d/" DROPIN_FILE, unit_name) < 0) {
+                t->dropin = NULL;
+                return -ENOMEM;
+        }
+        if (path_join(p->units, t->dropin, &path) < 0)
+                return -ENOMEM;
+        t->dropin_on_disk = access(path, F_OK) >= 0;
+        return 0;
+}
+
+/*
+ * NeedDaemonReload alone is not enough: the manager compares files against a cache of directories
+ * that it fills when it loads units, so it says "no" for a loaded unit whose drop-in directory is
+ * new.
+ */
+static bool target_needs_reload(const Target *t) {
+        return t->unit->need_reload || t->dropin_on_disk != t->dropin_loaded;
+}
+
+typedef int (*DetailReader)(sd_bus_message *m, Target *t);
+
+static int read_main_pid(sd_bus_message *m, Target *t) {
+        uint32_t pid;
+        int r = sd_bus_message_read(m, "u", &pid);
+
+        if (r >= 0)
+                t->unit->main_pid = (pid_t)pid;
+        return r;
+}
+
+static int read_restarts(sd_bus_message *m, Target *t) {
+        uint32_t n;
+        int r = sd_bus_message_read(m, "u", &n);
+
+        if (r >= 0)
+                t->unit->restarts = n;
+        return r;
+}
+
+static int read_memory(sd_bus_message *m, Target *t) {
+        return sd_bus_message_read(
+                        m, "t", &t->unit->memory); /* UINT64_MAX: no accounting, as in ours */
+}
+
+static int read_result(sd_bus_message *m, Target *t) {
+        const char *s;
+        int r = sd_bus_message_read(m, "s", &s);
+
+        if (r < 0)
+                return r;
+        free(t->unit->result);
+        t->unit->result = strdup(s);
+        return t->unit->result ? 0 : -ENOMEM;
+}
+
+static int read_exit_code(sd_bus_message *m, Target *t) {
+        int32_t code;
+        int r = sd_bus_message_read(m, "i", &code);
+
+        if (r >= 0)
+                t->unit->exit_code = code;
+        return r;
+}
+
+static int read_exit_status(sd_bus_message *m, Target *t) {
+        int32_t status;
+        int r = sd_bus_message_read(m, "i", &status);
+
+        if (r >= 0)
+                t->unit->exit_status = status;
+        return r;
+}
+
+static int read_need_reload(sd_bus_message *m, Target *t) {
+        int value, r = sd_bus_message_read(m, "b", &value);
+
+        if (r >= 0)
+                t->unit->need_reload = value;
+        return r;
+}
+
+static int read_changed(sd_bus_message *m, Target *t) {
+        return sd_bus_message_read(m, "t", &t->unit->changed_usec);
+}
+
+static int read_load_error(sd_bus_message *m, Target *t) {
+        const char *name, *sentence;
+        int r = sd_bus_message_read(m, "(ss)", &name, &sentence);
+
+        if (r < 0 || !name[0])
+                return r;
+        free(t->unit->load_error);
+        t->unit->load_error = strdup(sentence[0] ? sentence : name);
+        return t->unit->load_error ? 0 : -ENOMEM;
+}
+
+/* Whether our drop-in is among those the unit was loaded with. The directories may be spelled
+ * differently (links), so the end of the path decides. */
+static int read_dropins(sd_bus_message *m, Target *t) {
+        _cleanup_strv_ char **paths = NULL;
+        size_t n = strlen(t->dropin);
+        int r = sd_bus_message_read_strv(m, &paths);
+
+        for (char **s = paths; s && *s && r >= 0; s++) {
+                size_t length = strlen(*s);
+
+                if (length > n && (*s)[length - n - 1] == '/' &&
+                                strcmp(*s + length - n, t->dropin) == 0)
+                        t->dropin_loaded = true;
+        }
+        return r;
+}
+
+enum {
+        DETAIL_NEED_RELOAD,
+        DETAIL_DROPINS,
+};
+
+static const struct {
+        const char *interface;
+        const char *property;
+        const char *type;
+        DetailReader read;
+} details[] = {
+        [DETAIL_NEED_RELOAD] = { UNIT_INTERFACE, "NeedDaemonReload", "b", read_need_reload },
+        [DETAIL_DROPINS] = { UNIT_INTERFACE, "DropInPaths", "as", read_dropins },
+        { SERVICE_INTERFACE, "MainPID", "u", read_main_pid },
+        { SERVICE_INTERFACE, "NRestarts", "u", read_restarts },
+        { SERVICE_INTERFACE, "MemoryCurrent", "t", read_memory },
+        { SERVICE_INTERFACE, "Result", "s", read_result },
+        { SERVICE_INTERFACE, "ExecMainCode", "i", read_exit_code },
+        { SERVICE_INTERFACE, "ExecMainStatus", "i", read_exit_status },
+        { UNIT_INTERFACE, "StateChangeTimestamp", "t", read_changed },
+        { UNIT_INTERFACE, "LoadError", "(ss)", read_load_error },
+};
+
+#define N_DETAILS ELEMENTSOF(details)
+
+/* --- the listing ---------------------------------------------------------------------------------
+ */
+
+/* What the listing says of one unit beyond what ObservedUnit keeps. */
+typedef struct Listed {
+        char *path;
+        bool running;
+} Listed;
+
+/* Everything of one look until it is known to be complete. */
+typedef struct Look {
+        Observed *units; /* its `units` only */
+        Listed *listed;  /* one for each of them */
+        size_t n_listed;
+        char *prefix; /* "mosaic-agent@" */
+        char *holder_unit;
+        char *holder_path; /* NULL unless active */
+        char *controller_unit;
+        UnitState holder;
+        UnitState controller;
+        uint64_t holder_since_usec;
+} Look;
+
+static void look_done(Look *l) {
+        for (size_t i = 0; i < l->n_listed; i++)
+                free(l->listed[i].path);
+        free(l->listed);
+        observed_free(l->units);
+        free(l->prefix);
+        free(l->holder_unit);
+        free(l->holder_path);
+        free(l->controller_unit);
+}
+
+static int look_init(Look *l, const Paths *p) {
+        int r;
+
+        r = observed_new(SUPERVISOR_SYSTEMD, &l->units);
+        if (r < 0)
+                return r;
+        if (asprintf(&l->prefix, "%sagent@", p->unit_prefix) < 0) {
+                l->prefix = NULL;
+                return -ENOMEM;
+        }
+        r = paths_unit(p, "tmux-holder", &l->holder_unit);
+        if (r < 0)
+                return r;
+        return paths_unit(p, "fleet", &l->controller_unit);
+}
+
+/* "mosaic-agent@web.service" -> "web"; *ret is NULL for what no roster can name. */
+static int agent_of_unit(const char *prefix, const char *unit, char **ret) {
+        static const char suffix[] = ".service";
+        size_t n_prefix = strlen(prefix), n = strlen(unit), n_suffix = strlen(suffix);
+        char *name;
+
+        *ret = NULL;
+        if (n <= n_prefix + n_suffix || strncmp(unit, prefix, n_prefix) != 0 ||
+                        strcmp(unit + n - n_suffix, suffix) != 0)
+                return 0;
+        name = strndup(unit + n_prefix, n - n_prefix - n_suffix);
+        if (!name)
+                return -ENOMEM;
+        if (!agent_name_is_valid(name)) {
+                free(name);
+                return 0;
+        }
+        *ret = name;
+        return 0;
+}
+
+static int look_add_agent(Look *l, const char *agent, ObservedUnit **ret) {
+        ObservedUnit *u;
+        Listed *listed;
+
+        listed = array_grow(&l->listed, l->n_listed, sizeof(Listed));
+        if (!listed)
+                return -ENOMEM;
+        u = observed_add_unit(l->units);
+        if (!u)
+                return -ENOMEM;
+        l->n_listed++;
+        u->memory = UINT64_MAX;
+        u->agent = strdup(agent);
+        if (!u->agent)
+                return -ENOMEM;
+        *ret = u;
+        return 0;
+}
+
+static int look_add_listed(Look *l,
+                const char *unit,
+                const char *load,
+                const char *active,
+                const char *sub,
+                const char *path,
+                const char *job_path) {
+        _cleanup_free_ char *agent = NULL;
+        UnitState state = unit_state_from_words(active, sub);
+        ObservedUnit *u;
+        int r;
+
+        if (strcmp(unit, l->holder_unit) == 0) {
+                l->holder = state;
+                if (state == UNIT_ACTIVE) {
+                        l->holder_path = strdup(path);
+                        if (!l->holder_path)
+                                return -ENOMEM;
+                }
+                return 0;
+        }
+        if (strcmp(unit, l->controller_unit) == 0) {
+                l->controller = state;
+                return 0;
+        }
+
+        r = agent_of_unit(l->prefix, unit, &agent);
+        if (r < 0 || !agent)
+                return r;
+        r = look_add_agent(l, agent, &u);
+        if (r < 0)
+                return r;
+        u->state = state;
+        u->masked = strcmp(load, "masked") == 0;
+        u->job_pending = strcmp(job_path, "/") != 0;
+        l->listed[l->n_listed - 1].running = state == UNIT_ACTIVE && strcmp(sub, "running") == 0;
+        l->listed[l->n_listed - 1].path = strdup(path);
+        return l->listed[l->n_listed - 1].path ? 0 : -ENOMEM;
+}
+
+static int send_listing(Manager *m, const Look *l, Call *c) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+        _cleanup_free_ char *agents = NULL;
+        int r;
+
+        if (asprintf(&agents, "%s*.service", l->prefix) < 0) {
+                agents = NULL;
+                return -ENOMEM;
+        }
+        r = manager_message(m, MANAGER_PATH, MANAGER_INTERFACE, "ListUnitsByPatterns", &message);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(
+                        message, "asas", 0, 3, agents, l->holder_unit, l->controller_unit);
+        if (r < 0)
+                return r;
+        return call_send(m, message, c);
+}
+
+static int read_listing(Look *l, sd_bus_message *reply) {
+        const char *unit, *load, *active, *sub, *path, *job_path;
+        int r;
+
+        r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(reply, "(ssssssouso)", &unit, NULL, &load, &active, &sub,
+                                NULL, &path, NULL, NULL, &job_path)) > 0) {
+                r = look_add_listed(l, unit, load, active, sub, path, job_path);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
+static int list_units(Manager *m, Look *l, uint64_t deadline) {
+        Call c = { 0 };
+        int r;
+
+        r = send_listing(m, l, &c);
+        if (r >= 0)
+                r = calls_wait(m, &c, 1, deadline);
+        if (r >= 0)
+                r = call_result(m, &c);
+        if (r >= 0)
+                r = read_listing(l, c.reply);
+        calls_done(&c, 1);
+        return r;
+}
+
+/* --- masks on disk
+ * -------------------------------------------------------------------------------- */
+
+/* `systemctl --user mask` leaves a link to /dev/null, and a unit that nobody asks for is not
+ * listed: without this a masked agent looks like one that is merely down. */
+static int add_masks_of(Look *l, const char *directory) {
+        _cleanup_closedir_ DIR *d = opendir(directory);
+        struct dirent *entry;
+
+        if (!d)
+                return errno == ENOMEM ? -ENOMEM : 0;
+        while ((entry = readdir(d))) {
+                _cleanup_free_ char *agent = NULL;
+                ObservedUnit *u = NULL;
+                char target[16];
+                ssize_t n;
+                int r;
+
+                if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
+                        continue;
+                r = agent_of_unit(l->prefix, entry->d_name, &agent);
+                if (r < 0)
+                        return r;
+                if (!agent)
+                        continue;
+                n = readlinkat(dirfd(d), entry->d_name, target, sizeof(target));
+                if (n != (ssize_t)strlen("/dev/null") ||
+                                memcmp(target, "/dev/null", (size_t)n) != 0)
+                        continue;
+                for (size_t i = 0; i < l->units->n_units && !u; i++)
+                        if (strcmp(l->units->units[i].agent, agent) == 0)
+                                u = &l->units->units[i];
+                if (!u) {
+                        r = look_add_agent(l, agent, &u);
+                        if (r < 0)
+                                return r;
+                }
+                u->masked = true;
+        }
+        return 0;
+}
+
+static int add_masks(Look *l, const Paths *p) {
+        _cleanup_free_ char *volatile_units = NULL;
+        const char *slash = strrchr(p->manager_socket, '/');
+        int r;
+
+        r = add_masks_of(l, p->units);
+        if (r < 0)
+                return r;
+        /* `mask --runtime`: $XDG_RUNTIME_DIR/systemd/user, beside the socket. */
+        if (asprintf(&volatile_units, "%.*s/user", (int)(slash - p->manager_socket),
+                            p->manager_socket) < 0) {
+                volatile_units = NULL;
+                return -ENOMEM;
+        }
+        return add_masks_of(l, volatile_units);
+}
+
+/* --- details
+ * -------------------------------------------------------------------------------------- */
+
+/* -ENOENT: the unit went away between the listing and the question. */
+static int read_detail(Manager *m, const Call *c, size_t detail, Target *t) {
+        int r;
+
+        r = call_result(m, c);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_enter_container(c->reply, 'v', details[detail].type);
+        if (r < 0)
+                return r;
+        return details[detail].read(c->reply, t);
+}
+
+static int read_details(Manager *m, const Paths *p, Call *calls, ObservedUnit *u) {
+        _cleanup_(target_done) Target t = { 0 };
+        _cleanup_free_ char *name = NULL;
+        int r;
+
+        r = paths_agent_unit(p, u->agent, &name);
+        if (r >= 0)
+                r = target_init(&t, p, name, u);
+        for (size_t k = 0; k < N_DETAILS && r >= 0; k++)
+                r = read_detail(m, &calls[k], k, &t);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r; /* then it has no details; that is no failure */
+        u->need_reload = target_needs_reload(&t);
+        u->details = true;
+        return 0;
+}
+
+static int read_holder_since(Manager *m, const Call *c, Look *l) {
+        int r;
+
+        r = call_result(m, c);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        r = sd_bus_message_enter_container(c->reply, 'v', "t");
+        if (r < 0)
+                return r;
+        return sd_bus_message_read(c->reply, "t", &l->holder_since_usec);
+}
+
+static int ask_details(Manager *m, const Paths *p, Look *l, bool all, uint64_t deadline) {
+        size_t n_calls = 0, n_max = l->n_listed * N_DETAILS + 1, next = 0;
+        _cleanup_free_ Call *calls = NULL;
+        int r = 0;
+
+        calls = calloc(n_max, sizeof(Call));
+        if (!calls)
+                return -ENOMEM;
+
+        if (l->holder_path) {
+                r = call_send_get(m, l->holder_path, UNIT_INTERFACE, "ActiveEnterTimestamp",
+                                &calls[n_calls]);
+                n_calls++;
+        }
+        for (size_t i = 0; i < l->n_listed && r >= 0; i++)
+                for (size_t k = 0; k < N_DETAILS && r >= 0; k++) {
+                        if (!l->listed[i].path || (l->listed[i].running && !all))
+                                break;
+                        r = call_send_get(m, l->listed[i].path, details[k].interface,
+                                        details[k].property, &calls[n_calls]);
+                        n_calls++;
+                }
+        if (r >= 0)
+                r = calls_wait(m, calls, n_calls, deadline);
+
+        if (r >= 0 && l->holder_path)
+                r = read_holder_since(m, &calls[next++], l);
+        for (size_t i = 0; i < l->n_listed && r >= 0; i++) {
+                if (!l->listed[i].path || (l->listed[i].running && !all))
+                        continue;
+                r = read_details(m, p, &calls[next], &l->units->units[i]);
+                next += N_DETAILS;
+        }
+        calls_done(calls, n_calls);
+        return r;
+}
+
+int manager_observe(Manager *m, const Paths *p, bool details_for_all, Observed *o) {
+        _cleanup_(look_done) Look l = { 0 };
+        uint64_t start = clock_monotonic_usec(), deadline = start + m->timeout_usec;
+        int r;
+
+        assert(o->n_units == 0);
+
+        manager_set_error(m, "%s", "");
+        r = look_init(&l, p);
+        if (r >= 0)
+                r = list_units(m, &l, deadline);
+        if (r >= 0)
+                r = ask_details(m, p, &l, details_for_all, deadline);
+        if (r >= 0)
+                r = add_masks(&l, p);
+        o->manager.took_usec = clock_monotonic_usec() - start;
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                const char *why = manager_error(m);
+
+                source_set(&o->manager, SOURCE_UNKNOWN, "%s",
+                                why[0] ? why : "the user manager's answer was not understood");
+                return 0;
+        }
+
+        free(o->manager.why);
+        o->manager.why = NULL;
+        o->manager.state = SOURCE_PRESENT;
+        o->units = TAKE_PTR(l.units->units);
+        o->n_units = l.units->n_units;
+        l.units->n_units = 0;
+        o->units_installed = units_are_installed(p);
+        o->holder = l.holder;
+        o->holder_since_usec = l.holder_since_usec;
+        o->controller = l.controller;
+        return 0;
+}
+
+/* What manager_need_reload() asks of each unit. */
+static const size_t reload_details[] = { DETAIL_NEED_RELOAD, DETAIL_DROPINS };
+
+#define N_RELOAD_DETAILS ELEMENTSOF(reload_details)
+
+static int send_reload_details(Manager *m, const char *unit, Call *calls) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = sd_bus_path_encode(MANAGER_PATH "/unit", unit, &path);
+        for (size_t k = 0; k < N_RELOAD_DETAILS && r >= 0; k++)
+                r = call_send_get(m, path, details[reload_details[k]].interface,
+                                details[reload_details[k]].property, &calls[k]);
+        return r;
+}
+
+static int read_reload_details(
+                Manager *m, const Paths *p, const char *unit, Call *calls, char ***changed) {
+        _cleanup_(target_done) Target t = { 0 };
+        ObservedUnit u = { 0 };
+        int r;
+
+        r = target_init(&t, p, unit, &u);
+        for (size_t k = 0; k < N_RELOAD_DETAILS && r >= 0; k++)
+                r = read_detail(m, &calls[k], reload_details[k], &t);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return target_needs_reload(&t) ? strv_push(changed, unit) : 0;
+}
+
+int manager_need_reload(Manager *m, const Paths *p, char *const *units, char ***ret) {
+        size_t n = strv_length(units), n_calls = n * N_RELOAD_DETAILS;
+        _cleanup_strv_ char **changed = NULL;
+        _cleanup_free_ Call *calls = NULL;
+        int r = 0;
+
+        manager_set_error(m, "%s", "");
+        r = strv_copy(NULL, &changed);
+        if (r < 0)
+                return r;
+        calls = calloc(n_calls + 1, sizeof(Call));
+        if (!calls)
+                return -ENOMEM;
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = send_reload_details(m, units[i], &calls[i * N_RELOAD_DETAILS]);
+        if (r >= 0)
+                r = calls_wait(m, calls, n_calls, clock_monotonic_usec() + m->timeout_usec);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = read_reload_details(m, p, units[i], &calls[i * N_RELOAD_DETAILS], &changed);
+        calls_done(calls, n_calls);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(changed);
+        return 0;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/tmux/listing.h"
+
+#include <string.h>
+
+#include "model/base/parse.h"
+#include "model/base/strv.h"
+
+/*
+ * Fixed fields first, free text (marker and name) last. Fields are separated by a tab: tmux writes
+ * control bytes of a name as escapes, but an option's value comes raw, so a foreign marker may hold
+ * tabs and newlines. A line that does not begin with the tag is the rest of such a value and is
+ * left out; a tagged line with too many fields is a foreign session. Window and pane index tell the
+ * first pane.
+ */
+#define TAG "mosaic-1"
+#define END "."
+
+const char tmux_listing_format[] =
+                TAG "\t#{pid}\t#{session_id}\t#{session_created}\t#{session_attached}\t#{window_"
+                    "activity}"
+                    "\t#{pane_id}\t#{pane_pid}\t#{pane_dead}\t#{session_name}\t#{@mosaic}\t" END;
+
+enum {
+        FIELD_TAG,
+        FIELD_SERVER,
+        FIELD_SESSION,
+        FIELD_CREATED,
+        FIELD_ATTACHED,
+        FIELD_ACTIVITY,
+        FIELD_PANE,
+        FIELD_PANE_PID,
+        FIELD_DEAD,
+        FIELD_NAME,
+        FIELD_MARKER,
+        FIELD_END,
+        _FIELD_MAX,
+};
+
+/* Cuts a line at its tabs, at most _FIELD_MAX pieces. Returns how many there were. */
+static size_t cut(char *line, char *fields[static _FIELD_MAX]) {
+        size_t n = 0;
+
+        for (char *p = line; p; n++) {
+                char *tab = strchr(p, '\t');
+
+                if (n < _FIELD_MAX)
+                        fields[n] = p;
+                if (tab)
+                        *tab++ = '\0';
+                p = tab;
+        }
+        return n;
+}
+
+/* "FLEET:NAME:SESSION_ID" of this fleet and this very session? Sets owner and agent. */
+static int read_marker(const char *marker, const char *fleet, ObservedSession *s) {
+        size_t length = strlen(fleet);
+        _cleanup_free_ char *name = NULL;
+        const char *id;
+
+        if (strncmp(marker, fleet, length) != 0 || marker[length] != ':')
+                return 0;
+        marker += length + 1;
+        id = strchr(marker, ':');
+        if (!id || strcmp(id + 1, s->id) != 0)
+                return 0;
+        name = strndup(marker, (size_t)(id - marker));
+        if (!name)
+                return -ENOMEM;
+        if (strcmp(name, "_holder") == 0)
+                s->owner = SESSION_HOLDER;
+        else if (agent_name_is_valid(name)) {
+                s->owner = SESSION_AGENT;
+                s->agent = TAKE_PTR(name);
+        }
+        return 0;
+}
+
+static int read_pid(const char *text, pid_t *ret) {
+        uint64_t v;
+        int r = parse_uint_range(text, 0, INT32_MAX, &v);
+
+        if (r == 0)
+                *ret = (pid_t)v;
+        return r;
+}
+
+static bool is_id(const char *text, char sigil) {
+        uint64_t v;
+
+        return text[0] == sigil && parse_uint64(text + 1, &v) == 0;
+}
+
+static ObservedSession *find_id(Observed *o, const char *id) {
+        /* Panes of a session come one after another. */
+        if (o->n_sessions > 0 && strcmp(o->sessions[o->n_sessions - 1].id, id) == 0)
+                return o->sessions + o->n_sessions - 1;
+        return NULL;
+}
+
+static int parse_line(char *line, const char *fleet, Observed *o) {
+        char *f[_FIELD_MAX];
+        uint64_t created, attached, activity = 0, dead;
+        ObservedSession *s;
+        pid_t server = 0, pane = 0;
+        size_t n;
+
+        n = cut(line, f);
+        if (strcmp(f[0], TAG) != 0)
+                return 0;
+        if (n < FIELD_NAME)
+                return -EBADMSG;
+        if (read_pid(f[FIELD_SERVER], &server) < 0 || !is_id(f[FIELD_SESSION], '$') ||
+                        parse_uint64(f[FIELD_CREATED], &created) < 0 ||
+                        parse_uint_range(f[FIELD_ATTACHED], 0, UINT32_MAX, &attached) < 0 ||
+                        !is_id(f[FIELD_PANE], '%') || read_pid(f[FIELD_PANE_PID], &pane) < 0 ||
+                        parse_uint_range(f[FIELD_DEAD], 0, 1, &dead) < 0)
+                return -EBADMSG;
+        if (*f[FIELD_ACTIVITY] && parse_uint64(f[FIELD_ACTIVITY], &activity) < 0)
+                return -EBADMSG;
+        if (o->server_pid != 0 && o->server_pid != server)
+                return -EBADMSG;
+        o->server_pid = server;
+
+        s = find_id(o, f[FIELD_SESSION]);
+        if (s) {
+                s->n_panes++;
+                return 0;
+        }
+        s = observed_add_session(o);
+        if (!s)
+                return -ENOMEM;
+        s->id = strdup(f[FIELD_SESSION]);
+        s->name = strdup(n > FIELD_NAME ? f[FIELD_NAME] : "");
+        s->pane_id = strdup(f[FIELD_PANE]);
+        if (!s->id || !s->name || !s->pane_id)
+                return -ENOMEM;
+        s->created_usec = created * USEC_PER_SEC;
+        s->activity_usec = activity * USEC_PER_SEC;
+        s->attached = (unsigned)attached;
+        s->pane_pid = pane;
+        s->pane_dead = dead;
+        s->n_panes = 1;
+        if (n != _FIELD_MAX || strcmp(f[FIELD_END], END) != 0)
+                return 0;
+        return read_marker(f[FIELD_MARKER], fleet, s);
+}
+
+int tmux_listing_parse(const char *text, const char *fleet, Observed *o) {
+        size_t length = strlen(text);
+        _cleanup_free_ char *copy = NULL;
+
+        /* A listing that was cut off does not end with a newline. */
+        if (length > 0 && text[length - 1] != '\n')
+                return -EBADMSG;
+        copy = strdup(text);
+        if (!copy)
+                return -ENOMEM;
+        for (char *line = copy, *next; *line; line = next) {
+                char *end = strchr(line, '\n');
+                int r;
+
+                *end = '\0';
+                next = end + 1;
+                r = parse_line(line, fleet, o);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

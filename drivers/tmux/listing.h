@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The one listing of tmux: the format that is asked for and its strict parser (pure). What a
+ * session is called or carries is text of whoever made it: a line that does not parse never becomes
+ * ours.
+ */
+
+#include "model/observed.h"
+
+/* For `list-panes -a -F`. */
+extern const char tmux_listing_format[];
+
+/*
+ * Adds one ObservedSession per session (its first pane) to @o and sets o->server_pid. @fleet is
+ * the fleet id or "default": a session is ours if its marker names this fleet and its own session
+ * id. Returns 0, -EBADMSG if the listing is incomplete or garbled, -ENOMEM.
+ */
+_must_check_ int tmux_listing_parse(const char *text, const char *fleet, Observed *o);

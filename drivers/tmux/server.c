@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/tmux/server.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include "drivers/os/clock.h"
+#include "drivers/os/process.h"
+#include "drivers/tmux/listing.h"
+#include "model/base/parse.h"
+#include "model/base/strv.h"
+
+#define LISTING_MAX (16 * 1024 * 1024)
+#define TIMEOUT_USEC (5 * USEC_PER_SEC)
+
+TmuxServer *tmux_server_free(TmuxServer *s) {
+        if (!s)
+                return NULL;
+        free(s->socket);
+        free(s->fleet);
+        strv_free(s->env);
+        free(s);
+        return NULL;
+}
+
+/* The caller's environment, but nothing that could lead a client to another server. */
+static int client_environment(const char *tmpdir, char ***ret) {
+        _cleanup_strv_ char **env = NULL;
+        int r;
+
+        for (char **e = environ; e && *e; e++) {
+                if (strncmp(*e, "TMUX=", 5) == 0 || strncmp(*e, "TMUX_PANE=", 10) == 0)
+                        continue;
+                r = strv_push(&env, *e);
+                if (r < 0)
+                        return r;
+        }
+        r = strv_env_set(&env, "TMUX_TMPDIR", tmpdir);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(env);
+        return 0;
+}
+
+int tmux_server_new(const char *socket, const char *fleet, const char *tmpdir, TmuxServer **ret) {
+        _cleanup_(tmux_server_freep) TmuxServer *s = calloc(1, sizeof(TmuxServer));
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        s->socket = strdup(socket);
+        s->fleet = strdup(fleet);
+        if (!s->socket || !s->fleet)
+                return -ENOMEM;
+        r = client_environment(tmpdir, &s->env);
+        if (r < 0)
+                return r;
+        s->timeout_usec = TIMEOUT_USEC;
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+int tmux_socket_path(const char *tmpdir, const char *name, char **ret) {
+        _cleanup_free_ char *resolved = realpath(tmpdir, NULL);
+        char *path;
+
+        if (asprintf(&path, "%s/tmux-%u/%s", resolved ? resolved : tmpdir, (unsigned)getuid(),
+                            name) < 0)
+                return -ENOMEM;
+        if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
+                free(path);
+                return -ENAMETOOLONG;
+        }
+        *ret = path;
+        return 0;
+}
+
+int tmux_server_probe(const TmuxServer *s) {
+        struct timeval patience = { .tv_sec = 1 };
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+
+        if (strlen(s->socket) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        (void)stpcpy(address.sun_path, s->socket);
+        /* connect(2) says ECONNREFUSED for a plain file as well: look first. */
+        if (stat(s->socket, &st) < 0)
+                return -errno;
+        if (!S_ISSOCK(st.st_mode))
+                return -ENOTSOCK;
+        if (st.st_uid != getuid())
+                return -EPERM;
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+        if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+                return errno == EAGAIN ? -ETIMEDOUT : -errno;
+        return 0;
+}
+
+static int run_client(
+                const TmuxServer *s, char *const *words, const char *input, ProcessResult *ret) {
+        _cleanup_strv_ char **argv = NULL;
+        const char *const head[] = { "tmux", "-N", "-S", s->socket };
+        ProcessRequest request;
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(head); i++) {
+                r = strv_push(&argv, head[i]);
+                if (r < 0)
+                        return r;
+        }
+        r = strv_extend(&argv, words);
+        if (r < 0)
+                return r;
+        request = (ProcessRequest){
+                .argv = argv,
+                .env = s->env,
+                .input = input,
+                .input_size = input ? strlen(input) : 0,
+                .output_max = LISTING_MAX,
+                .timeout_usec = s->timeout_usec,
+        };
+        return process_run(&request, ret);
+}
+
+/* What a failed connect says about the server. */
+static void classify_probe(const TmuxServer *s, int error, Source *source) {
+        switch (-error) {
+        case ENOENT:
+        case ENOTDIR:
+                source_set(source, SOURCE_ABSENT, "no tmux server: there is no socket %s",
+                                s->socket);
+                break;
+        case ECONNREFUSED:
+                source_set(source, SOURCE_ABSENT, "no tmux server: nobody listens on %s",
+                                s->socket);
+                break;
+        case ENOTSOCK:
+                source_set(source, SOURCE_UNKNOWN, "%s is not a socket; remove it", s->socket);
+                break;
+        case EPERM:
+                source_set(source, SOURCE_UNKNOWN, "%s belongs to another user", s->socket);
+                break;
+        case ETIMEDOUT:
+                source_set(source, SOURCE_UNKNOWN, "the tmux server on %s does not answer",
+                                s->socket);
+                break;
+        default:
+                source_set(source, SOURCE_UNKNOWN, "cannot reach the tmux server on %s: %s",
+                                s->socket, strerror(-error));
+        }
+}
+
+static char *first_line(char *text) {
+        text[strcspn(text, "\n")] = '\0';
+        return text;
+}
+
+static int observe(const TmuxServer *s, Observed *o) {
+        _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
+        char list[] = "list-panes", all[] = "-a", format[] = "-F";
+        _cleanup_free_ char *fields = strdup(tmux_listing_format);
+        char *words[] = { list, all, format, fields, NULL };
+        int r;
+
+        if (!fields)
+                return -ENOMEM;
+        r = tmux_server_probe(s);
+        if (r < 0) {
+                classify_probe(s, r, &o->tmux);
+                return 0;
+        }
+        r = run_client(s, words, NULL, &result);
+        if (r == -ENOMEM)
+                return r;
+        if (r == -ETIMEDOUT) {
+                source_set(&o->tmux, SOURCE_UNKNOWN,
+                                "the tmux server on %s did not answer within %u s", s->socket,
+                                (unsigned)(s->timeout_usec / USEC_PER_SEC));
+                return 0;
+        }
+        if (r < 0) {
+                source_set(&o->tmux, SOURCE_UNKNOWN, "cannot run tmux: %s", strerror(-r));
+                return 0;
+        }
+        if (result.status != 0) {
+                /* It accepted a moment ago: a server that is dying, or one of another version. */
+                source_set(&o->tmux, SOURCE_UNKNOWN, "tmux list-panes failed: %s",
+                                *result.errors ? first_line(result.errors) : "no message");
+                return 0;
+        }
+        r = tmux_listing_parse(result.output, s->fleet, o);
+        if (r == -EBADMSG) {
+                source_set(&o->tmux, SOURCE_UNKNOWN, "the listing of the tmux server is garbled");
+                return 0;
+        }
+        if (r < 0)
+                return r;
+        o->tmux.state = SOURCE_PRESENT;
+        return 0;
+}
+
+int tmux_server_observe(const TmuxServer *s, Observed *o) {
+        uint64_t before = clock_monotonic_usec();
+        bool holder = false;
+        int r;
+
+        r = observe(s, o);
+        if (r < 0)
+                return r;
+        o->tmux.took_usec = clock_monotonic_usec() - before;
+        for (size_t i = 0; i < o->n_sessions; i++)
+                holder = holder || o->sessions[i].owner == SESSION_HOLDER;
+        o->server_foreign = o->tmux.state == SOURCE_PRESENT && !holder;
+        return 0;
+}
+
+int tmux_server_run(
+                const TmuxServer *s, const char *commands, char **ret_output, char **ret_errors) {
+        _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
+        char source[] = "source-file", from[] = "-";
+        char *words[] = { source, from, NULL };
+        int r;
+
+        r = run_client(s, words, commands, &result);
+        if (r < 0)
+                return r;
+        if (result.signal != 0)
+                return -EIO;
+        if (ret_output)
+                *ret_output = TAKE_PTR(result.output);
+        if (ret_errors)
+                *ret_errors = TAKE_PTR(result.errors);
+        return result.status == 0 ? 0 : 1;
+}

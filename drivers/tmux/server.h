@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The fleet's tmux server: where its socket is, what lives on it, and command lists sent to it.
+ * Every call is `tmux -N -S SOCKET` with a deadline and without TMUX and TMUX_PANE: it can neither
+ * start a server nor reach the default one.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/observed.h"
+
+typedef struct TmuxServer {
+        char *socket; /* absolute path */
+        char *fleet;  /* fleet id or "default", as markers carry it */
+        char **env;   /* of every tmux client */
+        uint64_t timeout_usec;
+} TmuxServer;
+
+/* Ownership of copies only. @tmpdir is the recorded TMUX_TMPDIR. */
+_must_check_ int tmux_server_new(
+                const char *socket, const char *fleet, const char *tmpdir, TmuxServer **ret);
+TmuxServer *tmux_server_free(TmuxServer *s);
+DEFINE_CLEANUP(TmuxServer *, tmux_server_free)
+
+/* "TMPDIR/tmux-UID/NAME", TMPDIR with links resolved as tmux does. Caller frees. */
+_must_check_ int tmux_socket_path(const char *tmpdir, const char *name, char **ret);
+
+/* Whether something accepts connections: 0 yes, -ENOENT no socket, -ECONNREFUSED nobody listens,
+ * -EACCES, -ENOTSOCK, -ETIMEDOUT (backlog full: the server hangs) ... */
+_must_check_ int tmux_server_probe(const TmuxServer *s);
+
+/* One listing into @o: sessions, server_pid, and o->tmux with its sentence if it is not present.
+ * Fails only without memory. */
+_must_check_ int tmux_server_observe(const TmuxServer *s, Observed *o);
+
+/*
+ * Sends a command list (lines of tmux configuration syntax) over standard input. Returns 0 if tmux
+ * ran all of it, 1 if some command failed (*ret_errors tells which; the rest ran), negative errno
+ * if the outcome is unknown. @ret_output and @ret_errors may be NULL; caller frees.
+ */
+_must_check_ int tmux_server_run(
+                const TmuxServer *s, const char *commands, char **ret_output, char **ret_errors);
