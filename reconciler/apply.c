@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/apply.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "drivers/os/clock.h"
+#include "model/base/strv.h"
+
+/* Sessions are made in lists of this many, while the starts of the list before are already running.
+ */
+#define BATCH 64
+
+typedef struct Apply {
+        const Driver *driver;
+        const Desired *desired;
+        const Observed *observed;
+        const Plan *plan;
+        const ApplyCallbacks *callbacks;
+        Report *report;
+        DriverJob *jobs; /* one per action, for the job it runs now */
+        bool *started;   /* the action's jobs were begun */
+        uint64_t begin_usec;
+} Apply;
+
+static const Action *action_at(const Apply *a, size_t i) {
+        return a->plan->actions + i;
+}
+
+static bool is_open(const Apply *a, size_t i) {
+        return a->report->results[i].outcome == OUTCOME_NOT_STARTED;
+}
+
+static bool interrupted(const Apply *a) {
+        return a->callbacks && a->callbacks->interrupted &&
+               a->callbacks->interrupted(a->callbacks->userdata);
+}
+
+/* The last word on an action. */
+static void finish(Apply *a, size_t i, Outcome outcome, const char *text) {
+        ActionResult *r = a->report->results + i;
+
+        if (!is_open(a, i))
+                return;
+        report_set(a->report, i, outcome, text ? "%s" : NULL, text);
+        if (r->took_usec == 0)
+                r->took_usec = clock_monotonic_usec() - a->begin_usec;
+        if (a->callbacks && a->callbacks->done)
+                a->callbacks->done(a->plan, a->report, i, a->callbacks->userdata);
+}
+
+static void fail_all(Apply *a, unsigned step, const char *what, int error) {
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                if (action_at(a, i)->steps & step && is_open(a, i)) {
+                        _cleanup_free_ char *text = NULL;
+
+                        if (asprintf(&text, "%s: %s", what, strerror(-error)) < 0)
+                                text = NULL;
+                        finish(a, i, OUTCOME_FAILED, text);
+                }
+}
+
+/* --- files -------------------------------------------------------------------------------------
+ */
+
+/* The specs of the actions with @step. */
+static int collect_specs(const Apply *a, unsigned step, AgentSpec ***ret, size_t *ret_n) {
+        AgentSpec **specs = calloc(a->desired->n_agents + 1, sizeof(AgentSpec *));
+        size_t n = 0;
+
+        if (!specs)
+                return -ENOMEM;
+        for (size_t i = 0; i < a->plan->n_actions; i++) {
+                const Action *x = action_at(a, i);
+
+                if (x->agent && x->steps & step && is_open(a, i)) {
+                        specs[n] = desired_find(a->desired, x->agent);
+                        n += specs[n] != NULL;
+                }
+        }
+        *ret = specs;
+        *ret_n = n;
+        return 0;
+}
+
+/* What only the product's data changed has no action: its spec is written along, for the next
+ * restart. */
+static void add_upgraded(const Apply *a, AgentSpec **specs, size_t *n) {
+        for (size_t i = 0; i < a->desired->n_agents; i++) {
+                AgentSpec *s = a->desired->agents[i];
+                const ObservedFiles *f = observed_files(a->observed, s->name);
+
+                if (f && f->spec && !s->elsewhere && strcmp(f->resolved, s->resolved) != 0 &&
+                                strcmp(f->restart_fingerprint, s->restart_fingerprint) == 0 &&
+                                !plan_action(a->plan, s->name))
+                        specs[(*n)++] = s;
+        }
+}
+
+static int apply_files(Apply *a) {
+        _cleanup_free_ AgentSpec **specs = NULL, **dropins = NULL;
+        size_t n_specs, n_dropins;
+        bool reload = false;
+        int r;
+
+        r = collect_specs(a, STEP_SPEC, &specs, &n_specs);
+        if (r < 0)
+                return r;
+        add_upgraded(a, specs, &n_specs);
+        r = a->driver->accept(a->driver->world, a->desired, specs, n_specs);
+        if (r < 0)
+                fail_all(a, STEP_SPEC | STEP_START, "cannot write the accepted specs", r);
+        r = collect_specs(a, STEP_DROPIN, &dropins, &n_dropins);
+        if (r < 0)
+                return r;
+        r = n_dropins == 0 ? 0 : a->driver->write_dropins(a->driver->world, dropins, n_dropins);
+        if (r < 0)
+                fail_all(a, STEP_DROPIN, "cannot write the unit's drop-in", r);
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                reload = reload || (action_at(a, i)->steps & STEP_RELOAD && is_open(a, i));
+        /* No job of ours is running yet: a reload cannot lose the end of one. */
+        r = reload ? a->driver->reload(a->driver->world) : 0;
+        if (r < 0)
+                fail_all(a, STEP_RELOAD, "the user manager did not reload", r);
+        return 0;
+}
+
+static int reset_failed(Apply *a, bool of_removals) {
+        _cleanup_strv_ char **agents = NULL;
+        int r;
+
+        for (size_t i = 0; i < a->plan->n_actions; i++) {
+                const Action *x = action_at(a, i);
+
+                if (!(x->steps & STEP_RESET_FAILED) || (x->kind == ACTION_REMOVE) != of_removals ||
+                                !is_open(a, i))
+                        continue;
+                r = strv_push(&agents, x->agent);
+                if (r < 0)
+                        return r;
+        }
+        if (!agents)
+                return 0;
+        r = a->driver->reset_failed(a->driver->world, agents);
+        if (r < 0)
+                fail_all(a, STEP_RESET_FAILED, "cannot clear the unit's failure", r);
+        return 0;
+}
+
+/* --- jobs --------------------------------------------------------------------------------------
+ */
+
+static void on_job(DriverJob *job, void *userdata) {
+        Apply *a = userdata;
+        size_t i = (size_t)(job - a->jobs);
+        ActionResult *result = a->report->results + i;
+
+        assert(i < a->plan->n_actions);
+        result->took_usec += job->took_usec;
+        if (job->error < 0) {
+                finish(a, i, OUTCOME_FAILED, job->message ? job->message : strerror(-job->error));
+                return;
+        }
+        /* What still has steps after its job is finished by who does them. */
+        if (!(action_at(a, i)->steps & (STEP_KILL_SESSION | STEP_FILES)))
+                finish(a, i, OUTCOME_DONE, NULL);
+}
+
+/* Of an agent that left the roster nothing is known any more but its unit. */
+#define STOP_TIMEOUT_USEC UINT64_C(20000000)
+
+static DriverJob *prepare_job(Apply *a, size_t i, DriverJobKind kind) {
+        const AgentSpec *spec = desired_find(a->desired, action_at(a, i)->agent);
+        DriverJob *job = a->jobs + i;
+
+        free(job->message);
+        *job = (DriverJob){
+                .kind = kind,
+                .agent = action_at(a, i)->agent,
+                .session_id = action_at(a, i)->session_id,
+                .stop_timeout_usec = spec ? spec->stop_timeout_usec : STOP_TIMEOUT_USEC,
+        };
+        return job;
+}
+
+/* The session jobs of the chosen actions, in one tmux client. */
+static int run_sessions(Apply *a, const size_t *which, size_t n, DriverJobKind kind) {
+        _cleanup_free_ DriverJob *batch = NULL;
+        int r;
+
+        if (n == 0)
+                return 0;
+        batch = calloc(n, sizeof(DriverJob));
+        if (!batch)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                batch[i] = (DriverJob){
+                        .kind = kind,
+                        .agent = action_at(a, which[i])->agent,
+                        .session_id = action_at(a, which[i])->session_id,
+                };
+        r = a->driver->sessions(a->driver->world, batch, n);
+        for (size_t i = 0; i < n; i++) {
+                a->report->results[which[i]].took_usec += batch[i].took_usec;
+                if (r < 0 || batch[i].error < 0)
+                        finish(a, which[i], OUTCOME_FAILED,
+                                        batch[i].message ? batch[i].message
+                                                         : strerror(r < 0 ? -r : -batch[i].error));
+                free(batch[i].message);
+        }
+        return r == -ENOMEM ? r : 0;
+}
+
+static int submit(Apply *a, const size_t *which, size_t n, bool stop_only) {
+        for (size_t k = 0; k < n; k++) {
+                const Action *x = action_at(a, which[k]);
+                DriverJobKind kind = DRIVER_START;
+                DriverJob *job;
+                int r;
+
+                if (!is_open(a, which[k]))
+                        continue;
+                if (stop_only)
+                        kind = DRIVER_STOP;
+                else if (x->steps & STEP_STOP)
+                        kind = DRIVER_RESTART;
+                job = prepare_job(a, which[k], kind);
+                a->started[which[k]] = true;
+                r = a->driver->submit(a->driver->world, job, 1);
+                if (r < 0)
+                        finish(a, which[k], OUTCOME_FAILED, strerror(-r));
+        }
+        return 0;
+}
+
+static int wait_jobs(Apply *a) {
+        return a->driver->wait(a->driver->world, on_job, a);
+}
+
+/* --- starts ------------------------------------------------------------------------------------
+ */
+
+static ssize_t index_of(const Apply *a, const char *agent) {
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                if (action_at(a, i)->agent && strcmp(action_at(a, i)->agent, agent) == 0)
+                        return (ssize_t)i;
+        return -1;
+}
+
+typedef enum Readiness {
+        READY,
+        NOT_YET,
+        NEVER,
+} Readiness;
+
+/* May this start begin? NEVER: what it comes after failed; the result then says so. */
+static Readiness readiness(Apply *a, size_t i) {
+        for (char **d = action_at(a, i)->after; d && *d; d++) {
+                ssize_t k = index_of(a, *d);
+                Outcome o = k < 0 ? OUTCOME_DONE : a->report->results[k].outcome;
+                _cleanup_free_ char *text = NULL;
+
+                if (o == OUTCOME_NOT_STARTED)
+                        return NOT_YET;
+                if (o == OUTCOME_DONE)
+                        continue;
+                if (asprintf(&text, "it comes after %s, which did not start", *d) < 0)
+                        text = NULL;
+                finish(a, i, OUTCOME_SKIPPED, text);
+                return NEVER;
+        }
+        return READY;
+}
+
+/* Everything that is ready now: sessions in batches, each followed by its starts. */
+static int start_batches(Apply *a, const size_t *which, size_t n) {
+        for (size_t at = 0; at < n; at += BATCH) {
+                size_t size = n - at < BATCH ? n - at : BATCH, n_sessions = 0;
+                size_t sessions[BATCH];
+                int r;
+
+                if (interrupted(a))
+                        return 0;
+                for (size_t k = at; k < at + size; k++)
+                        if (action_at(a, which[k])->steps & STEP_SESSION)
+                                sessions[n_sessions++] = which[k];
+                r = run_sessions(a, sessions, n_sessions, DRIVER_SESSION);
+                if (r < 0)
+                        return r;
+                r = submit(a, which + at, size, /* stop_only= */ false);
+                if (r < 0)
+                        return r;
+        }
+        return wait_jobs(a);
+}
+
+static int apply_starts(Apply *a) {
+        _cleanup_free_ size_t *which = calloc(a->plan->n_actions + 1, sizeof(size_t));
+
+        if (!which)
+                return -ENOMEM;
+        for (;;) {
+                size_t n = 0;
+                int r;
+
+                for (size_t i = 0; i < a->plan->n_actions; i++)
+                        if (action_at(a, i)->agent && action_at(a, i)->steps & STEP_START &&
+                                        is_open(a, i) && !a->started[i] && readiness(a, i) == READY)
+                                which[n++] = i;
+                if (n == 0 || interrupted(a))
+                        return 0;
+                r = start_batches(a, which, n);
+                if (r < 0)
+                        return r;
+        }
+}
+
+/* --- the rest ----------------------------------------------------------------------------------
+ */
+
+static int apply_holder(Apply *a) {
+        for (size_t i = 0; i < a->plan->n_actions; i++) {
+                _cleanup_free_ char *message = NULL;
+                int r;
+
+                if (action_at(a, i)->kind != ACTION_HOLDER_START)
+                        continue;
+                r = a->driver->start_holder(a->driver->world, &message);
+                if (r == 0) {
+                        finish(a, i, OUTCOME_DONE, NULL);
+                        continue;
+                }
+                finish(a, i, OUTCOME_FAILED, message ? message : strerror(-r));
+                for (size_t k = 0; k < a->plan->n_actions; k++)
+                        if (action_at(a, k)->steps & STEP_START)
+                                finish(a, k, OUTCOME_SKIPPED, "the tmux server did not start");
+        }
+        return 0;
+}
+
+/* The still open actions of a kind that have one of these steps. */
+static size_t select_actions(const Apply *a, ActionKind kind, unsigned steps, size_t *which) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                if (action_at(a, i)->kind == kind && action_at(a, i)->steps & steps &&
+                                is_open(a, i))
+                        which[n++] = i;
+        return n;
+}
+
+/* Stops and removals: the unit first, so that everything the agent left behind ends with it. */
+static int apply_stops(Apply *a, ActionKind kind) {
+        _cleanup_free_ size_t *which = calloc(a->plan->n_actions + 1, sizeof(size_t));
+        size_t n;
+        int r;
+
+        if (!which)
+                return -ENOMEM;
+        n = select_actions(a, kind, STEP_STOP, which);
+        if (n > 0) {
+                r = submit(a, which, n, /* stop_only= */ true);
+                if (r < 0)
+                        return r;
+                r = wait_jobs(a);
+                if (r < 0)
+                        return r;
+        }
+        n = select_actions(a, kind, STEP_KILL_SESSION, which);
+        r = run_sessions(a, which, n, DRIVER_KILL_SESSION);
+        if (r < 0)
+                return r;
+        if (kind == ACTION_REMOVE) {
+                r = reset_failed(a, /* of_removals= */ true);
+                if (r < 0)
+                        return r;
+        }
+        n = select_actions(a, kind, STEP_FILES, which);
+        for (size_t i = 0; i < n; i++) {
+                r = a->driver->remove_files(a->driver->world, action_at(a, which[i])->agent);
+                if (r < 0)
+                        finish(a, which[i], OUTCOME_FAILED, strerror(-r));
+        }
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                if (action_at(a, i)->kind == kind)
+                        finish(a, i, OUTCOME_DONE, NULL);
+        return 0;
+}
+
+static int apply_renames(Apply *a) {
+        _cleanup_free_ size_t *which = calloc(a->plan->n_actions + 1, sizeof(size_t));
+        size_t n = 0;
+
+        if (!which)
+                return -ENOMEM;
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                if (action_at(a, i)->steps & STEP_RENAME && is_open(a, i))
+                        which[n++] = i;
+        return run_sessions(a, which, n, DRIVER_RENAME);
+}
+
+/* Removals only if everything before them went well. */
+static bool may_remove(Apply *a) {
+        bool clean = true;
+
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                clean = clean && (action_at(a, i)->kind == ACTION_REMOVE ||
+                                                 a->report->results[i].outcome == OUTCOME_DONE);
+        for (size_t i = 0; i < a->plan->n_actions && !clean; i++)
+                if (action_at(a, i)->kind == ACTION_REMOVE)
+                        finish(a, i, OUTCOME_SKIPPED, "an earlier action did not succeed");
+        return clean;
+}
+
+static int run(Apply *a) {
+        int r;
+
+        r = apply_files(a);
+        if (r < 0)
+                return r;
+        r = reset_failed(a, /* of_removals= */ false);
+        if (r < 0)
+                return r;
+        r = apply_renames(a);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                if (action_at(a, i)->kind == ACTION_UPDATE)
+                        finish(a, i, OUTCOME_DONE, NULL);
+        if (interrupted(a))
+                return 0;
+        r = apply_holder(a);
+        if (r < 0 || interrupted(a))
+                return r;
+        r = apply_stops(a, ACTION_STOP);
+        if (r < 0 || interrupted(a))
+                return r;
+        r = apply_starts(a);
+        if (r < 0 || interrupted(a))
+                return r;
+        return may_remove(a) ? apply_stops(a, ACTION_REMOVE) : 0;
+}
+
+int apply_plan(const Driver *driver,
+                const Desired *desired,
+                const Observed *observed,
+                const Plan *plan,
+                const ApplyCallbacks *callbacks,
+                Report **ret) {
+        _cleanup_(report_freep) Report *report = NULL;
+        Apply a = {
+                .driver = driver,
+                .desired = desired,
+                .observed = observed,
+                .plan = plan,
+                .callbacks = callbacks,
+                .begin_usec = clock_monotonic_usec(),
+        };
+        int r;
+
+        r = report_new(plan, &report);
+        if (r < 0)
+                return r;
+        a.report = report;
+        a.jobs = calloc(plan->n_actions + 1, sizeof(DriverJob));
+        a.started = calloc(plan->n_actions + 1, sizeof(bool));
+        r = a.jobs && a.started ? run(&a) : -ENOMEM;
+        for (size_t i = 0; a.jobs && i < plan->n_actions; i++)
+                free(a.jobs[i].message);
+        free(a.jobs);
+        free(a.started);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(report);
+        return 0;
+}

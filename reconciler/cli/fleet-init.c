@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <string.h>
+
+#include "drivers/os/file.h"
+#include "drivers/os/process.h"
+#include "framework/assets.h"
+#include "model/base/parse.h"
+#include "model/base/strv.h"
+#include "model/json.h"
+#include "model/plan.h"
+#include "reconciler/options.h"
+#include "reconciler/output.h"
+#include "reconciler/pass.h"
+#include "reconciler/verb.h"
+
+#define DEFAULT_PROFILE "minimal"
+#define ROSTER_MAX (4 * 1024 * 1024)
+#define BACKUPS_MAX 10000
+
+static const Asset *find_profile(const char *name) {
+        _cleanup_free_ char *path = NULL;
+        const Asset *asset;
+
+        if (asprintf(&path, "fleet/examples/%s.yaml", name) < 0) {
+                path = NULL;
+                return NULL;
+        }
+        asset = asset_find(path);
+        if (!asset) {
+                fprintf(stderr, "mosaic: init: no profile '%s'; there are", name);
+                for (size_t i = 0; i < n_assets; i++) {
+                        const char *file = strncmp(assets[i].path, "fleet/examples/", 15) == 0
+                                                           ? assets[i].path + 15
+                                                           : NULL;
+
+                        if (file)
+                                fprintf(stderr, " %.*s", (int)strcspn(file, "."), file);
+                }
+                fputc('\n', stderr);
+        }
+        return asset;
+}
+
+/* What differs, as diff(1) shows it. */
+static int print_difference(const Context *c, const Asset *profile) {
+        _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
+        char diff[] = "diff", unified[] = "-u", label_old[] = "--label=roster.yaml",
+             label_new[] = "--label=profile", from[] = "-";
+        char *const argv[] = { diff, unified, label_old, label_new, c->paths->roster, from, NULL };
+        const ProcessRequest request = {
+                .argv = argv,
+                .input = (const char *)profile->bytes,
+                .input_size = profile->size,
+                .output_max = 2 * ROSTER_MAX,
+                .timeout_usec = 10 * USEC_PER_SEC,
+        };
+        int r;
+
+        r = process_run(&request, &result);
+        if (r < 0)
+                return r;
+        fputs(result.output, stdout);
+        return 0;
+}
+
+/* roster.yaml.1, .2 ...: the first that is free, as a copy that is on disk before anything is
+ * replaced. */
+static int keep_backup(const Context *c, const char *bytes, size_t size, char **ret) {
+        for (unsigned i = 1; i < BACKUPS_MAX; i++) {
+                _cleanup_free_ char *path = NULL;
+                int r;
+
+                if (asprintf(&path, "%s.%u", c->paths->roster, i) < 0) {
+                        path = NULL;
+                        return -ENOMEM;
+                }
+                if (access(path, F_OK) == 0)
+                        continue;
+                r = file_replace(path, bytes, size, 0600);
+                if (r < 0)
+                        return r;
+                *ret = TAKE_PTR(path);
+                return 0;
+        }
+        return -EEXIST;
+}
+
+static int make_directories(const Context *c) {
+        _cleanup_free_ char *dir = strdup(c->paths->roster);
+
+        if (!dir)
+                return -ENOMEM;
+        *strrchr(dir, '/') = '\0';
+        return dir_make(dir);
+}
+
+/* The schema beside the roster, for editors; the product's own file. */
+static int write_schema(const Context *c) {
+        const Asset *schema = asset_find("fleet/roster.schema.json");
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (!schema)
+                return -ENOENT;
+        if (asprintf(&path, "%s/fleet/roster.schema.json", c->paths->home) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        r = access(path, F_OK) == 0 ? 0 : file_replace(path, schema->bytes, schema->size, 0600);
+        return r;
+}
+
+/* What the profile names as working directories, so that the next verb can be 'start'. */
+static int make_workdirs(Context *c, char ***ret_made) {
+        _cleanup_pass_ Pass p = PASS_NULL;
+        int r;
+
+        r = pass_load(c, &p);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        for (size_t i = 0; i < p.desired->n_agents; i++) {
+                const char *dir = p.desired->agents[i]->workdir;
+
+                if (access(dir, F_OK) == 0)
+                        continue;
+                r = dir_make(dir);
+                if (r == 0)
+                        r = strv_push(ret_made, dir);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+typedef struct InitResult {
+        const char *status; /* "would-write", "written", "unchanged", "exists" */
+        char *backup;
+        char **made; /* working directories */
+} InitResult;
+
+static void init_result_done(InitResult *r) {
+        free(r->backup);
+        strv_free(r->made);
+}
+
+static int write_roster(Context *c, const Options *o, const Asset *profile, InitResult *ret) {
+        _cleanup_free_ char *before = NULL;
+        size_t size = 0;
+        int r;
+
+        r = file_read_limited(c->paths->roster, ROSTER_MAX, &before, &size);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (r == 0 && size == profile->size && memcmp(before, profile->bytes, size) == 0) {
+                ret->status = "unchanged";
+                return 0;
+        }
+        if (r == 0 && !o->force) {
+                ret->status = "exists";
+                return 0;
+        }
+        r = make_directories(c);
+        if (r < 0)
+                return r;
+        if (before) {
+                r = keep_backup(c, before, size, &ret->backup);
+                if (r < 0)
+                        return r;
+        }
+        r = file_replace(c->paths->roster, profile->bytes, profile->size, 0600);
+        if (r < 0)
+                return r;
+        ret->status = "written";
+        r = write_schema(c);
+        return r < 0 ? r : make_workdirs(c, &ret->made);
+}
+
+/* The supervisor is chosen here, once; afterwards only --supervisor --force changes it. */
+static int choose_supervisor(Context *c, const Options *o) {
+        FleetRecord *record;
+        Supervisor wanted;
+        int r;
+
+        if (c->record_exists && (o->supervisor == _SUPERVISOR_INVALID ||
+                                                o->supervisor == c->record->supervisor))
+                return 0;
+        if (c->record_exists && !o->force) {
+                fprintf(stderr,
+                                "mosaic: init: this fleet is run by '%s'; stop it, then say "
+                                "--force to "
+                                "change that\n",
+                                supervisor_to_string(c->record->supervisor));
+                return EXIT_USAGE;
+        }
+        wanted = o->supervisor != _SUPERVISOR_INVALID ? o->supervisor
+                                                      : context_detect_supervisor(c);
+        r = fleet_record_new(c->paths, wanted, &record);
+        if (r < 0)
+                return r;
+        fleet_record_free(c->record);
+        c->record = record;
+        r = fleet_record_write(c->paths, record);
+        c->record_exists = r == 0;
+        return r;
+}
+
+static int print_json(const Context *c, const char *profile, const InitResult *result, int code) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_free_ char *text = NULL;
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        json_open_object(&b, NULL);
+        json_put_string(&b, "format", "mosaic.fleet.init");
+        json_put_string(&b, "version", "1.0");
+        json_put_string(&b, "profile", profile);
+        json_put_string(&b, "roster", c->paths->roster);
+        json_put_string(&b, "status", result->status);
+        json_put_string(&b, "backup", result->backup);
+        json_put_strv(&b, "made", result->made);
+        json_put_string(&b, "supervisor", supervisor_to_string(c->record->supervisor));
+        json_open_object(&b, "summary");
+        json_put_uint(&b, "exit", (uint64_t)code);
+        json_close(&b);
+        json_close(&b);
+        r = json_finish(&b, &j);
+        if (r == 0)
+                r = json_to_text(j, JSON_PRETTY, &text);
+        if (r == 0)
+                puts(text);
+        return r;
+}
+
+static void print_next(const Context *c) {
+        printf("Supervisor: %s\nNext:\n  edit %s\n", supervisor_to_string(c->record->supervisor),
+                        c->paths->roster);
+        if (c->record->supervisor == SUPERVISOR_SYSTEMD)
+                printf("  mosaic fleet install-systemd\n");
+        printf("  mosaic fleet plan\n  mosaic fleet apply\n");
+}
+
+static int say(const Context *c, const Asset *profile, const InitResult *result) {
+        if (strcmp(result->status, "unchanged") == 0)
+                printf("%s is this profile already; nothing changed\n", c->paths->roster);
+        else if (strcmp(result->status, "written") == 0) {
+                printf("Wrote %s\n", c->paths->roster);
+                if (result->backup)
+                        printf("The roster that was there is kept as %s\n", result->backup);
+                for (char **dir = result->made; dir && *dir; dir++)
+                        printf("Made  %s\n", *dir);
+                print_next(c);
+        } else {
+                int r = print_difference(c, profile);
+
+                if (r < 0)
+                        return r;
+                printf("%s exists and differs, as shown; nothing changed. To replace it (a copy is "
+                       "kept): --force\n",
+                                c->paths->roster);
+        }
+        return 0;
+}
+
+static int run(Context *c, int argc, char **argv) {
+        _cleanup_(init_result_done) InitResult result = { .status = "would-write" };
+        _cleanup_options_ Options o = { 0 };
+        const Asset *profile;
+        int code = EXIT_OK, r;
+
+        r = options_parse(c, OPTION_PROFILE | OPTION_WRITE | OPTION_FORCE | OPTION_SUPERVISOR, argc,
+                        argv, &o);
+        if (r != 0)
+                return r;
+        if (!o.profile)
+                o.profile = DEFAULT_PROFILE;
+        profile = find_profile(o.profile);
+        if (!profile)
+                return EXIT_USAGE;
+        if (!o.write && !c->json) {
+                (void)fwrite(profile->bytes, 1, profile->size, stdout);
+                fprintf(stderr, "mosaic: nothing was written; --write puts this into %s\n",
+                                c->paths->roster);
+                return EXIT_OK;
+        }
+        if (o.write) {
+                r = choose_supervisor(c, &o);
+                if (r != 0)
+                        return r;
+                r = write_roster(c, &o, profile, &result);
+                if (r < 0) {
+                        fprintf(stderr, "mosaic: init: cannot write %s: %s\n", c->paths->roster,
+                                        strerror(-r));
+                        return EXIT_INTERNAL;
+                }
+                if (strcmp(result.status, "exists") == 0)
+                        code = EXIT_BLOCKED;
+        }
+        r = c->json ? print_json(c, o.profile, &result, code) : say(c, profile, &result);
+        return r < 0 ? r : code;
+}
+
+const Verb verb_fleet_init = {
+        .group = "fleet",
+        .name = "init",
+        .synopsis = "[--profile NAME] [--write] [OPTION...]",
+        .summary = "Write a first roster, and choose who supervises the agents",
+        .help = "Without --write the roster is printed. One that is there is never overwritten\n"
+                "without --force, and then a numbered copy is kept. Directories that the profile\n"
+                "names for its agents are made.\n"
+                "\n"
+                "Options:\n"
+                "      --profile NAME     minimal (one pi), local-canary or demo\n"
+                "      --write            Write it to $MOSAIC_HOME/fleet/roster.yaml\n"
+                "      --force            Replace a roster that is there\n"
+                "      --supervisor WHO   systemd or direct; without it systemd where a user\n"
+                "                         manager answers\n"
+                "      --json             Print what was done as JSON\n"
+                "      --color WHEN       auto, always or never\n"
+                "\n"
+                "Exit status: 0 done or printed, 3 a roster is there and differs, 64 usage.\n"
+                "\n"
+                "Examples:\n"
+                "  mosaic fleet init\n"
+                "  mosaic fleet init --profile minimal --write\n",
+        .run = run,
+};

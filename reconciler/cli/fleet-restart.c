@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/store/store.h"
+#include "model/base/strv.h"
+#include "reconciler/run.h"
+#include "reconciler/verb.h"
+
+/* Who names an agent wants it to run. */
+static int prepare(Context *c, const Options *o, const Pass *p _unused_) {
+        for (char **name = o->names; name && *name; name++) {
+                int r = store_release(c->paths, *name);
+
+                if (r == 0)
+                        r = store_forget_stop(c->paths, *name);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int run(Context *c, int argc, char **argv) {
+        _cleanup_options_ Options o = { 0 };
+        RunChange change = {
+                .verb = "restart",
+                .policy = PLAN_POLICY_DEFAULT,
+                .prepare = prepare,
+        };
+        int r;
+
+        r = options_parse(c, OPTION_NAMES | OPTION_LOCK_TIMEOUT, argc, argv, &o);
+        if (r != 0)
+                return r;
+        change.policy.mode = PLAN_RESTART;
+        change.policy.names = o.names;
+        return run_change(c, &change, &o);
+}
+
+const Verb verb_fleet_restart = {
+        .group = "fleet",
+        .name = "restart",
+        .synopsis = "[NAME...] [OPTION...]",
+        .summary = "Replace the processes of agents; their panes stay",
+        .help = "Accepts the roster as it is now. What does not run is started, except held\n"
+                "agents that are not named. Removes nothing.\n"
+                "\n"
+                "Options:\n"
+                "      --lock-timeout T  Wait this long for another writer (30s)\n"
+                "      --json            Print the result as JSON\n"
+                "      --color WHEN      auto, always or never\n"
+                "\n"
+                "Exit status: 0 done and verified, 3 a person is needed, 4 not converged,\n"
+                "6 cannot tell, 7 locked, 65 roster invalid.\n"
+                "\n"
+                "Examples:\n"
+                "  mosaic fleet restart web\n",
+        .run = run,
+};

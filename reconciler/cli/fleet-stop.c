@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include <pwd.h>
+
+#include "drivers/store/store.h"
+#include "model/base/strv.h"
+#include "reconciler/run.h"
+#include "reconciler/verb.h"
+
+static const char *user_name(void) {
+        const struct passwd *pw = getpwuid(getuid());
+
+        return pw ? pw->pw_name : "somebody";
+}
+
+/* The hold comes first: whatever happens now, nothing starts the agents again. */
+static int prepare(Context *c, const Options *o, const Pass *p _unused_) {
+        if (strv_length(o->names) == 0)
+                return store_hold(c->paths, NULL, user_name(), o->reason);
+        for (char **name = o->names; *name; name++) {
+                int r = store_hold(c->paths, *name, user_name(), o->reason);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Everything of ours is down: the holder goes too, unless somebody else lives on the socket. */
+static int conclude(Context *c, const Options *o, Pass *p, ExitCode *code) {
+        _cleanup_free_ char *message = NULL;
+        const Plan *last = p->rest ? p->rest : p->plan;
+        size_t foreign = plan_count_remarks(last, REMARK_FOREIGN);
+        int r;
+
+        if (strv_length(o->names) > 0 || *code != EXIT_OK ||
+                        p->observed->tmux.state != SOURCE_PRESENT || p->observed->server_foreign)
+                return 0;
+        if (foreign > 0) {
+                if (!c->json)
+                        printf("The tmux server stays: %zu foreign session%s on %s\n", foreign,
+                                        foreign == 1 ? " is" : "s are", c->record->tmux_socket);
+                return 0;
+        }
+        r = c->driver.stop_holder(c->driver.world, &message);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                fprintf(stderr, "mosaic: the tmux server did not stop: %s\n",
+                                message ? message : "unknown");
+                *code = EXIT_NOT_CONVERGED;
+        } else if (!c->json)
+                printf("The tmux server is stopped\n");
+        return 0;
+}
+
+static int run(Context *c, int argc, char **argv) {
+        _cleanup_options_ Options o = { 0 };
+        RunChange change = {
+                .verb = "stop",
+                .policy = PLAN_POLICY_DEFAULT,
+                .prepare = prepare,
+                .conclude = conclude,
+        };
+        int r;
+
+        r = options_parse(c, OPTION_NAMES | OPTION_LOCK_TIMEOUT | OPTION_REASON, argc, argv, &o);
+        if (r != 0)
+                return r;
+        change.policy.mode = PLAN_STOP;
+        change.policy.names = o.names;
+        return run_change(c, &change, &o);
+}
+
+const Verb verb_fleet_stop = {
+        .group = "fleet",
+        .name = "stop",
+        .synopsis = "[NAME...] [OPTION...]",
+        .summary = "Stop agents and hold them until 'start'",
+        .help = "With names, these agents end and their panes stay. Without, all agents end, all\n"
+                "our sessions go, and at last the tmux server, unless foreign sessions live on\n"
+                "it.\n"
+                "\n"
+                "Options:\n"
+                "      --reason TEXT     Shown with the hold, everywhere\n"
+                "      --lock-timeout T  Wait this long for another writer (30s)\n"
+                "      --json            Print the result as JSON\n"
+                "      --color WHEN      auto, always or never\n"
+                "\n"
+                "Exit status: 0 done and verified, 4 not converged, 6 cannot tell, 7 locked,\n"
+                "65 roster invalid.\n"
+                "\n"
+                "Examples:\n"
+                "  mosaic fleet stop web --reason 'moving its disk'\n"
+                "  mosaic fleet stop\n",
+        .run = run,
+};

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "model/plan.h"
+#include "reconciler/options.h"
+#include "reconciler/output-install.h"
+#include "reconciler/run.h"
+#include "reconciler/verb.h"
+
+static int run(Context *c, int argc, char **argv) {
+        _cleanup_(install_report_freep) InstallReport *report = NULL;
+        _cleanup_options_ Options o = { 0 };
+        UninstallOptions uninstall = { 0 };
+        _cleanup_close_ int lock = -1;
+        int code, r;
+
+        r = options_parse(c, OPTION_DRY_RUN | OPTION_LOCK_TIMEOUT | OPTION_PURGE, argc, argv, &o);
+        if (r != 0)
+                return r;
+        if (!o.dry_run) {
+                r = run_lock(c, "uninstall-systemd", &o, &lock);
+                if (r != 0)
+                        return r;
+        }
+        uninstall = (UninstallOptions){
+                .dry_run = o.dry_run,
+                .purge = o.purge,
+                .remove_state = o.purge,
+        };
+        r = units_uninstall(c->paths, &uninstall, &report);
+        if (r == UNINSTALL_ACTIVE) {
+                fprintf(stderr, "mosaic: uninstall-systemd: these units run:");
+                for (char **unit = report->active; unit && *unit; unit++)
+                        fprintf(stderr, " %s", *unit);
+                fprintf(stderr, "\nNothing was removed. First: mosaic fleet stop\n");
+                return EXIT_BLOCKED;
+        }
+        if (r == -ETIMEDOUT) {
+                fprintf(stderr, "mosaic: uninstall-systemd: whether units run is not known: the "
+                                "user "
+                                "manager does not answer; nothing was removed\n");
+                return EXIT_UNKNOWN;
+        }
+        if (r == -EBADMSG) {
+                fprintf(stderr,
+                                "mosaic: uninstall-systemd: %s/manifest.json is garbled, so what "
+                                "is ours is "
+                                "not known; nothing was removed\n",
+                                c->paths->state);
+                return EXIT_BLOCKED;
+        }
+        if (r < 0)
+                return r;
+        code = report->counts[INSTALL_FAILED] > 0 ? EXIT_INTERNAL : EXIT_OK;
+        if (c->json) {
+                r = output_install_json("uninstall-systemd", report, code);
+                return r < 0 ? r : code;
+        }
+        output_install(c, report);
+        output_install_summary(o.dry_run ? "Would remove" : "Removed", report, code);
+        return code;
+}
+
+const Verb verb_fleet_uninstall_systemd = {
+        .group = "fleet",
+        .name = "uninstall-systemd",
+        .synopsis = "[OPTION...]",
+        .summary = "Remove exactly what install-systemd wrote",
+        .help = "Refuses while agents or the tmux server run. The roster stays, always; files "
+                "that\n"
+                "you changed stay unless --purge is said.\n"
+                "\n"
+                "Options:\n"
+                "      --dry-run         Say what would be done\n"
+                "      --purge           Also files that you changed, and this fleet's state\n"
+                "      --lock-timeout T  Wait this long for another writer (30s)\n"
+                "      --json            Print the list of files as JSON\n"
+                "      --color WHEN      auto, always or never\n"
+                "\n"
+                "Exit status: 0 removed, 1 a file could not be removed, 3 units still run,\n"
+                "6 cannot tell, 7 locked.\n"
+                "\n"
+                "Examples:\n"
+                "  mosaic fleet stop && mosaic fleet uninstall-systemd\n",
+        .run = run,
+};

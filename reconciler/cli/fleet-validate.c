@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "reconciler/output.h"
+#include "reconciler/options.h"
+#include "reconciler/verb.h"
+
+static int run(Context *c, int argc, char **argv) {
+        _cleanup_options_ Options o = { 0 };
+        _cleanup_pass_ Pass p = PASS_NULL;
+        int r;
+
+        r = options_parse(c, OPTION_FILE, argc, argv, &o);
+        if (r != 0)
+                return r;
+        if (o.file) {
+                char *path = strdup(o.file);
+
+                if (!path)
+                        return -ENOMEM;
+                free(c->paths->roster);
+                c->paths->roster = path;
+        }
+        r = pass_load(c, &p);
+        if (r < 0)
+                return r;
+        if (c->json) {
+                int q = output_findings_json(c, &p);
+
+                return q < 0 ? q : r;
+        }
+        output_findings(c, &p, /* warnings= */ true);
+        if (r == 0)
+                printf("Valid: %zu agent%s, %zu warning%s (exit 0)\n", p.desired->n_agents,
+                                p.desired->n_agents == 1 ? "" : "s", p.diags.n_warnings,
+                                p.diags.n_warnings == 1 ? "" : "s");
+        else
+                printf("Invalid: %zu error%s, %zu warning%s (exit %d)\n", p.diags.n_errors,
+                                p.diags.n_errors == 1 ? "" : "s", p.diags.n_warnings,
+                                p.diags.n_warnings == 1 ? "" : "s", r);
+        return r;
+}
+
+const Verb verb_fleet_validate = {
+        .group = "fleet",
+        .name = "validate",
+        .synopsis = "[FILE] [OPTION...]",
+        .summary = "Check the roster alone, and say all that is wrong with it",
+        .help = "Without FILE it is the roster of this fleet. Findings go to standard error, each\n"
+                "with file, line, column, the source line and help. Nothing is changed.\n"
+                "\n"
+                "Options:\n"
+                "      --json        Print the findings as JSON\n"
+                "      --color WHEN  auto, always or never\n"
+                "\n"
+                "Exit status: 0 valid (warnings allowed), 65 invalid or unreadable.\n"
+                "\n"
+                "Examples:\n"
+                "  mosaic fleet validate\n"
+                "  mosaic fleet validate ./roster.yaml --json\n",
+        .run = run,
+};

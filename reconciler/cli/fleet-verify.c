@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/machine/checks.h"
+#include "reconciler/output.h"
+#include "reconciler/run.h"
+#include "reconciler/verb.h"
+
+static int run(Context *c, int argc, char **argv) {
+        _cleanup_options_ Options o = { 0 };
+        _cleanup_checks_ Checks checks = CHECKS_NULL;
+        _cleanup_pass_ Pass p = PASS_NULL;
+        PlanPolicy policy = PLAN_POLICY_DEFAULT;
+        ExitCode code;
+        int r;
+
+        r = options_parse(c, 0, argc, argv, &o);
+        if (r != 0)
+                return r;
+        r = run_look(c, &policy, /* details= */ false, &p);
+        if (r != 0)
+                return r;
+        r = machine_checks(c->paths, c->record, p.desired, p.observed, &checks);
+        if (r < 0)
+                return r;
+        code = plan_exit_code(p.plan);
+        if (code == EXIT_OK && checks_count(&checks, CHECK_FAILED) > 0)
+                code = EXIT_BLOCKED;
+        if (c->json) {
+                r = output_verify_json(c, &p, &checks, code);
+                return r < 0 ? r : (int)code;
+        }
+        output_plan(c, &p);
+        output_checks(c, &checks);
+        output_verify_summary(c, &p, &checks, code);
+        return (int)code;
+}
+
+const Verb verb_fleet_verify = {
+        .group = "fleet",
+        .name = "verify",
+        .synopsis = "[OPTION...]",
+        .summary = "Check that the machine matches the roster and is set up well",
+        .help = "The plan, plus checks: installed files, the tmux server and its cgroup, linger,\n"
+                "limits, and that the default tmux server is not involved. Touches nothing and\n"
+                "connects to no other server.\n"
+                "\n"
+                "Options:\n"
+                "      --json        Print plan and checks as JSON\n"
+                "      --color WHEN  auto, always or never\n"
+                "\n"
+                "Exit status: that of 'plan'; 3 if the plan is empty and a check failed.\n"
+                "\n"
+                "Examples:\n"
+                "  mosaic fleet verify || mosaic fleet plan\n",
+        .run = run,
+};

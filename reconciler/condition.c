@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/condition.h"
+
+#include <string.h>
+
+/* The strongest remark about an agent: the plan has them in that order. */
+static const Remark *find_remark(const Plan *plan, const char *agent) {
+        for (size_t i = 0; i < plan->n_remarks; i++)
+                if (plan->remarks[i].is_agent && strcmp(plan->remarks[i].subject, agent) == 0)
+                        return plan->remarks + i;
+        return NULL;
+}
+
+static const char *unit_word(const AgentSpec *spec, const ObservedUnit *u) {
+        switch (u ? u->state : UNIT_NOT_LOADED) {
+        case UNIT_ACTIVE:
+                return "running";
+        case UNIT_ACTIVATING:
+        case UNIT_RESTARTING:
+                return "starting";
+        case UNIT_DEACTIVATING:
+                return "stopping";
+        case UNIT_FAILED:
+                return u->result && strcmp(u->result, "start-limit-hit") == 0 ? "crash-loop"
+                                                                              : "failed";
+        case UNIT_OTHER:
+                return "unknown";
+        case UNIT_NOT_LOADED:
+        case UNIT_INACTIVE:
+                break;
+        }
+        return spec->state == DESIRED_STOPPED ? "stopped" : "down";
+}
+
+Condition condition_of(const AgentSpec *spec, const Observed *o, const Plan *plan) {
+        const ObservedUnit *u = observed_unit(o, spec->name);
+        const Remark *m = find_remark(plan, spec->name);
+        const Action *a = plan_action(plan, spec->name);
+        Condition c = { .why = "" };
+
+        if (o->manager.state != SOURCE_PRESENT || o->runs.state == SOURCE_UNKNOWN)
+                return (Condition){ .word = "unknown", .why = "it could not be observed" };
+        c.word = unit_word(spec, u);
+        if (spec->elsewhere)
+                c.word = "elsewhere";
+        else if (m && m->kind == REMARK_HELD)
+                c.word = "held";
+        else if (m && m->kind == REMARK_BLOCKED && !(u && u->state == UNIT_ACTIVE))
+                c.word = "blocked";
+        if (m) {
+                c.why = m->text;
+                c.help = m->help;
+        } else if (a)
+                c.why = a->text;
+        c.good = strcmp(c.word, "running") == 0 || strcmp(c.word, "stopped") == 0 ||
+                 strcmp(c.word, "elsewhere") == 0;
+        return c;
+}

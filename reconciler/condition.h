@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* One word for what an agent is in, and why; for status. Pure. */
+
+#include "model/observed.h"
+#include "model/plan.h"
+
+typedef struct Condition {
+        const char *word; /* "running", "starting", "held", "crash-loop", "down" ... */
+        const char *why;  /* borrowed from the plan; "" if there is nothing to say */
+        const char *help; /* borrowed; NULL if there is nothing to do */
+        bool good;
+} Condition;
+
+Condition condition_of(const AgentSpec *spec, const Observed *o, const Plan *plan);

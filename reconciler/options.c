@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/options.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "model/base/suggest.h"
+#include "model/base/parse.h"
+#include "model/base/strv.h"
+#include "model/plan.h"
+
+#define LOCK_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define ALLOW_REMOVE_MAX 100000
+
+enum {
+        LETTER_JSON = 0x100,
+        LETTER_COLOR,
+        LETTER_ALLOW_REMOVE,
+        LETTER_FORCE_BUSY,
+        LETTER_LOCK_TIMEOUT,
+        LETTER_REASON,
+        LETTER_PROFILE,
+        LETTER_WRITE,
+        LETTER_FORCE,
+        LETTER_KEEP_HOLDS,
+        LETTER_PURGE,
+        LETTER_DRY_RUN,
+        LETTER_SUPERVISOR,
+};
+
+static const struct {
+        struct option option;
+        unsigned set; /* 0: every verb takes it */
+} known[] = {
+        { { "json", no_argument, NULL, LETTER_JSON }, 0 },
+        { { "color", required_argument, NULL, LETTER_COLOR }, 0 },
+        { { "yes", no_argument, NULL, 'y' }, OPTION_YES },
+        { { "allow-remove", required_argument, NULL, LETTER_ALLOW_REMOVE }, OPTION_ALLOW_REMOVE },
+        { { "force-busy", required_argument, NULL, LETTER_FORCE_BUSY }, OPTION_FORCE_BUSY },
+        { { "lock-timeout", required_argument, NULL, LETTER_LOCK_TIMEOUT }, OPTION_LOCK_TIMEOUT },
+        { { "reason", required_argument, NULL, LETTER_REASON }, OPTION_REASON },
+        { { "profile", required_argument, NULL, LETTER_PROFILE }, OPTION_PROFILE },
+        { { "write", no_argument, NULL, LETTER_WRITE }, OPTION_WRITE },
+        { { "force", no_argument, NULL, LETTER_FORCE }, OPTION_FORCE },
+        { { "keep-holds", no_argument, NULL, LETTER_KEEP_HOLDS }, OPTION_KEEP_HOLDS },
+        { { "purge", no_argument, NULL, LETTER_PURGE }, OPTION_PURGE },
+        { { "dry-run", no_argument, NULL, LETTER_DRY_RUN }, OPTION_DRY_RUN },
+        { { "supervisor", required_argument, NULL, LETTER_SUPERVISOR }, OPTION_SUPERVISOR },
+};
+
+void options_done(Options *o) {
+        strv_free(o->force_busy);
+        strv_free(o->names);
+        *o = (Options){ 0 };
+}
+
+/* The one sentence of a usage error. */
+static int usage(const char *verb, const char *format, ...) _printf_(2, 3);
+
+static int usage(const char *verb, const char *format, ...) {
+        va_list ap;
+
+        fprintf(stderr, "mosaic: %s: ", verb);
+        va_start(ap, format);
+        (void)vfprintf(stderr, format, ap);
+        va_end(ap);
+        fputc('\n', stderr);
+        return EXIT_USAGE;
+}
+
+static int unknown_option(unsigned takes, const char *verb, const char *word) {
+        Suggestion s = suggestion_init(strncmp(word, "--", 2) == 0 ? word + 2 : word);
+
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (known[i].set == 0 || known[i].set & takes)
+                        suggestion_offer(&s, known[i].option.name);
+        if (s.best)
+                return usage(verb, "unknown option '%s'; did you mean '--%s'?", word, s.best);
+        return usage(verb, "unknown option '%s'; 'mosaic ... %s --help' lists them", word, verb);
+}
+
+static int parse_color(Context *c, const char *verb, const char *value) {
+        if (strcmp(value, "always") == 0)
+                c->color = true;
+        else if (strcmp(value, "never") == 0)
+                c->color = false;
+        else if (strcmp(value, "auto") != 0)
+                return usage(verb, "invalid value '%s' for --color; use auto, always or never",
+                                value);
+        return 0;
+}
+
+static int parse_one(Context *c, int letter, const char *verb, Options *o) {
+        uint64_t v;
+
+        switch (letter) {
+        case LETTER_JSON:
+                c->json = true;
+                return 0;
+        case LETTER_COLOR:
+                return parse_color(c, verb, optarg);
+        case 'y':
+                o->yes = true;
+                return 0;
+        case LETTER_ALLOW_REMOVE:
+                if (parse_uint_range(optarg, 0, ALLOW_REMOVE_MAX, &v) < 0)
+                        return usage(verb, "invalid number '%s' for --allow-remove", optarg);
+                o->allow_remove = (long)v;
+                return 0;
+        case LETTER_FORCE_BUSY:
+                return strv_push(&o->force_busy, optarg);
+        case LETTER_LOCK_TIMEOUT:
+                if (parse_duration(optarg, &o->lock_timeout_usec) < 0)
+                        return usage(verb, "invalid time '%s' for --lock-timeout; write 30s or 2m",
+                                        optarg);
+                return 0;
+        case LETTER_REASON:
+                o->reason = optarg;
+                return 0;
+        case LETTER_PROFILE:
+                o->profile = optarg;
+                return 0;
+        case LETTER_WRITE:
+                o->write = true;
+                return 0;
+        case LETTER_FORCE:
+                o->force = true;
+                return 0;
+        case LETTER_KEEP_HOLDS:
+                o->keep_holds = true;
+                return 0;
+        case LETTER_PURGE:
+                o->purge = true;
+                return 0;
+        case LETTER_DRY_RUN:
+                o->dry_run = true;
+                return 0;
+        case LETTER_SUPERVISOR:
+                o->supervisor = supervisor_from_string(optarg);
+                if (o->supervisor == _SUPERVISOR_INVALID)
+                        return usage(verb,
+                                        "invalid value '%s' for --supervisor; use systemd or "
+                                        "direct",
+                                        optarg);
+                return 0;
+        default:
+                return -EINVAL;
+        }
+}
+
+static int take_words(unsigned takes, const char *verb, char **words, Options *o) {
+        for (; *words; words++) {
+                int r;
+
+                if (takes & OPTION_FILE && !o->file) {
+                        o->file = *words;
+                        continue;
+                }
+                if (!(takes & OPTION_NAMES))
+                        return usage(verb, "unexpected word '%s'", *words);
+                if (!agent_name_is_valid(*words))
+                        return usage(verb, "'%s' cannot be the name of an agent", *words);
+                if (strv_find(o->names, *words))
+                        continue;
+                r = strv_push(&o->names, *words);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int options_parse(Context *c, unsigned takes, int argc, char **argv, Options *ret) {
+        struct option options[ELEMENTSOF(known) + 1] = { 0 };
+        _cleanup_options_ Options o = {
+                .allow_remove = -1,
+                .lock_timeout_usec = LOCK_TIMEOUT_USEC,
+                .supervisor = _SUPERVISOR_INVALID,
+        };
+        size_t n = 0;
+        int letter, r;
+
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (known[i].set == 0 || known[i].set & takes)
+                        options[n++] = known[i].option;
+        opterr = 0;
+        optind = 1;
+        for (;;) {
+                int at = optind;
+
+                letter = getopt_long(argc, argv, takes & OPTION_YES ? ":y" : ":", options, NULL);
+                if (letter < 0)
+                        break;
+                if (letter == ':')
+                        return usage(argv[0], "option '%s' needs a value", argv[optind - 1]);
+                if (letter == '?')
+                        return unknown_option(takes, argv[0], argv[optind > at ? optind - 1 : at]);
+                r = parse_one(c, letter, argv[0], &o);
+                if (r != 0)
+                        return r;
+        }
+        r = take_words(takes, argv[0], argv + optind, &o);
+        if (r != 0)
+                return r;
+        *ret = o;
+        o = (Options){ 0 };
+        return 0;
+}

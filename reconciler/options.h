@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The options that verbs share, parsed once in one way. A verb says which ones it takes; an option
+ * it does not take, a missing value and a surplus word are usage errors with one specific sentence.
+ */
+
+#include "reconciler/context.h"
+
+typedef enum OptionSet {
+        OPTION_YES = 1u << 0,
+        OPTION_ALLOW_REMOVE = 1u << 1,
+        OPTION_FORCE_BUSY = 1u << 2,
+        OPTION_LOCK_TIMEOUT = 1u << 3,
+        OPTION_NAMES = 1u << 4, /* words that are agents' names */
+        OPTION_REASON = 1u << 5,
+        OPTION_PROFILE = 1u << 6,
+        OPTION_WRITE = 1u << 7,
+        OPTION_FORCE = 1u << 8,
+        OPTION_KEEP_HOLDS = 1u << 9,
+        OPTION_PURGE = 1u << 10,
+        OPTION_DRY_RUN = 1u << 11,
+        OPTION_SUPERVISOR = 1u << 12,
+        OPTION_FILE = 1u << 13, /* one word that is a file's name */
+} OptionSet;
+
+typedef struct Options {
+        bool yes;
+        long allow_remove;
+        char **force_busy;
+        uint64_t lock_timeout_usec;
+        char **names;
+        const char *reason;
+        const char *profile;
+        bool write;
+        bool force;
+        bool keep_holds;
+        bool purge;
+        bool dry_run;
+        Supervisor supervisor; /* _SUPERVISOR_INVALID: not said */
+        const char *file;
+} Options;
+
+void options_done(Options *o);
+#define _cleanup_options_ _cleanup_(options_done)
+
+/*
+ * Parses what follows the verb; --json and --color go into @c. Returns 0, EXIT_USAGE after the
+ * sentence was printed, -ENOMEM.
+ */
+_must_check_ int options_parse(Context *c, unsigned takes, int argc, char **argv, Options *ret);

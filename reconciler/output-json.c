@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/output.h"
+
+#include <string.h>
+
+#include "model/base/parse.h"
+#include "model/diag-render.h"
+#include "model/json.h"
+#include "reconciler/condition.h"
+
+static void put_source(JsonBuilder *b, const char *name, const Source *s) {
+        json_open_object(b, NULL);
+        json_put_string(b, "name", name);
+        json_put_string(b, "state", source_state_to_string(s->state));
+        json_put_string(b, "why", s->why);
+        json_close(b);
+}
+
+static void put_observed(JsonBuilder *b, const Pass *p) {
+        const Observed *o = p->observed;
+
+        json_open_object(b, "observed");
+        json_put_bool(b, "complete",
+                        o->tmux.state != SOURCE_UNKNOWN && o->manager.state != SOURCE_UNKNOWN &&
+                                        o->runs.state != SOURCE_UNKNOWN &&
+                                        o->files.state != SOURCE_UNKNOWN);
+        json_put_uint(b, "observe_ms", p->observe_usec / USEC_PER_MSEC);
+        json_put_uint(b, "server_pid", (uint64_t)o->server_pid);
+        json_open_array(b, "sources");
+        put_source(b, "tmux", &o->tmux);
+        put_source(b, supervisor_to_string(o->supervisor), &o->manager);
+        put_source(b, "runs", &o->runs);
+        put_source(b, "files", &o->files);
+        json_close(b);
+        json_close(b);
+}
+
+static void put_head(JsonBuilder *b, const Context *c, const char *verb, const Pass *p) {
+        json_put_stringf(b, "format", "mosaic.fleet.%s", verb);
+        json_put_string(b, "version", "1.0");
+        json_put_string(b, "mosaic", MOSAIC_VERSION);
+        json_open_object(b, "target");
+        json_put_string(b, "fleet_id", c->paths->fleet_id);
+        json_put_string(b, "supervisor", supervisor_to_string(c->record->supervisor));
+        json_put_string(b, "socket", c->record->tmux_socket);
+        json_close(b);
+        json_open_object(b, "roster");
+        json_put_string(b, "path", c->paths->roster);
+        json_put_string(b, "sha256", p->desired ? p->desired->roster_sha256 : NULL);
+        json_close(b);
+}
+
+static void put_steps(JsonBuilder *b, unsigned steps) {
+        static const char *const names[] = { "spec", "dropin", "rename", "stop", "reset-failed",
+                "session", "start", "kill-session", "files", "reload" };
+
+        json_open_array(b, "steps");
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (steps & (1u << i))
+                        json_put_string(b, NULL, names[i]);
+        json_close(b);
+}
+
+static void put_action(JsonBuilder *b, const Action *a, const ActionResult *result) {
+        json_open_object(b, NULL);
+        if (a->agent)
+                json_put_stringf(b, "address", "agent/%s", a->agent);
+        else
+                json_put_string(b, "address", "tmux");
+        json_put_string(b, "agent", a->agent);
+        json_put_string(b, "verb", action_kind_to_string(a->kind));
+        json_put_string(b, "reason", reason_to_string(a->reason));
+        json_put_string(b, "message", a->text);
+        if (a->line > 0)
+                json_put_uint(b, "line", a->line);
+        else
+                json_put_null(b, "line");
+        json_put_string(b, "disruption", disruption_to_string(action_disruption(a->kind)));
+        put_steps(b, a->steps);
+        json_put_strv(b, "after", a->after);
+        if (result) {
+                json_open_object(b, "result");
+                json_put_string(b, "outcome", outcome_to_string(result->outcome));
+                json_put_string(b, "message", result->text);
+                json_put_uint(b, "took_ms", result->took_usec / USEC_PER_MSEC);
+                json_close(b);
+        }
+        json_close(b);
+}
+
+static void put_remarks(JsonBuilder *b, const Plan *plan) {
+        json_open_array(b, "remarks");
+        for (size_t i = 0; i < plan->n_remarks; i++) {
+                const Remark *m = plan->remarks + i;
+
+                json_open_object(b, NULL);
+                json_put_string(b, "kind", remark_kind_to_string(m->kind));
+                json_put_stringf(b, "address", "%s%s", m->is_agent ? "agent/" : "", m->subject);
+                json_put_string(b, "reason", reason_to_string(m->reason));
+                json_put_string(b, "message", m->text);
+                json_put_string(b, "help", m->help);
+                if (m->line > 0)
+                        json_put_uint(b, "line", m->line);
+                else
+                        json_put_null(b, "line");
+                json_close(b);
+        }
+        json_close(b);
+}
+
+static void put_summary(JsonBuilder *b, const Pass *p, ExitCode code) {
+        const Plan *last = p->rest ? p->rest : p->plan;
+
+        json_open_object(b, "summary");
+        for (int k = 0; k < _ACTION_KIND_MAX; k++)
+                json_put_uint(b, action_kind_to_string((ActionKind)k),
+                                plan_count_actions(p->plan, (ActionKind)k));
+        for (int k = 0; k < _REMARK_KIND_MAX; k++)
+                json_put_uint(b, remark_kind_to_string((RemarkKind)k),
+                                plan_count_remarks(last, (RemarkKind)k));
+        if (p->report) {
+                json_put_uint(b, "done", report_count(p->report, OUTCOME_DONE));
+                json_put_uint(b, "failed", report_count(p->report, OUTCOME_FAILED));
+                json_put_uint(b, "skipped", report_count(p->report, OUTCOME_SKIPPED));
+                json_put_uint(b, "not_started", report_count(p->report, OUTCOME_NOT_STARTED));
+        }
+        json_put_uint(b, "agents", last->n_agents);
+        json_put_uint(b, "unchanged", last->n_unchanged);
+        json_put_uint(b, "exit", (uint64_t)code);
+        json_close(b);
+}
+
+static int print_document(JsonBuilder *b) {
+        _cleanup_free_ char *text = NULL;
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        r = json_finish(b, &j);
+        if (r < 0)
+                return r;
+        r = json_to_text(j, JSON_PRETTY, &text);
+        if (r < 0)
+                return r;
+        puts(text);
+        return 0;
+}
+
+static void put_checks(JsonBuilder *b, const Checks *checks) {
+        json_open_array(b, "checks");
+        for (size_t i = 0; i < checks->n_items; i++) {
+                json_open_object(b, NULL);
+                json_put_string(b, "name", checks->items[i].name);
+                json_put_string(b, "state", check_state_to_string(checks->items[i].state));
+                json_put_string(b, "message", checks->items[i].text);
+                json_put_string(b, "help", checks->items[i].help);
+                json_close(b);
+        }
+        json_close(b);
+}
+
+static int
+print_pass(const Context *c, const char *verb, const Pass *p, const Checks *checks, ExitCode code) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+
+        json_open_object(&b, NULL);
+        put_head(&b, c, verb, p);
+        put_observed(&b, p);
+        json_open_array(&b, "actions");
+        for (size_t i = 0; i < p->plan->n_actions; i++)
+                put_action(&b, p->plan->actions + i, p->report ? p->report->results + i : NULL);
+        json_close(&b);
+        put_remarks(&b, p->rest ? p->rest : p->plan);
+        if (checks)
+                put_checks(&b, checks);
+        put_summary(&b, p, code);
+        json_close(&b);
+        return print_document(&b);
+}
+
+int output_pass_json(const Context *c, const char *verb, const Pass *p, ExitCode code) {
+        return print_pass(c, verb, p, NULL, code);
+}
+
+int output_verify_json(const Context *c, const Pass *p, const Checks *checks, ExitCode code) {
+        return print_pass(c, "verify", p, checks, code);
+}
+
+static void put_agent(JsonBuilder *b, const AgentSpec *spec, const Pass *p) {
+        const Observed *o = p->observed;
+        const ObservedUnit *u = observed_unit(o, spec->name);
+        const ObservedRun *run = observed_run(o, spec->name);
+        const ObservedStop *stop = observed_stop(o, spec->name);
+        const ObservedSession *session = observed_session(o, spec->name);
+        Condition condition = condition_of(spec, o, p->plan);
+        bool up = u && u->state == UNIT_ACTIVE;
+
+        json_open_object(b, NULL);
+        json_put_string(b, "name", spec->name);
+        json_put_string(b, "runtime", spec->runtime);
+        json_put_string(b, "desired", desired_state_to_string(spec->state));
+        json_put_string(b, "condition", condition.word);
+        json_put_string(b, "reason", condition.why);
+        json_put_string(b, "help", condition.help);
+        json_put_string(b, "unit", unit_state_to_string(u ? u->state : UNIT_NOT_LOADED));
+        json_put_string(b, "session", session ? session->id : NULL);
+        json_put_string(b, "pane", session ? session->pane_id : NULL);
+        json_put_uint(b, "attached", session ? session->attached : 0);
+        if (up && u->main_pid > 0)
+                json_put_uint(b, "pid", (uint64_t)u->main_pid);
+        else
+                json_put_null(b, "pid");
+        if (up && run && run->alive)
+                json_put_uint(b, "since_usec", run->started_usec);
+        else if (u && u->changed_usec > 0)
+                json_put_uint(b, "since_usec", u->changed_usec);
+        else
+                json_put_null(b, "since_usec");
+        json_put_uint(b, "restarts", u ? u->restarts : 0);
+        if (up && u->memory != UINT64_MAX)
+                json_put_uint(b, "memory", u->memory);
+        else
+                json_put_null(b, "memory");
+        json_open_object(b, "last_end");
+        json_put_string(b, "result", stop ? stop->result : NULL);
+        json_put_string(b, "code", stop ? stop->code : NULL);
+        json_put_string(b, "status", stop ? stop->status : NULL);
+        json_close(b);
+        json_close(b);
+}
+
+int output_status_json(const Context *c, const Pass *p, ExitCode code) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+
+        json_open_object(&b, NULL);
+        put_head(&b, c, "status", p);
+        put_observed(&b, p);
+        json_open_array(&b, "agents");
+        for (size_t i = 0; i < p->desired->n_agents; i++)
+                put_agent(&b, p->desired->agents[i], p);
+        json_close(&b);
+        put_remarks(&b, p->plan);
+        put_summary(&b, p, code);
+        json_close(&b);
+        return print_document(&b);
+}
+
+int output_findings_json(const Context *c, const Pass *p) {
+        _cleanup_free_ char *text = NULL;
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        r = diags_to_json(&p->diags, c->paths->roster, p->roster_bytes, p->roster_size, &j);
+        if (r == 0)
+                r = json_to_text(j, JSON_PRETTY, &text);
+        if (r == 0)
+                puts(text);
+        return r;
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/output.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "model/base/parse.h"
+#include "model/diag-render.h"
+
+const char *output_begin(const Context *c, Style s) {
+        static const char *const sequences[] = {
+                [STYLE_PLAIN] = "",
+                [STYLE_BOLD] = "\033[1m",
+                [STYLE_DIM] = "\033[2m",
+                [STYLE_RED] = "\033[31m",
+                [STYLE_GREEN] = "\033[32m",
+                [STYLE_YELLOW] = "\033[33m",
+                [STYLE_BLUE] = "\033[34m",
+        };
+
+        assert(s < ELEMENTSOF(sequences));
+        return c->color ? sequences[s] : "";
+}
+
+const char *output_end(const Context *c) {
+        return c->color ? "\033[0m" : "";
+}
+
+void output_findings(const Context *c, const Pass *p, bool warnings) {
+        _cleanup_free_ char *text = NULL;
+
+        if (p->diags.n_errors == 0 && (!warnings || p->diags.n_items == 0))
+                return;
+        if (diags_render_text(&p->diags, c->paths->roster, p->roster_bytes, p->roster_size,
+                            c->color, &text) == 0)
+                fputs(text, stderr);
+}
+
+/* The roster's path as a person writes it. */
+static const char *short_path(const Context *c, char *buffer, size_t n) {
+        const char *home = c->paths->user_home, *path = c->paths->roster;
+        size_t length = strlen(home);
+
+        if (strncmp(path, home, length) == 0 && path[length] == '/' && length > 1)
+                (void)snprintf(buffer, n, "~%s", path + length);
+        else
+                (void)snprintf(buffer, n, "%s", path);
+        return buffer;
+}
+
+static void print_source(const char *name, const Source *s, pid_t pid) {
+        if (s->state == SOURCE_PRESENT && pid > 0)
+                printf("%s ok (pid %d)", name, (int)pid);
+        else if (s->state == SOURCE_PRESENT)
+                printf("%s ok", name);
+        else
+                printf("%s %s", name, source_state_to_string(s->state));
+}
+
+static void print_header(const Context *c, const Pass *p) {
+        char path[4096], took[32];
+
+        printf("%sRoster%s    %s  %.8s  %zu agent%s\n", output_begin(c, STYLE_BOLD), output_end(c),
+                        short_path(c, path, sizeof(path)), p->desired->roster_sha256,
+                        p->plan->n_agents, p->plan->n_agents == 1 ? "" : "s");
+        printf("%sObserved%s  ", output_begin(c, STYLE_BOLD), output_end(c));
+        print_source("tmux", &p->observed->tmux, p->observed->server_pid);
+        printf(", ");
+        print_source(supervisor_to_string(p->observed->supervisor), &p->observed->manager, 0);
+        printf(", %s\n", format_duration(took, sizeof(took), p->observe_usec));
+}
+
+/* Width of the address column over everything that is going to be printed. */
+static int address_width(const Plan *plan) {
+        size_t width = 12;
+
+        for (size_t i = 0; i < plan->n_actions; i++)
+                if (plan->actions[i].agent && strlen(plan->actions[i].agent) + 6 > width)
+                        width = strlen(plan->actions[i].agent) + 6;
+        for (size_t i = 0; i < plan->n_remarks; i++) {
+                const Remark *m = plan->remarks + i;
+                size_t n = strlen(m->subject) + (m->is_agent ? 6 : 0);
+
+                if (n > width && n <= 46)
+                        width = n;
+        }
+        return (int)width;
+}
+
+static Style action_style(ActionKind k) {
+        switch (k) {
+        case ACTION_HOLDER_START:
+        case ACTION_CREATE:
+        case ACTION_START:
+                return STYLE_GREEN;
+        case ACTION_UPDATE:
+                return STYLE_BLUE;
+        case ACTION_STOP:
+        case ACTION_RESTART:
+                return STYLE_YELLOW;
+        case ACTION_REMOVE:
+                return STYLE_RED;
+        case _ACTION_KIND_MAX:
+                break;
+        }
+        return STYLE_PLAIN;
+}
+
+static const char *address(const Action *a, char *buffer, size_t n) {
+        if (a->agent)
+                (void)snprintf(buffer, n, "agent/%s", a->agent);
+        else
+                (void)snprintf(buffer, n, "tmux server");
+        return buffer;
+}
+
+static void print_line_number(unsigned line) {
+        if (line > 0)
+                printf(" (line %u)", line);
+}
+
+static void print_action(const Context *c, const Action *a, int width) {
+        char name[64];
+
+        printf("%s%3s %-*s%s  %s: %s", output_begin(c, action_style(a->kind)),
+                        action_kind_to_sign(a->kind), width, address(a, name, sizeof(name)),
+                        output_end(c), action_kind_to_string(a->kind), a->text);
+        print_line_number(a->line);
+        putchar('\n');
+        if (a->after) {
+                printf("    %-*s  after", width, "");
+                for (char **d = a->after; *d; d++)
+                        printf(" %s", *d);
+                putchar('\n');
+        }
+}
+
+static const struct {
+        const char *sign;
+        Style style;
+} remark_looks[_REMARK_KIND_MAX] = {
+        [REMARK_HELD] = { "H", STYLE_BLUE },
+        [REMARK_PENDING] = { "*", STYLE_DIM },
+        [REMARK_ELSEWHERE] = { "o", STYLE_DIM },
+        [REMARK_FOREIGN] = { "!", STYLE_DIM },
+        [REMARK_WAITING] = { "~", STYLE_YELLOW },
+        [REMARK_DEFERRED] = { "-/+", STYLE_YELLOW },
+        [REMARK_BLOCKED] = { "!", STYLE_RED },
+        [REMARK_UNKNOWN] = { "?", STYLE_RED },
+};
+
+/* Text of other people (names of foreign sessions) must not act on the terminal. */
+static void print_safe(const char *s, int width) {
+        int n = 0;
+
+        for (; *s; s++, n++)
+                putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+        for (; n < width; n++)
+                putchar(' ');
+}
+
+static void print_remark(const Context *c, const Remark *m, int width) {
+        char name[64];
+
+        printf("%s%3s ", output_begin(c, remark_looks[m->kind].style), remark_looks[m->kind].sign);
+        if (m->is_agent) {
+                (void)snprintf(name, sizeof(name), "agent/%s", m->subject);
+                printf("%-*s", width, name);
+        } else
+                print_safe(m->subject, width);
+        printf("%s  %s: ", output_end(c), remark_kind_to_string(m->kind));
+        print_safe(m->text, 0);
+        print_line_number(m->line);
+        putchar('\n');
+        if (m->help && m->kind >= REMARK_WAITING)
+                printf("    %-*s  %s= %s%s\n", width, "", output_begin(c, STYLE_DIM), m->help,
+                                output_end(c));
+}
+
+static bool is_quiet(const Plan *plan) {
+        if (plan->n_actions > 0)
+                return false;
+        for (size_t i = 0; i < plan->n_remarks; i++)
+                if (plan->remarks[i].kind != REMARK_FOREIGN &&
+                                plan->remarks[i].kind != REMARK_ELSEWHERE)
+                        return false;
+        return true;
+}
+
+void output_plan(const Context *c, const Pass *p) {
+        int width = address_width(p->plan);
+
+        if (is_quiet(p->plan))
+                return;
+        print_header(c, p);
+        putchar('\n');
+        for (size_t i = 0; i < p->plan->n_actions; i++)
+                print_action(c, p->plan->actions + i, width);
+        for (size_t i = 0; i < p->plan->n_remarks; i++)
+                print_remark(c, p->plan->remarks + i, width);
+        putchar('\n');
+}
+
+/* --- counts ------------------------------------------------------------------------------------
+ */
+
+/* "1 create, 2 restart; 1 held, 3 unchanged" */
+static void print_counts(const Plan *plan) {
+        const char *separator = "";
+
+        for (int k = 0; k < _ACTION_KIND_MAX; k++) {
+                size_t n = plan_count_actions(plan, (ActionKind)k);
+
+                if (n == 0)
+                        continue;
+                printf("%s%zu %s", separator, n, action_kind_to_string((ActionKind)k));
+                separator = ", ";
+        }
+        if (*separator)
+                separator = "; ";
+        for (int k = _REMARK_KIND_MAX - 1; k >= 0; k--) {
+                size_t n = plan_count_remarks(plan, (RemarkKind)k);
+
+                if (n == 0)
+                        continue;
+                printf("%s%zu %s", separator, n, remark_kind_to_string((RemarkKind)k));
+                separator = ", ";
+        }
+        printf("%s%zu unchanged", separator, plan->n_unchanged);
+}
+
+static const char *code_text(ExitCode code) {
+        switch (code) {
+        case EXIT_OK:
+                return "In sync";
+        case EXIT_PENDING:
+                return "Changes pending";
+        case EXIT_BLOCKED:
+                return "A person is needed";
+        case EXIT_NOT_CONVERGED:
+                return "Not converged";
+        case EXIT_STALE:
+                return "The plan is stale";
+        case EXIT_UNKNOWN:
+                return "Cannot tell";
+        case EXIT_LOCKED:
+                return "Locked";
+        case EXIT_INVALID:
+                return "The roster is invalid";
+        case EXIT_INTERNAL:
+        case EXIT_USAGE:
+                break;
+        }
+        return "Error";
+}
+
+static Style code_style(ExitCode code) {
+        if (code == EXIT_OK)
+                return STYLE_GREEN;
+        return code == EXIT_PENDING || code == EXIT_NOT_CONVERGED ? STYLE_YELLOW : STYLE_RED;
+}
+
+static void print_code(const Context *c, ExitCode code) {
+        printf("%s%s%s: ", output_begin(c, code_style(code)), code_text(code), output_end(c));
+}
+
+static void print_plan_summary(const Context *c, const Pass *p, ExitCode code) {
+        char took[32];
+
+        print_code(c, code);
+        if (plan_exit_code(p->plan) == EXIT_OK && p->plan->n_unchanged == p->plan->n_agents) {
+                size_t foreign = plan_count_remarks(p->plan, REMARK_FOREIGN);
+
+                printf("%zu agent%s", p->plan->n_agents, p->plan->n_agents == 1 ? "" : "s");
+                if (foreign > 0)
+                        printf(", %zu foreign", foreign);
+        } else
+                print_counts(p->plan);
+        printf(", checked in %s", format_duration(took, sizeof(took), p->observe_usec));
+}
+
+void output_plan_summary(const Context *c, const Pass *p) {
+        ExitCode code = plan_exit_code(p->plan);
+
+        print_plan_summary(c, p, code);
+        printf(" (exit %d)\n", (int)code);
+}
+
+static Style check_style(CheckState s) {
+        switch (s) {
+        case CHECK_OK:
+                return STYLE_GREEN;
+        case CHECK_NOTE:
+                return STYLE_BLUE;
+        case CHECK_FAILED:
+        case CHECK_UNKNOWN:
+                break;
+        }
+        return STYLE_RED;
+}
+
+void output_checks(const Context *c, const Checks *checks) {
+        for (size_t i = 0; i < checks->n_items; i++) {
+                const Check *check = checks->items + i;
+
+                printf("%s%-8s%s %-15s %s\n", output_begin(c, check_style(check->state)),
+                                check_state_to_string(check->state), output_end(c), check->name,
+                                check->text);
+                if (check->help && check->state != CHECK_OK)
+                        printf("%-8s %-15s %s= %s%s\n", "", "", output_begin(c, STYLE_DIM),
+                                        check->help, output_end(c));
+        }
+}
+
+void output_verify_summary(const Context *c, const Pass *p, const Checks *checks, ExitCode code) {
+        size_t failed = checks_count(checks, CHECK_FAILED);
+
+        print_plan_summary(c, p, code);
+        if (failed > 0)
+                printf(", %zu check%s failed", failed, failed == 1 ? "" : "s");
+        printf(" (exit %d)\n", (int)code);
+}
+
+/* --- apply -------------------------------------------------------------------------------------
+ */
+
+static const char *outcome_word(Outcome o) {
+        switch (o) {
+        case OUTCOME_DONE:
+                return "ok";
+        case OUTCOME_FAILED:
+                return "FAILED";
+        case OUTCOME_SKIPPED:
+                return "skipped";
+        case OUTCOME_NOT_STARTED:
+                break;
+        }
+        return "-";
+}
+
+static Style outcome_style(Outcome o) {
+        switch (o) {
+        case OUTCOME_DONE:
+                return STYLE_GREEN;
+        case OUTCOME_FAILED:
+                return STYLE_RED;
+        case OUTCOME_SKIPPED:
+        case OUTCOME_NOT_STARTED:
+                break;
+        }
+        return STYLE_YELLOW;
+}
+
+void output_progress(const Context *c,
+                const Plan *plan,
+                const Report *report,
+                size_t i,
+                size_t n_ended) {
+        const ActionResult *r = report->results + i;
+        const Action *a = plan->actions + i;
+        char name[64], took[32];
+
+        printf("[%zu/%zu] %s%-7s%s %7s  %3s %s", n_ended, plan->n_actions,
+                        output_begin(c, outcome_style(r->outcome)), outcome_word(r->outcome),
+                        output_end(c), format_duration(took, sizeof(took), r->took_usec),
+                        action_kind_to_sign(a->kind), address(a, name, sizeof(name)));
+        if (r->text) {
+                printf("  ");
+                print_safe(r->text, 0);
+        }
+        putchar('\n');
+        (void)fflush(stdout);
+}
+
+void output_report(const Context *c, const Pass *p) {
+        static const Outcome order[] = { OUTCOME_FAILED, OUTCOME_SKIPPED, OUTCOME_NOT_STARTED };
+        const Plan *rest = p->rest ? p->rest : p->plan;
+        int width = address_width(p->plan);
+        char name[64];
+
+        for (size_t k = 0; k < ELEMENTSOF(order); k++)
+                for (size_t i = 0; i < p->plan->n_actions; i++) {
+                        const ActionResult *r = p->report->results + i;
+
+                        if (r->outcome != order[k])
+                                continue;
+                        printf("%s%-11s%s %-*s  %s: ", output_begin(c, outcome_style(r->outcome)),
+                                        outcome_to_string(r->outcome), output_end(c), width,
+                                        address(p->plan->actions + i, name, sizeof(name)),
+                                        action_kind_to_string(p->plan->actions[i].kind));
+                        print_safe(r->text ? r->text : "interrupted", 0);
+                        putchar('\n');
+                }
+        for (size_t i = 0; i < rest->n_remarks; i++)
+                if (rest->remarks[i].kind != REMARK_FOREIGN && p->rest)
+                        print_remark(c, rest->remarks + i, address_width(rest));
+}
+
+void output_report_summary(const Context *c, const Pass *p, ExitCode code) {
+        char took[32];
+
+        if (code == EXIT_OK)
+                printf("%sDone%s: ", output_begin(c, STYLE_GREEN), output_end(c));
+        else
+                print_code(c, code);
+        printf("%zu done, %zu failed, %zu skipped, %zu not started, %s (exit %d)\n",
+                        report_count(p->report, OUTCOME_DONE),
+                        report_count(p->report, OUTCOME_FAILED),
+                        report_count(p->report, OUTCOME_SKIPPED),
+                        report_count(p->report, OUTCOME_NOT_STARTED),
+                        format_duration(took, sizeof(took), p->apply_usec), (int)code);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Results for people: plan, progress, report, findings, status. Plain ASCII signs, colour only
+ * where the context says so, nothing wider than 80 columns but what the user wrote. The last line,
+ * the exit code and `summary.exit` in JSON say the same.
+ */
+
+#include "model/check.h"
+#include "reconciler/pass.h"
+
+typedef enum Style {
+        STYLE_PLAIN,
+        STYLE_BOLD,
+        STYLE_DIM,
+        STYLE_RED,
+        STYLE_GREEN,
+        STYLE_YELLOW,
+        STYLE_BLUE,
+} Style;
+
+/* The escape sequence that begins a style, "" without colour; output_end() ends it. */
+const char *output_begin(const Context *c, Style s);
+const char *output_end(const Context *c);
+
+/* The findings about the roster, on standard error; warnings only if @warnings. */
+void output_findings(const Context *c, const Pass *p, bool warnings);
+
+/* Header, actions, remarks. */
+void output_plan(const Context *c, const Pass *p);
+
+/* "[3/7] ok 1.2 s ..." as an action ends. */
+void output_progress(
+                const Context *c, const Plan *plan, const Report *report, size_t i, size_t n_ended);
+
+/* The closing table: what was done, failed, skipped, not started, with the reasons. */
+void output_report(const Context *c, const Pass *p);
+
+/* The last line of plan and verify, and of apply and its kin. */
+void output_plan_summary(const Context *c, const Pass *p);
+void output_report_summary(const Context *c, const Pass *p, ExitCode code);
+
+/* One line per check, and the last line of verify. */
+void output_checks(const Context *c, const Checks *checks);
+void output_verify_summary(const Context *c, const Pass *p, const Checks *checks, ExitCode code);
+
+/* One table over all agents. */
+void output_status(const Context *c, const Pass *p);
+
+/* The same as JSON documents, on standard output. @verb names the format: "plan", "apply" ... */
+_must_check_ int output_pass_json(const Context *c, const char *verb, const Pass *p, ExitCode code);
+_must_check_ int output_verify_json(
+                const Context *c, const Pass *p, const Checks *checks, ExitCode code);
+_must_check_ int output_status_json(const Context *c, const Pass *p, ExitCode code);
+_must_check_ int output_findings_json(const Context *c, const Pass *p);

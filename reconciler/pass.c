@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/pass.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "drivers/machine/site-facts.h"
+#include "drivers/os/clock.h"
+#include "drivers/os/roster-file.h"
+#include "drivers/os/site-check.h"
+#include "framework/assets.h"
+#include "model/base/array.h"
+#include "model/base/parse.h"
+#include "model/roster.h"
+
+/* How long states that pass by themselves are waited for after an apply, and how often is looked.
+ */
+#define SETTLE_USEC (8 * USEC_PER_SEC)
+#define SETTLE_STEP_MSEC 100
+
+void pass_done(Pass *p) {
+        free(p->roster_bytes);
+        diags_done(&p->diags);
+        desired_free(p->desired);
+        observed_free(p->observed);
+        plan_free(p->plan);
+        report_free(p->report);
+        plan_free(p->rest);
+        *p = PASS_NULL;
+}
+
+/* The built-in runtimes, as the roster loader wants them. */
+static int builtin_runtimes(RosterSource **ret, size_t *ret_n) {
+        static const char prefix[] = "fleet/runtimes/";
+        _cleanup_free_ RosterSource *list = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < n_assets; i++) {
+                RosterSource *s;
+
+                if (strncmp(assets[i].path, prefix, sizeof(prefix) - 1) != 0)
+                        continue;
+                s = array_grow(&list, n, sizeof(RosterSource));
+                if (!s)
+                        return -ENOMEM;
+                n++;
+                s->name = assets[i].path;
+                s->bytes = (const char *)assets[i].bytes;
+                s->size = assets[i].size;
+        }
+        *ret = TAKE_PTR(list);
+        *ret_n = n;
+        return 0;
+}
+
+int pass_load(Context *c, Pass *p) {
+        _cleanup_(site_facts_done) SiteFacts facts = { 0 };
+        _cleanup_free_ RosterSource *runtimes = NULL;
+        RosterSource roster;
+        size_t n_runtimes;
+        int r;
+
+        r = roster_file_read(c->paths->roster, &p->diags, &p->roster_bytes, &p->roster_size);
+        if (r < 0)
+                return r;
+        if (r > 0)
+                return EXIT_INVALID;
+        r = builtin_runtimes(&runtimes, &n_runtimes);
+        if (r < 0)
+                return r;
+        r = site_facts_read(c->paths, c->record->supervisor, &facts);
+        if (r < 0)
+                return r;
+        roster = (RosterSource){
+                .name = c->paths->roster,
+                .bytes = p->roster_bytes,
+                .size = p->roster_size,
+        };
+        r = roster_load(&roster, runtimes, n_runtimes, &facts.machine, &p->diags, &p->desired);
+        if (r < 0)
+                return r;
+        if (r > 0)
+                return EXIT_INVALID;
+        r = site_check(p->desired, c->paths->roster, &facts.machine, &p->diags);
+        if (r < 0)
+                return r;
+        diags_sort(&p->diags);
+        return p->diags.n_errors > 0 ? EXIT_INVALID : 0;
+}
+
+static int look(Context *c, bool details, Pass *p) {
+        uint64_t before = clock_monotonic_usec();
+        Observed *o;
+        int r;
+
+        r = c->driver.observe(c->driver.world, p->desired, details, &o);
+        if (r < 0)
+                return r;
+        observed_free(p->observed);
+        p->observed = o;
+        p->observe_usec = clock_monotonic_usec() - before;
+        return 0;
+}
+
+int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
+        int r;
+
+        r = look(c, details, p);
+        if (r < 0)
+                return r;
+        return planner_plan(p->desired, p->observed, policy, p->observed->now_usec, &p->plan);
+}
+
+/* An action is done when the second look no longer asks for it. */
+static void verify(Pass *p) {
+        for (size_t i = 0; i < p->plan->n_actions; i++) {
+                const Action *a = p->plan->actions + i;
+                const Action *again = a->agent ? plan_action(p->rest, a->agent) : NULL;
+
+                if (p->report->results[i].outcome != OUTCOME_DONE)
+                        continue;
+                if (again)
+                        report_set(p->report, i, OUTCOME_FAILED, "done, but on looking again: %s",
+                                        again->text);
+                for (size_t k = 0; a->agent && k < p->rest->n_remarks; k++) {
+                        const Remark *m = p->rest->remarks + k;
+
+                        if (m->is_agent && m->kind == REMARK_WAITING &&
+                                        strcmp(m->subject, a->agent) == 0)
+                                report_set(p->report, i, OUTCOME_FAILED,
+                                                "done, but on looking again: %s", m->text);
+                }
+        }
+}
+
+/* The rest is planned as a whole, but what was asked for by name or verb is fulfilled now. */
+static int plan_rest(Pass *p, const PlanPolicy *policy) {
+        PlanPolicy rest = *policy;
+
+        if (rest.mode == PLAN_RESTART)
+                rest.mode = PLAN_START;
+        plan_free(p->rest);
+        p->rest = NULL;
+        return planner_plan(p->desired, p->observed, &rest, p->observed->now_usec, &p->rest);
+}
+
+int pass_apply(Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p) {
+        uint64_t before = clock_monotonic_usec(), deadline;
+        int r;
+
+        /* Nothing to do is not looked at twice. */
+        if (p->plan->n_actions == 0 && plan_count_remarks(p->plan, REMARK_WAITING) == 0) {
+                r = apply_plan(&c->driver, p->desired, p->observed, p->plan, callbacks, &p->report);
+                p->apply_usec = clock_monotonic_usec() - before;
+                return r;
+        }
+        r = apply_plan(&c->driver, p->desired, p->observed, p->plan, callbacks, &p->report);
+        if (r < 0)
+                return r;
+        deadline = clock_monotonic_usec() + SETTLE_USEC;
+        for (;;) {
+                const struct timespec step = { .tv_nsec = SETTLE_STEP_MSEC * 1000000L };
+
+                r = look(c, /* details= */ false, p);
+                if (r < 0)
+                        return r;
+                r = plan_rest(p, policy);
+                if (r < 0)
+                        return r;
+                if (plan_count_remarks(p->rest, REMARK_WAITING) == 0 ||
+                                clock_monotonic_usec() >= deadline ||
+                                (callbacks && callbacks->interrupted &&
+                                                callbacks->interrupted(callbacks->userdata)))
+                        break;
+                (void)nanosleep(&step, NULL);
+        }
+        verify(p);
+        p->apply_usec = clock_monotonic_usec() - before;
+        return 0;
+}
+
+ExitCode pass_exit_code(const Pass *p) {
+        ExitCode rest = plan_exit_code(p->rest ? p->rest : p->plan);
+
+        if (rest == EXIT_UNKNOWN)
+                return rest;
+        if (report_count(p->report, OUTCOME_DONE) < p->report->n_results || rest == EXIT_PENDING)
+                return EXIT_NOT_CONVERGED;
+        return rest;
+}

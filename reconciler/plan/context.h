@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the parts of the planner share during one call; nothing outlives it. */
+
+#include "reconciler/plan/planner.h"
+
+typedef struct PlanContext {
+        const Desired *desired;
+        const Observed *observed;
+        const PlanPolicy *policy;
+        uint64_t now_usec;
+        Plan *plan;
+        bool can_see_agents;   /* manager, runs and files are known */
+        bool can_see_sessions; /* tmux is known (present or absent) */
+        bool can_start;        /* nothing of the fleet's level is in the way of a start */
+} PlanContext;
+
+/* Is this agent within the names the caller gave? */
+bool plan_in_scope(const PlanContext *c, const char *agent);
+
+/* A session that bears the agent's name without being ours; NULL if there is none. */
+const ObservedSession *plan_foreign_namesake(const PlanContext *c, const char *agent);
+
+/* diff.c: what one agent of the roster needs. */
+_must_check_ int plan_agent(PlanContext *c, const AgentSpec *spec);
+
+/* prune.c: what is ours and not in the roster (any more), under the cap. */
+_must_check_ int plan_prune(PlanContext *c);
+
+/* order.c: dependencies of starts, and the order of the plan. */
+_must_check_ int plan_order(PlanContext *c);

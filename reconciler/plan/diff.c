@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <string.h>
+
+#include "model/base/parse.h"
+#include "model/base/strv.h"
+#include "reconciler/plan/context.h"
+
+/* One agent of the roster and everything that was seen of it. */
+typedef struct AgentView {
+        const AgentSpec *spec;
+        const ObservedUnit *unit;
+        const ObservedRun *run;
+        const ObservedStop *stop;
+        const ObservedHold *hold;
+        const ObservedFiles *files;
+        const ObservedSession *session;
+        UnitState state;
+} AgentView;
+
+static int remark(PlanContext *c,
+                const AgentView *v,
+                RemarkKind kind,
+                Reason reason,
+                const char *help,
+                const char *text) {
+        return plan_add_remark(c->plan, kind, v->spec->name, /* is_agent= */ true, reason,
+                               v->spec->line, help, "%s", text)
+                               ? 0
+                               : -ENOMEM;
+}
+
+static int remarkf(PlanContext *c,
+                const AgentView *v,
+                RemarkKind kind,
+                Reason reason,
+                const char *help,
+                const char *format,
+                ...) _printf_(6, 7);
+
+static int remarkf(PlanContext *c,
+                const AgentView *v,
+                RemarkKind kind,
+                Reason reason,
+                const char *help,
+                const char *format,
+                ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+        return remark(c, v, kind, reason, help, text);
+}
+
+static int action(PlanContext *c,
+                const AgentView *v,
+                ActionKind kind,
+                Reason reason,
+                unsigned steps,
+                const char *text) {
+        Action *a = plan_add_action(
+                        c->plan, kind, v->spec->name, reason, v->spec->line, steps, "%s", text);
+
+        if (!a)
+                return -ENOMEM;
+        if (steps & (STEP_RENAME | STEP_KILL_SESSION)) {
+                a->session_id = strdup(v->session->id);
+                if (!a->session_id)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static bool is_systemd(const PlanContext *c) {
+        return c->observed->supervisor == SUPERVISOR_SYSTEMD;
+}
+
+static bool spec_is_accepted(const AgentView *v) {
+        return v->files && v->files->spec &&
+               strcmp(v->files->restart_fingerprint, v->spec->restart_fingerprint) == 0 &&
+               strcmp(v->files->live_fingerprint, v->spec->live_fingerprint) == 0;
+}
+
+/* Product data moved under an unchanged roster: written along, never a reason to act. */
+static bool spec_is_current(const AgentView *v) {
+        return spec_is_accepted(v) && strcmp(v->files->resolved, v->spec->resolved) == 0;
+}
+
+static bool dropin_is_current(const PlanContext *c, const AgentView *v) {
+        return !is_systemd(c) || (v->files && v->files->dropin && v->files->dropin_current);
+}
+
+/* The file steps that a start or an update of this agent needs. */
+static unsigned file_steps(const PlanContext *c, const AgentView *v) {
+        unsigned steps = 0;
+
+        if (!spec_is_current(v))
+                steps |= STEP_SPEC;
+        if (!dropin_is_current(c, v)) {
+                steps |= STEP_DROPIN;
+                if (v->unit)
+                        steps |= STEP_RELOAD;
+        }
+        return steps;
+}
+
+static bool is_running(UnitState s) {
+        return s == UNIT_ACTIVE;
+}
+
+static bool is_in_transition(UnitState s) {
+        switch (s) {
+        case UNIT_ACTIVATING:
+        case UNIT_DEACTIVATING:
+        case UNIT_RESTARTING:
+        case UNIT_OTHER:
+                return true;
+        case UNIT_NOT_LOADED:
+        case UNIT_INACTIVE:
+        case UNIT_ACTIVE:
+        case UNIT_FAILED:
+                break;
+        }
+        return false;
+}
+
+/*
+ * An agent that ended well in this boot without a stop of ours: under systemd somebody said
+ * `systemctl
+ * --user stop` (a clean end of the agent itself comes back under restart: always), otherwise the
+ * policy says that it stays down. Not so if the holder went down with it or after it.
+ */
+static bool is_implicit_hold(const PlanContext *c, const AgentView *v) {
+        const Observed *o = c->observed;
+
+        if (!v->stop || !v->stop->this_boot || !v->stop->result ||
+                        strcmp(v->stop->result, "success") != 0 || v->state == UNIT_FAILED)
+                return false;
+        if (!is_systemd(c))
+                return v->spec->restart_policy != RESTART_ALWAYS && v->stop->code &&
+                       strcmp(v->stop->code, "exited") == 0;
+        return o->holder == UNIT_ACTIVE && o->holder_since_usec != 0 &&
+               o->holder_since_usec <= v->stop->at_usec;
+}
+
+static int plan_held(PlanContext *c, const AgentView *v) {
+        char age[32];
+        uint64_t at = v->hold->at_usec;
+
+        format_duration(age, sizeof(age), c->now_usec > at ? c->now_usec - at : 0);
+        return remarkf(c, v, REMARK_HELD, REASON_HOLD, "mosaic fleet start",
+                        "held by %s for %s%s%s", v->hold->by, age, v->hold->reason ? ": " : "",
+                        v->hold->reason ? v->hold->reason : "");
+}
+
+static const char *end_text(const AgentView *v, char *buffer, size_t n) {
+        const ObservedStop *s = v->stop;
+        const ObservedUnit *u = v->unit;
+
+        if (u && u->result && strcmp(u->result, "start-limit-hit") == 0)
+                (void)snprintf(buffer, n, "it ended too often in a short time");
+        else if (s && s->code && s->status && strcmp(s->code, "exited") == 0)
+                (void)snprintf(buffer, n, "it ended with status %s", s->status);
+        else if (s && s->code && s->status)
+                (void)snprintf(buffer, n, "it was ended by signal %s", s->status);
+        else
+                (void)snprintf(buffer, n, "it is not running");
+        return buffer;
+}
+
+/* The agent should run and does not. */
+static int plan_down(PlanContext *c, const AgentView *v) {
+        bool fresh = !v->files || !v->files->spec;
+        const ObservedSession *namesake;
+        unsigned steps = STEP_START | file_steps(c, v);
+        char text[160];
+
+        if (v->spec->blocked_code)
+                return remark(c, v, REMARK_BLOCKED,
+                                strcmp(v->spec->blocked_code, "program-missing") == 0
+                                                ? REASON_PROGRAM_MISSING
+                                                : REASON_SITE,
+                                NULL, v->spec->blocked_text);
+        if (c->policy->mode == PLAN_CONVERGE && is_implicit_hold(c, v))
+                return remarkf(c, v, REMARK_HELD,
+                                v->spec->restart_policy == RESTART_ALWAYS ? REASON_MANUAL_STOP
+                                                                          : REASON_ENDED,
+                                "mosaic fleet start",
+                                v->spec->restart_policy == RESTART_ALWAYS
+                                                ? "stopped by hand: stays down until 'start'"
+                                                : "ended by itself, or stopped by hand: stays down "
+                                                  "until 'start'");
+        if (c->policy->mode == PLAN_CONVERGE && v->spec->restart_policy == RESTART_NEVER &&
+                        v->stop && v->stop->this_boot)
+                return remarkf(c, v, REMARK_HELD, REASON_ENDED, "mosaic fleet start",
+                                "%s, and restart.policy is never", end_text(v, text, sizeof(text)));
+        if (!c->can_start)
+                return 0;
+        namesake = plan_foreign_namesake(c, v->spec->name);
+        if (namesake && !v->session)
+                return remarkf(c, v, REMARK_BLOCKED, REASON_FOREIGN_NAME,
+                                "rename or end that session, or rename the agent",
+                                "session %s has this name and is not ours", namesake->id);
+        if (!v->session)
+                steps |= STEP_SESSION;
+        else if (strcmp(v->session->name, v->spec->name) != 0 && !namesake)
+                steps |= STEP_RENAME;
+        if (v->state == UNIT_FAILED)
+                steps |= STEP_RESET_FAILED;
+
+        if (c->policy->mode != PLAN_CONVERGE)
+                return action(c, v, fresh ? ACTION_CREATE : ACTION_START, REASON_REQUESTED, steps,
+                                "asked for");
+        if (fresh)
+                return action(c, v, ACTION_CREATE, REASON_NOT_PRESENT, steps, "new in the roster");
+        if (v->state == UNIT_FAILED)
+                return action(c, v, ACTION_START, REASON_UNIT_FAILED, steps,
+                                end_text(v, text, sizeof(text)));
+        if (v->stop && !v->stop->this_boot)
+                return action(c, v, ACTION_START, REASON_BOOT, steps, "not started since the boot");
+        if (c->observed->tmux.state == SOURCE_ABSENT)
+                return action(c, v, ACTION_START, REASON_HOLDER_DOWN, steps,
+                                "it went down with the tmux server");
+        if (!v->session)
+                return action(c, v, ACTION_START, REASON_SESSION_GONE, steps,
+                                "its session is gone");
+        return action(c, v, ACTION_START, REASON_NOT_RUNNING, steps,
+                        end_text(v, text, sizeof(text)));
+}
+
+/* A restart, unless something speaks for waiting. @why is the phrase of the plan. */
+static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const char *why) {
+        unsigned steps = STEP_STOP | STEP_START | file_steps(c, v);
+        unsigned files = file_steps(c, v);
+        bool forced = strv_find(c->policy->force_busy, v->spec->name);
+        bool requested = c->policy->mode == PLAN_RESTART;
+        const char *waits = NULL;
+        char text[120];
+
+        if (v->spec->blocked_code)
+                return remarkf(c, v, REMARK_BLOCKED, REASON_SITE, NULL,
+                                "needs a restart (%s), but could not be started again: %s", why,
+                                v->spec->blocked_text);
+        if (!c->can_see_sessions)
+                return 0;
+        if (!requested && !forced && reason == REASON_FIELD_RESTART) {
+                if (c->policy->mode == PLAN_START || v->spec->on_change == ON_CHANGE_KEEP)
+                        waits = c->policy->mode == PLAN_START
+                                                ? "needs a restart, which 'start' does not do"
+                                                : "needs a restart, and on_change is keep";
+                else if (v->session && v->session->attached > 0 &&
+                                v->spec->on_change == ON_CHANGE_DEFER) {
+                        (void)snprintf(text, sizeof(text),
+                                        "restart deferred: %u client%s attached; never forced by "
+                                        "time",
+                                        v->session->attached, v->session->attached == 1 ? "" : "s");
+                        waits = text;
+                }
+        }
+        if (waits) {
+                /* What a start uses is the last accepted spec: accept it now. */
+                int r = files == 0 ? 0
+                                   : action(c, v, ACTION_UPDATE, REASON_FIELD_RESTART, files,
+                                                     "accepted, used at the next restart");
+
+                if (r < 0)
+                        return r;
+                return waits == text ? remark(c, v, REMARK_DEFERRED, REASON_STILL_BUSY,
+                                                       "mosaic fleet apply --force-busy NAME",
+                                                       waits)
+                                     : remark(c, v, REMARK_PENDING, REASON_ON_CHANGE_KEEP,
+                                                       "mosaic fleet restart", waits);
+        }
+        if (!c->can_start)
+                return 0;
+        if (!v->session) {
+                const ObservedSession *namesake = plan_foreign_namesake(c, v->spec->name);
+
+                if (namesake)
+                        return remarkf(c, v, REMARK_BLOCKED, REASON_FOREIGN_NAME,
+                                        "rename or end that session, or rename the agent",
+                                        "session %s has this name and is not ours", namesake->id);
+                steps |= STEP_SESSION;
+        }
+        return action(c, v, ACTION_RESTART, reason, steps, why);
+}
+
+/* The agent runs, and should. */
+static int plan_up(PlanContext *c, const AgentView *v) {
+        unsigned files = file_steps(c, v);
+        bool misnamed = v->session && strcmp(v->session->name, v->spec->name) != 0;
+        bool proven = v->run && v->run->alive;
+        int r;
+
+        if (c->policy->mode == PLAN_RESTART)
+                return plan_restart(c, v, REASON_REQUESTED, "asked for");
+        if (proven && strcmp(v->run->restart_fingerprint, v->spec->restart_fingerprint) != 0)
+                return plan_restart(
+                                c, v, REASON_FIELD_RESTART, "a changed key needs a new process");
+        if (c->can_see_sessions && !v->session && c->policy->mode == PLAN_CONVERGE)
+                return plan_restart(c, v, REASON_SESSION_GONE, "it runs without a terminal");
+
+        /* Only the product's data moved: write it, say nothing but "pending". */
+        if (files != 0 || misnamed) {
+                unsigned steps = files;
+                Reason reason = REASON_FIELD_LIVE;
+                const char *text = "changes without a restart";
+
+                if (misnamed && c->policy->mode == PLAN_CONVERGE &&
+                                !plan_foreign_namesake(c, v->spec->name))
+                        steps |= STEP_RENAME;
+                if (!v->files || !v->files->spec) {
+                        reason = REASON_SPEC_MISSING;
+                        text = "its accepted spec is missing";
+                } else if (steps & STEP_RENAME) {
+                        reason = REASON_SESSION_RENAMED;
+                        text = "its session was renamed";
+                } else if (spec_is_accepted(v) && steps & STEP_DROPIN) {
+                        reason = REASON_DROPIN_CHANGED;
+                        text = "its drop-in is not what mosaic wrote";
+                }
+                if (!(spec_is_accepted(v) && steps == STEP_SPEC) && steps != 0) {
+                        r = action(c, v, ACTION_UPDATE, reason, steps, text);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        if (!proven)
+                return remark(c, v, REMARK_PENDING, REASON_RUN_UNPROVEN, "mosaic fleet restart",
+                                "its run file is gone: which spec it runs is proven at the next "
+                                "restart");
+        if (strcmp(v->run->resolved, v->spec->resolved) != 0)
+                return remark(c, v, REMARK_PENDING, REASON_TOOL_UPGRADE, "mosaic fleet restart",
+                                "this version of mosaic starts it differently: used at the next "
+                                "restart");
+        return 0;
+}
+
+static int plan_stop_verb(PlanContext *c, const AgentView *v) {
+        bool all = strv_length(c->policy->names) == 0;
+        unsigned steps = 0;
+
+        if (is_running(v->state) || is_in_transition(v->state))
+                steps |= STEP_STOP;
+        if (v->state == UNIT_FAILED)
+                steps |= STEP_RESET_FAILED;
+        if (all && v->session)
+                steps |= STEP_KILL_SESSION;
+        return steps == 0 ? 0 : action(c, v, ACTION_STOP, REASON_REQUESTED, steps, "asked for");
+}
+
+int plan_agent(PlanContext *c, const AgentSpec *spec) {
+        const Observed *o = c->observed;
+        AgentView v = {
+                .spec = spec,
+                .unit = observed_unit(o, spec->name),
+                .run = observed_run(o, spec->name),
+                .stop = observed_stop(o, spec->name),
+                .hold = observed_hold(o, spec->name),
+                .files = observed_files(o, spec->name),
+                .session = observed_session(o, spec->name),
+        };
+
+        v.state = v.unit ? v.unit->state : UNIT_NOT_LOADED;
+        if (!c->can_see_agents || spec->elsewhere)
+                return 0; /* said once for all of them; what is elsewhere is prune.c's */
+        if (c->policy->mode == PLAN_STOP)
+                return plan_stop_verb(c, &v);
+        if (v.unit && v.unit->masked)
+                return remarkf(c, &v, REMARK_BLOCKED, REASON_UNIT_MASKED,
+                                "systemctl --user unmask UNIT", "its unit is masked");
+        if (v.unit && v.unit->load_error && !is_running(v.state))
+                return remarkf(c, &v, REMARK_BLOCKED, REASON_UNIT_BROKEN,
+                                "mosaic fleet install-systemd", "its unit does not load: %s",
+                                v.unit->load_error);
+        if (spec->state == DESIRED_STOPPED) {
+                if (is_running(v.state) || v.state == UNIT_RESTARTING)
+                        return c->policy->mode == PLAN_START
+                                               ? 0
+                                               : action(c, &v, ACTION_STOP, REASON_STATE_STOPPED,
+                                                                 STEP_STOP, "state is stopped");
+                return 0;
+        }
+        if (is_in_transition(v.state) || (v.unit && v.unit->job_pending))
+                return remarkf(c, &v, REMARK_WAITING, REASON_IN_TRANSITION, NULL, "its unit is %s",
+                                v.unit->job_pending ? "waiting for a job"
+                                                    : unit_state_to_string(v.state));
+        if (v.hold && !is_running(v.state))
+                return plan_held(c, &v);
+        return is_running(v.state) ? plan_up(c, &v) : plan_down(c, &v);
+}

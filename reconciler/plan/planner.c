@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/plan/planner.h"
+
+#include <string.h>
+
+#include "model/base/strv.h"
+#include "reconciler/plan/context.h"
+
+bool plan_in_scope(const PlanContext *c, const char *agent) {
+        return strv_length(c->policy->names) == 0 || strv_find(c->policy->names, agent);
+}
+
+const ObservedSession *plan_foreign_namesake(const PlanContext *c, const char *agent) {
+        for (size_t i = 0; i < c->observed->n_sessions; i++) {
+                const ObservedSession *s = c->observed->sessions + i;
+
+                if (strcmp(s->name, agent) == 0 &&
+                                (s->owner != SESSION_AGENT || strcmp(s->agent, agent) != 0))
+                        return s;
+        }
+        return NULL;
+}
+
+static int remark_source(PlanContext *c, const char *name, const Source *s, const char *help) {
+        if (s->state != SOURCE_UNKNOWN)
+                return 0;
+        return plan_add_remark(c->plan, REMARK_UNKNOWN, name, /* is_agent= */ false,
+                               REASON_OBSERVATION_UNKNOWN, 0, help, "%s",
+                               s->why ? s->why : "could not be observed")
+                               ? 0
+                               : -ENOMEM;
+}
+
+static int plan_sources(PlanContext *c) {
+        const Observed *o = c->observed;
+        int r;
+
+        r = remark_source(c, "tmux", &o->tmux, NULL);
+        if (r < 0)
+                return r;
+        r = remark_source(c, "systemd", &o->manager, "systemctl --user status");
+        if (r < 0)
+                return r;
+        r = remark_source(c, "runs", &o->runs, NULL);
+        if (r < 0)
+                return r;
+        r = remark_source(c, "files", &o->files, NULL);
+        if (r < 0)
+                return r;
+        c->can_see_agents = o->manager.state == SOURCE_PRESENT && o->runs.state != SOURCE_UNKNOWN &&
+                            o->files.state != SOURCE_UNKNOWN;
+        c->can_see_sessions = o->tmux.state != SOURCE_UNKNOWN;
+        c->can_start = c->can_see_agents && c->can_see_sessions;
+        return 0;
+}
+
+/* What stands in the way of every start. */
+static int plan_obstacles(PlanContext *c) {
+        const Observed *o = c->observed;
+
+        if (c->policy->mode == PLAN_STOP)
+                return 0;
+        if (o->supervisor == SUPERVISOR_SYSTEMD && !o->units_installed &&
+                        o->files.state == SOURCE_PRESENT) {
+                c->can_start = false;
+                if (!plan_add_remark(c->plan, REMARK_BLOCKED, "units", /* is_agent= */ false,
+                                    REASON_UNITS_MISSING, 0, "mosaic fleet install-systemd",
+                                    "the user units are not installed"))
+                        return -ENOMEM;
+        }
+        if (o->server_foreign) {
+                c->can_start = false;
+                if (!plan_add_remark(c->plan, REMARK_BLOCKED, "tmux", /* is_agent= */ false,
+                                    REASON_FOREIGN_SERVER, 0,
+                                    "choose another name for tmux.socket in the roster",
+                                    "the tmux server on this socket is not of this fleet"))
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* The server must be there before anything can be started on it. */
+static int plan_holder(PlanContext *c) {
+        bool needed = false;
+
+        for (size_t i = 0; i < c->plan->n_actions; i++)
+                needed = needed || c->plan->actions[i].steps & (STEP_SESSION | STEP_START);
+        if (!needed || c->observed->tmux.state == SOURCE_PRESENT)
+                return 0;
+        return plan_add_action(c->plan, ACTION_HOLDER_START, NULL, REASON_HOLDER_DOWN, 0,
+                               STEP_START, "the tmux server is not running")
+                               ? 0
+                               : -ENOMEM;
+}
+
+static int plan_foreign(PlanContext *c) {
+        for (size_t i = 0; i < c->observed->n_sessions; i++) {
+                const ObservedSession *s = c->observed->sessions + i;
+
+                if (s->owner == SESSION_FOREIGN &&
+                                !plan_add_remark(c->plan, REMARK_FOREIGN, s->name,
+                                                /* is_agent= */ false, REASON_FOREIGN_SESSION, 0,
+                                                NULL,
+                                                "session %s on our socket is not ours: left alone",
+                                                s->id))
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static void count_unchanged(PlanContext *c) {
+        Plan *p = c->plan;
+
+        for (size_t i = 0; i < c->desired->n_agents; i++) {
+                const AgentSpec *a = c->desired->agents[i];
+                bool touched;
+
+                if (a->elsewhere)
+                        continue;
+                p->n_agents++;
+                touched = plan_action(p, a->name);
+                for (size_t k = 0; k < p->n_remarks && !touched; k++)
+                        touched = p->remarks[k].is_agent && p->remarks[k].kind != REMARK_PENDING &&
+                                  strcmp(p->remarks[k].subject, a->name) == 0;
+                p->n_unchanged += !touched;
+        }
+}
+
+int planner_plan(const Desired *desired,
+                const Observed *observed,
+                const PlanPolicy *policy,
+                uint64_t now_usec,
+                Plan **ret) {
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        PlanContext c;
+        int r;
+
+        r = plan_new(&plan);
+        if (r < 0)
+                return r;
+        c = (PlanContext){
+                .desired = desired,
+                .observed = observed,
+                .policy = policy,
+                .now_usec = now_usec,
+                .plan = plan,
+        };
+        r = plan_sources(&c);
+        if (r < 0)
+                return r;
+        r = plan_obstacles(&c);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < desired->n_agents; i++) {
+                if (!plan_in_scope(&c, desired->agents[i]->name))
+                        continue;
+                r = plan_agent(&c, desired->agents[i]);
+                if (r < 0)
+                        return r;
+        }
+        r = plan_prune(&c);
+        if (r < 0)
+                return r;
+        r = plan_holder(&c);
+        if (r < 0)
+                return r;
+        r = plan_foreign(&c);
+        if (r < 0)
+                return r;
+        r = plan_order(&c);
+        if (r < 0)
+                return r;
+        count_unchanged(&c);
+        *ret = TAKE_PTR(plan);
+        return 0;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "model/base/strv.h"
+#include "reconciler/plan/context.h"
+
+/*
+ * What is ours and not wanted here: named by a spec, a unit instance of our template, a session
+ * with our marker, or a drop-in, and either not in the roster or, by `host:`, on another machine.
+ */
+static bool is_wanted(const PlanContext *c, const char *agent, bool *ret_elsewhere) {
+        const AgentSpec *spec = desired_find(c->desired, agent);
+
+        *ret_elsewhere = spec && spec->elsewhere;
+        return spec && !spec->elsewhere;
+}
+
+static int collect(const PlanContext *c, char ***ret) {
+        const Observed *o = c->observed;
+        _cleanup_strv_ char **all = NULL;
+        char **to;
+        int r = 0;
+
+        for (size_t i = 0; i < o->n_file && r == 0; i++)
+                r = strv_push(&all, o->file[i].agent);
+        for (size_t i = 0; i < o->n_units && r == 0; i++)
+                if (o->units[i].agent && o->units[i].state != UNIT_NOT_LOADED)
+                        r = strv_push(&all, o->units[i].agent);
+        for (size_t i = 0; i < o->n_sessions && r == 0; i++)
+                if (o->sessions[i].agent)
+                        r = strv_push(&all, o->sessions[i].agent);
+        if (r < 0)
+                return r;
+        strv_sort(all);
+
+        /* Each name once, the wanted ones not at all. */
+        to = all;
+        for (char **from = all; from && *from; from++) {
+                bool elsewhere;
+
+                if (is_wanted(c, *from, &elsewhere) || (from[1] && strcmp(from[0], from[1]) == 0)) {
+                        free(*from);
+                        continue;
+                }
+                *to++ = *from;
+        }
+        if (all)
+                *to = NULL;
+        *ret = TAKE_PTR(all);
+        return 0;
+}
+
+static bool runs(const Observed *o, const char *agent) {
+        const ObservedUnit *u = observed_unit(o, agent);
+
+        return u && u->state != UNIT_NOT_LOADED && u->state != UNIT_INACTIVE &&
+               u->state != UNIT_FAILED;
+}
+
+static size_t count_running(const Observed *o) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < o->n_units; i++)
+                n += o->units[i].agent && runs(o, o->units[i].agent);
+        return n;
+}
+
+static int add_removal(PlanContext *c, const char *agent) {
+        const Observed *o = c->observed;
+        const ObservedUnit *unit = observed_unit(o, agent);
+        const ObservedSession *session = observed_session(o, agent);
+        unsigned steps = STEP_FILES;
+        bool elsewhere;
+        Action *a;
+
+        if (runs(o, agent) && session && session->attached > 0 &&
+                        !strv_find(c->policy->force_busy, agent))
+                return plan_add_remark(c->plan, REMARK_DEFERRED, agent, /* is_agent= */ true,
+                                       REASON_STILL_BUSY, 0, "mosaic fleet apply --force-busy NAME",
+                                       "removal deferred: %u client%s attached; never forced by "
+                                       "time",
+                                       session->attached, session->attached == 1 ? "" : "s")
+                                       ? 0
+                                       : -ENOMEM;
+        if (runs(o, agent))
+                steps |= STEP_STOP;
+        if (unit && unit->state == UNIT_FAILED)
+                steps |= STEP_RESET_FAILED;
+        if (session)
+                steps |= STEP_KILL_SESSION;
+        (void)is_wanted(c, agent, &elsewhere);
+        a = plan_add_action(c->plan, ACTION_REMOVE, agent,
+                        elsewhere ? REASON_ELSEWHERE : REASON_NOT_IN_ROSTER, 0, steps, "%s",
+                        elsewhere ? "by its host: it belongs to another machine"
+                                  : "no longer in the roster");
+        if (!a)
+                return -ENOMEM;
+        if (session) {
+                a->session_id = strdup(session->id);
+                if (!a->session_id)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int remark_elsewhere(PlanContext *c) {
+        for (size_t i = 0; i < c->desired->n_agents; i++) {
+                const AgentSpec *a = c->desired->agents[i];
+
+                if (a->elsewhere && plan_in_scope(c, a->name) &&
+                                !plan_add_remark(c->plan, REMARK_ELSEWHERE, a->name,
+                                                /* is_agent= */ true, REASON_ELSEWHERE, a->line,
+                                                NULL, "its host: names another machine"))
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* Strays of ours at `stop` without names: their sessions and units go too, their files stay. */
+static int stop_strays(PlanContext *c, char *const *names) {
+        for (; names && *names; names++) {
+                const ObservedSession *session = observed_session(c->observed, *names);
+                unsigned steps = runs(c->observed, *names) ? STEP_STOP : 0;
+                Action *a;
+
+                if (session)
+                        steps |= STEP_KILL_SESSION;
+                if (steps == 0)
+                        continue;
+                a = plan_add_action(c->plan, ACTION_STOP, *names, REASON_REQUESTED, 0, steps,
+                                "asked for; it is not in the roster");
+                if (!a)
+                        return -ENOMEM;
+                if (session) {
+                        a->session_id = strdup(session->id);
+                        if (!a->session_id)
+                                return -ENOMEM;
+                }
+        }
+        return 0;
+}
+
+int plan_prune(PlanContext *c) {
+        _cleanup_strv_ char **names = NULL;
+        size_t n, n_running, going = 0, cap;
+        long allowed = c->policy->allow_remove;
+        int r;
+
+        if (c->policy->mode == PLAN_CONVERGE) {
+                r = remark_elsewhere(c);
+                if (r < 0)
+                        return r;
+        }
+        if (strv_length(c->policy->names) > 0 || !c->can_see_agents || !c->can_see_sessions)
+                return 0;
+        r = collect(c, &names);
+        if (r < 0)
+                return r;
+        if (c->policy->mode == PLAN_STOP)
+                return stop_strays(c, names);
+        if (c->policy->mode != PLAN_CONVERGE)
+                return 0;
+
+        n = strv_length(names);
+        n_running = count_running(c->observed);
+        for (size_t i = 0; i < n; i++)
+                going += runs(c->observed, names[i]);
+        cap = n_running / 4 > 1 ? n_running / 4 : 1;
+        if (going > cap && (allowed < 0 || (size_t)allowed != going)) {
+                c->plan->n_removals_blocked = going;
+                return plan_add_remark(c->plan, REMARK_BLOCKED, "removals", /* is_agent= */ false,
+                                       REASON_REMOVAL_CAP, 0, "mosaic fleet apply --allow-remove N",
+                                       "%zu of %zu running agents left the roster; without being "
+                                       "told, at "
+                                       "most %zu are removed: say --allow-remove %zu",
+                                       going, n_running, cap, going)
+                                       ? 0
+                                       : -ENOMEM;
+        }
+        for (size_t i = 0; i < n; i++) {
+                r = add_removal(c, names[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

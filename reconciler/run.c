@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/run.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "drivers/os/lock.h"
+#include "model/base/suggest.h"
+#include "model/base/strv.h"
+#include "reconciler/output.h"
+
+static volatile sig_atomic_t signal_came;
+
+static void on_signal(int number) {
+        signal_came = number;
+}
+
+/* The first INT or TERM ends the run at the next step with its table; the second at once. */
+static void catch_signals(void) {
+        struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+
+        (void)sigaction(SIGINT, &action, NULL);
+        (void)sigaction(SIGTERM, &action, NULL);
+}
+
+static bool was_interrupted(void *userdata _unused_) {
+        return signal_came != 0;
+}
+
+int run_check_names(const Desired *d, char *const *names) {
+        for (; names && *names; names++) {
+                Suggestion s = suggestion_init(*names);
+
+                if (desired_find(d, *names))
+                        continue;
+                for (size_t i = 0; i < d->n_agents; i++)
+                        suggestion_offer(&s, d->agents[i]->name);
+                fprintf(stderr, "mosaic: no agent '%s' in the roster%s%s%s\n", *names,
+                                s.best ? "; did you mean '" : "", s.best ? s.best : "",
+                                s.best ? "'?" : "");
+                return EXIT_USAGE;
+        }
+        return 0;
+}
+
+static int load(Context *c, Pass *p) {
+        int r;
+
+        r = pass_load(c, p);
+        if (r < 0)
+                return r;
+        if (r == EXIT_INVALID && c->json) {
+                r = output_findings_json(c, p);
+                return r < 0 ? r : EXIT_INVALID;
+        }
+        output_findings(c, p, /* warnings= */ false);
+        return r;
+}
+
+int run_look(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
+        int r;
+
+        r = load(c, p);
+        if (r != 0)
+                return r;
+        r = run_check_names(p->desired, policy->names);
+        if (r != 0)
+                return r;
+        r = context_open_driver(c);
+        if (r < 0)
+                return r;
+        return pass_plan(c, policy, details, p);
+}
+
+int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
+        LockHolder holder;
+        int r;
+
+        r = lock_take(c->paths, verb, o->lock_timeout_usec, ret_fd, &holder);
+        if (r != LOCK_BUSY)
+                return r;
+        fprintf(stderr, "mosaic: another writer works on this fleet: '%s', pid %d\n",
+                        *holder.verb ? holder.verb : "unknown", (int)holder.pid);
+        return EXIT_LOCKED;
+}
+
+static bool confirmed(void) {
+        char answer[16];
+
+        printf("Do this? [y/N] ");
+        (void)fflush(stdout);
+        if (!fgets(answer, sizeof(answer), stdin))
+                return false;
+        return answer[0] == 'y' || answer[0] == 'Y';
+}
+
+/* Is everything in @now also in @shown? Then doing it does nothing that was not shown. */
+static bool is_subset(const Plan *now, const Plan *shown) {
+        for (size_t i = 0; i < now->n_actions; i++) {
+                const Action *a = now->actions + i;
+                bool found = false;
+
+                for (size_t k = 0; k < shown->n_actions && !found; k++) {
+                        const Action *b = shown->actions + k;
+
+                        found = a->kind == b->kind &&
+                                strcmp(a->agent ? a->agent : "", b->agent ? b->agent : "") == 0;
+                }
+                if (!found)
+                        return false;
+        }
+        return true;
+}
+
+typedef struct Progress {
+        Context *c;
+        size_t n_ended;
+} Progress;
+
+static void on_action(const Plan *plan, const Report *report, size_t i, void *userdata) {
+        Progress *progress = userdata;
+
+        progress->n_ended++;
+        if (!progress->c->json)
+                output_progress(progress->c, plan, report, i, progress->n_ended);
+}
+
+static int finish_run(Context *c, const RunChange *change, const Options *o, Pass *p) {
+        ExitCode code = pass_exit_code(p);
+        int r;
+
+        if (change->conclude) {
+                r = change->conclude(c, o, p, &code);
+                if (r < 0)
+                        return r;
+        }
+        if (c->json) {
+                r = output_pass_json(c, change->verb, p, code);
+                if (r < 0)
+                        return r;
+        } else {
+                output_report(c, p);
+                output_report_summary(c, p, code);
+        }
+        return (int)code;
+}
+
+/* Shows the plan and asks, without the lock. Returns 0 to go on, an exit code, negative errno. */
+static int show_and_ask(Context *c, const PlanPolicy *policy, Plan **ret_shown) {
+        _cleanup_pass_ Pass p = PASS_NULL;
+        int r;
+
+        r = run_look(c, policy, /* details= */ false, &p);
+        if (r != 0)
+                return r;
+        output_plan(c, &p);
+        if (p.plan->n_actions > 0 && !confirmed()) {
+                printf("Nothing was changed (exit %d)\n", EXIT_PENDING);
+                return EXIT_PENDING;
+        }
+        *ret_shown = TAKE_PTR(p.plan);
+        return 0;
+}
+
+int run_change(Context *c, const RunChange *change, const Options *o) {
+        Progress progress = { .c = c };
+        ApplyCallbacks callbacks = {
+                .done = on_action,
+                .interrupted = was_interrupted,
+                .userdata = &progress,
+        };
+        _cleanup_(plan_freep) Plan *shown = NULL;
+        _cleanup_pass_ Pass p = PASS_NULL;
+        _cleanup_close_ int lock = -1;
+        int r;
+
+        if (change->ask) {
+                r = show_and_ask(c, &change->policy, &shown);
+                if (r != 0)
+                        return r;
+        }
+        r = load(c, &p);
+        if (r != 0)
+                return r;
+        r = run_check_names(p.desired, change->policy.names);
+        if (r != 0)
+                return r;
+        catch_signals();
+        r = run_lock(c, change->verb, o, &lock);
+        if (r != 0)
+                return r;
+        if (change->prepare) {
+                r = change->prepare(c, o, &p);
+                if (r != 0)
+                        return r;
+        }
+        if (!c->driver.world) {
+                r = context_open_driver(c);
+                if (r < 0)
+                        return r;
+        }
+        r = pass_plan(c, &change->policy, /* details= */ false, &p);
+        if (r < 0)
+                return r;
+        if (shown && !is_subset(p.plan, shown)) {
+                fprintf(stderr, "mosaic: the fleet changed while you were asked; look again\n");
+                return EXIT_STALE;
+        }
+        if (!shown && !c->json)
+                output_plan(c, &p);
+        (void)fflush(stdout);
+        r = pass_apply(c, &change->policy, &callbacks, &p);
+        if (r < 0)
+                return r;
+        return finish_run(c, change, o, &p);
+}

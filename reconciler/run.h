@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the verbs of the reconciler have in common: load, say the findings, look and plan, show,
+ * ask, lock, apply, report. A verb is a policy and a few words.
+ */
+
+#include "reconciler/options.h"
+#include "reconciler/pass.h"
+
+/* For plan, verify and status: loads, looks and plans; findings are printed. Returns 0 or an exit
+ * code that ends the verb, negative errno. */
+_must_check_ int run_look(Context *c, const PlanPolicy *policy, bool details, Pass *p);
+
+typedef struct RunChange {
+        const char *verb;
+        PlanPolicy policy;
+        bool ask; /* show the plan and ask on a terminal */
+        /* Called under the lock before the observation (holds are set and cleared here), and after
+         * the actions; either may be NULL. Negative errno ends the run. */
+        int (*prepare)(Context *c, const Options *o, const Pass *p);
+        int (*conclude)(Context *c, const Options *o, Pass *p, ExitCode *code);
+} RunChange;
+
+/* For apply, start, restart and stop. Returns the exit code or a negative errno. */
+_must_check_ int run_change(Context *c, const RunChange *change, const Options *o);
+
+/* Takes the writer's lock; prints who holds it. 0, EXIT_LOCKED, negative errno. */
+_must_check_ int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd);
+
+/* The names the user gave must be agents of the roster; else a sentence and EXIT_USAGE. */
+_must_check_ int run_check_names(const Desired *d, char *const *names);
