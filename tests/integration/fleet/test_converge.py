@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Apply makes the machine match the roster, touches nothing else, and says so truthfully."""
+
+import os
+import re
+import time
+
+import harness
+from harness import BLOCKED, NOT_CONVERGED, PENDING, USAGE, Fleet, wait_for
+
+
+class Converge:
+    def cold(self, n):
+        names = ['a%d' % i for i in range(n)]
+        self.roster(names)
+        before = self.bed.snapshot()
+        self.fleet('plan', code=PENDING)
+        self.assertEqual(before.diff(self.bed.snapshot()), [], 'plan changed something')
+        began = time.monotonic()
+        self.apply()
+        print('# %s: cold apply of %d: %.2f s' % (self.supervisor, n, time.monotonic() - began))
+        agents = self.assert_healthy(names)
+        for name in names:
+            self.wait_up(name)
+            self.assertEqual(self.starts(name), 1, name)
+        self.in_sync()
+        self.fleet('verify', code=0)
+        self.fleet('status', code=0)
+        r = self.apply()
+        self.assertRegex(r.out + r.err, r'(?i)in sync')
+        self.assertEqual(self.pids(), {n: p.key for n, p in agents.items()})
+        self.assertEqual([n for n in names if self.starts(n) != 1], [])
+
+    def test_cold_1(self):
+        self.cold(1)
+
+    def test_cold_10(self):
+        self.cold(10)
+
+    def test_cold_50(self):
+        self.cold(50)
+
+    def test_empty_roster(self):
+        self.roster({})
+        self.apply()
+        self.in_sync()
+        self.assertEqual(self.running(), {})
+
+    def test_add_remove_rename_and_change_together(self):
+        names = ['keep-1', 'keep-2', 'keep-3', 'keep-4', 'keep-5', 'gone', 'old-name', 'changed']
+        before = self.bring_up(names)
+        agents = self.agents_of(['keep-1', 'keep-2', 'keep-3', 'keep-4', 'keep-5', 'new-name', 'added'])
+        agents['changed'] = self.agent('changed', env={'COLOUR': 'blue'})
+        self.roster(agents)
+        self.fleet('plan', code=PENDING)
+        self.apply()
+        after = self.assert_healthy(agents)
+        for n in ('keep-1', 'keep-2', 'keep-3', 'keep-4', 'keep-5'):
+            self.assertEqual(after[n].key, before[n].key, n)
+            self.assertEqual(self.starts(n), 1)
+        self.assertNotEqual(after['changed'].key, before['changed'].key)
+        self.assertEqual(self.starts('changed'), 2)
+        for n in ('gone', 'old-name'):
+            self.assertFalse(before[n].alive(), n)
+            self.assertEqual(self.state_files(n), [])
+        self.in_sync()
+
+    def test_order_of_keys_and_comments_mean_nothing(self):
+        before = {n: p.key for n, p in self.bring_up(['b', 'a', 'c']).items()}
+        text = self.roster(self.agents_of(['c', 'b', 'a']))
+        self.bed.write('.config/mosaic/fleet/roster.yaml', '# mine\n' + text.replace('\n', '\n\n'), 0o600)
+        self.in_sync()
+        self.apply()
+        self.assertEqual(self.pids(), before)
+
+    def test_description_and_labels_change_nothing(self):
+        agents = self.agents_of(['a', 'b'])
+        before = {n: p.key for n, p in self.bring_up(agents).items()}
+        agents['a']['description'] = 'another text: $(touch PWN) #{pid}'
+        agents['b']['labels'] = {'team': 'docs'}
+        self.roster(agents)
+        self.in_sync()
+        self.apply()
+        self.assertEqual(self.pids(), before)
+        self.in_sync()
+
+    def test_policy_edit_changes_no_pid(self):
+        agents = self.agents_of(['a', 'b'])
+        before = {n: p.key for n, p in self.bring_up(agents).items()}
+        agents['a'].update(restart={'policy': 'on-failure', 'delay': '3s'}, stop_timeout='7s',
+                           limits={'memory': '512M', 'tasks': 100, 'cpu': '150%'})
+        self.roster(agents)
+        self.fleet('plan', code=PENDING)
+        self.apply()
+        self.assertEqual(self.pids(), before)
+        self.in_sync()
+        if self.supervisor == 'systemd':
+            got = self.show(self.unit('a'), 'Restart', 'RestartUSec', 'TimeoutStopUSec', 'MemoryMax', 'TasksMax',
+                            'CPUQuotaPerSecUSec', 'NeedDaemonReload')
+            self.assertEqual(got, {'Restart': 'on-failure', 'RestartUSec': '3s', 'TimeoutStopUSec': '7s',
+                                   'MemoryMax': str(512 << 20), 'TasksMax': '100',
+                                   'CPUQuotaPerSecUSec': '1.500000s', 'NeedDaemonReload': 'no'})
+            self.assertEqual(self.show(self.unit('b'), 'Restart')['Restart'], 'always')
+        # And back again: what is no longer asked for is gone.
+        self.roster(self.agents_of(['a', 'b']))
+        self.apply()
+        self.assertEqual(self.pids(), before)
+        if self.supervisor == 'systemd':
+            got = self.show(self.unit('a'), 'Restart', 'MemoryMax')
+            self.assertEqual(got, {'Restart': 'always', 'MemoryMax': 'infinity'})
+
+    def test_restart_edit_restarts_only_that_agent(self):
+        agents = self.agents_of(['a', 'b', 'c'])
+        before = self.bring_up(agents)
+        session = self.sessions()['b']
+        for n, edit in enumerate(({'env': {'X': '1'}}, {'args': ['--one', 'two three']},
+                                  {'workdir': '~/work/elsewhere'})):
+            with self.subTest(edit=edit):
+                self.bed.mkdir('work/elsewhere')
+                agents['b'].update(edit)
+                self.roster(agents)
+                self.fleet('plan', code=PENDING)
+                self.apply()
+                after = self.wait_agents(agents)
+                self.assertNotEqual(after['b'].key, before['b'].key)
+                self.assertEqual([after['a'].key, after['c'].key], [before['a'].key, before['c'].key])
+                self.assertEqual(self.starts('b'), n + 2)
+                before = after
+        self.assertEqual(self.sessions()['b'], session, 'the pane was not kept')
+        self.assertEqual(os.readlink('/proc/%d/cwd' % after['b'].pid), self.bed.home + '/work/elsewhere')
+        self.in_sync()
+
+    def test_an_attached_agent_is_not_restarted(self):
+        agents = self.agents_of(['a', 'b'])
+        before = self.bring_up(agents)
+        client, fd = self.bed.pty(['tmux', '-N', '-L', harness.SOCKET, 'attach', '-t', '=a:'])
+        wait_for(lambda: self.tmux('list-clients', '-F', '#{session_name}').out.strip() == 'a', what='a client')
+        agents['a']['env'] = {'X': '1'}
+        agents['b']['env'] = {'X': '1'}
+        self.roster(agents)
+        self.fleet('plan', code=PENDING)
+        r = self.apply(code=NOT_CONVERGED)
+        self.assertRegex(r.out + r.err, r'attached')
+        after = self.wait_agents(agents)
+        self.assertEqual(after['a'].key, before['a'].key)
+        self.assertNotEqual(after['b'].key, before['b'].key)
+        self.assertIsNone(client.poll(), 'the client was thrown out')
+        self.apply('--force-busy', 'a')
+        self.assertNotEqual(self.wait_agents(agents)['a'].key, before['a'].key)
+        self.assertIsNone(client.poll(), 'the client was thrown out')
+        self.tmux('detach-client', '-s', '=a', check=True)
+        client.wait(5)
+        os.close(fd)
+        self.in_sync()
+
+    def test_removal_cap(self):
+        names = ['a%d' % i for i in range(8)]
+        before = {n: p.key for n, p in self.bring_up(names).items()}
+        self.roster(names[:5])
+        self.fleet('plan', code=BLOCKED)
+        r = self.apply(code=BLOCKED)
+        self.assertIn('--allow-remove 3', r.out + r.err)
+        self.assertEqual(self.pids(), before)
+        for wrong in ('2', '4'):
+            self.apply('--allow-remove', wrong, code=BLOCKED)
+            self.assertEqual(self.pids(), before)
+        self.apply('--allow-remove', '3')
+        self.assert_healthy(names[:5])
+        self.assertEqual(self.pids(), {n: before[n] for n in names[:5]})
+        self.in_sync()
+
+    def test_the_cap_allows_one_of_two(self):
+        self.bring_up(['a', 'b'])
+        self.roster(['a'])
+        self.apply()
+        self.assert_healthy(['a'])
+
+    def test_an_emptied_roster_removes_nothing_by_itself(self):
+        names = ['a', 'b', 'c']
+        before = {n: p.key for n, p in self.bring_up(names).items()}
+        self.roster({})
+        self.apply(code=BLOCKED)
+        self.assertEqual(self.pids(), before)
+        self.apply('--allow-remove', '3')
+        self.assertEqual(self.running(), {})
+        self.in_sync()
+
+    def test_family_of_prefixes(self):
+        family = ['ab', 'ab-1', 'ab-10', 'ab-1-x', 'ab-2', 'a']
+        before = self.bring_up(family)
+        self.fleet('stop', 'ab-1', code=0)
+        rest = [n for n in family if n != 'ab-1']
+        self.assertEqual(self.pids(), {n: before[n].key for n in rest})
+        self.assertEqual(set(self.sessions()), set(family) | {'_holder'})
+        self.fleet('restart', 'ab-10', code=0)
+        after = self.wait_agents(rest)
+        self.assertEqual({n for n in rest if after[n].key != before[n].key}, {'ab-10'})
+        self.fleet('start', 'ab-1', code=0)
+        self.wait_agents(family)
+        self.roster([n for n in family if n != 'ab-1'])
+        self.apply()
+        self.assert_healthy(rest)
+        self.roster([n for n in rest if n != 'ab'])
+        self.apply()
+        self.assert_healthy([n for n in rest if n != 'ab'])
+
+    def test_named_agents_only(self):
+        self.roster(['a', 'b', 'c'])
+        self.fleet('apply', '--yes', 'b', code=0)
+        self.wait_agents(['b'])
+        self.roster(['a', 'c'])
+        self.fleet('apply', '--yes', 'a', code=0)
+        self.wait_agents(['a', 'b'])  # a narrowed apply removes nothing
+        self.fleet('apply', '--yes', 'no-such', code=USAGE)
+        self.apply()
+        self.wait_agents(['a', 'c'])
+
+    def test_state_stopped(self):
+        agents = self.agents_of(['a', 'b'])
+        agents['b']['state'] = 'stopped'
+        self.roster(agents)
+        self.apply()
+        self.wait_agents(['a'])
+        self.in_sync()
+        agents['b']['state'] = 'running'
+        self.roster(agents)
+        self.apply()
+        self.wait_agents(['a', 'b'])
+        agents['a']['state'] = 'stopped'
+        self.roster(agents)
+        self.apply()
+        self.wait_agents(['b'])
+        self.in_sync()
+
+    def test_after_is_the_order(self):
+        agents = self.agents_of(['a', 'b', 'c'])
+        agents['a']['after'] = ['b']
+        agents['b']['after'] = ['c']
+        found = self.bring_up(agents)
+        self.assertEqual(sorted(found, key=lambda n: (found[n].start, found[n].pid)), ['c', 'b', 'a'])
+
+    def test_one_that_cannot_start_stops_no_sibling(self):
+        agents = self.agents_of(['a', 'b', 'c'])
+        agents['b']['runtime'] = 'broken'
+        broken = self.bed.write('bin/broken', '#!/no/such/interpreter\n', 0o755)
+        agents['c']['after'] = ['b']
+        self.roster(agents, runtimes={**self.runtimes(), 'broken': {'command': [broken]}})
+        r = self.apply(code=(NOT_CONVERGED, BLOCKED))
+        self.wait_agents(['a'])
+        self.assertRegex(r.out + r.err, r'\bb\b')
+        self.assertRegex(r.out + r.err, r'(?m)\bc\b.*\bb\b', 'the cause of the skipped agent is not said')
+
+    def test_hand_made_changes_are_drift(self):
+        self.bring_up(['a', 'b'])
+        before = self.pids()
+        self.tmux('rename-session', '-t', '=a:', 'mine', check=True)
+        self.fleet('plan', code=PENDING)
+        self.apply()
+        self.assertEqual(set(self.sessions()), {'_holder', 'a', 'b'})
+        self.assertEqual(self.pids(), before)
+        self.in_sync()
+
+
+class ConvergeSystemd(Converge, Fleet):
+    def test_a_lost_drop_in_comes_back(self):
+        agents = self.agents_of(['a'], restart={'policy': 'on-failure'})
+        before = {n: p.key for n, p in self.bring_up(agents).items()}
+        folder = self.bed.home + '/.config/systemd/user/mosaic-agent@a.service.d'
+        files = os.listdir(folder)
+        self.assertTrue(files)
+        text = {f: self.bed.read(folder + '/' + f) for f in files}
+        for f in files:
+            os.unlink(folder + '/' + f)
+        self.fleet('plan', code=PENDING)
+        self.apply()
+        self.assertEqual({f: self.bed.read(folder + '/' + f) for f in files}, text)
+        self.assertEqual(self.pids(), before)
+        self.in_sync()
+
+    def test_status_names_everybody(self):
+        agents = self.bring_up(['web', 'db'])
+        r = self.fleet('status', code=0)
+        for name in agents:
+            self.assertRegex(r.out, r'(?m)^\W*%s\b.*running' % name)
+        self.assertTrue(all(len(line) <= 80 for line in r.out.splitlines()), r.out)
+        self.assertNotIn('\x1b', r.out)
+        text = str(self.fleet_json('status', code=0))
+        for name, p in agents.items():
+            self.assertTrue(re.search(r'\b%d\b' % p.pid, text), 'pid of %s is not in the JSON' % name)
+
+
+class ConvergeDirect(Converge, Fleet):
+    supervisor = 'direct'
+
+
+if __name__ == '__main__':
+    harness.main()

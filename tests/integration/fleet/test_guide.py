@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The guide's flow word by word, what `init` may write, and that `uninstall-systemd` takes all away again."""
+
+import os
+import re
+
+import harness
+from harness import BLOCKED, Fleet
+
+ROSTER = '.config/mosaic/fleet/roster.yaml'
+FAKE_PI = '#!/bin/sh\necho "fake pi: $*"\nwhile read -r line; do echo "pi got $line"; done\nexec sleep 1000000\n'
+
+
+class Guide(Fleet):
+    profile_first = False
+
+    def words_of_the_guide(self, start, verify):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        self.fleet('install-systemd', code=0)
+        self.bed.systemctl('daemon-reload', check=True)
+        return self.fleet('start', code=start), self.fleet('verify', code=verify)
+
+    def test_with_a_pi_on_the_path(self):
+        self.bed.write('bin/pi', FAKE_PI, 0o755)
+        self.words_of_the_guide(start=0, verify=0)
+        agents = self.wait_agents(['canary-pi'])
+        self.assertEqual(agents['canary-pi'].argv[1], self.bed.home + '/bin/pi')
+        self.assertEqual(set(self.sessions()), {'_holder', 'canary-pi'})
+        self.fleet('start', code=0)
+        self.fleet('apply', '--yes', code=0)
+        self.assertEqual(self.running()['canary-pi'].key, agents['canary-pi'].key)
+
+    def test_without_pi(self):
+        start, verify = self.words_of_the_guide(start=BLOCKED, verify=BLOCKED)
+        for r in (start, verify):
+            text = r.out + r.err
+            self.assertIn('canary-pi', text)
+            self.assertRegex(text, r'\bpi\b')
+            self.assertRegex(text, r'(?i)install|npm', 'how to get it is not said: %r' % r)
+        self.assertEqual(self.running(), {})
+        # Once it is there, the same command does it.
+        self.bed.write('bin/pi', FAKE_PI, 0o755)
+        self.fleet('start', code=0)
+        self.wait_agents(['canary-pi'])
+        self.fleet('verify', code=0)
+
+    def test_a_missing_program_blocks_only_its_agents(self):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        self.fleet('install-systemd', code=0)
+        self.roster({'canary-pi': self.agent('canary-pi', 'pi'), 'web': self.agent('web')})
+        r = self.apply(code=BLOCKED)
+        self.assertIn('canary-pi', r.out + r.err)
+        self.wait_agents(['web'])
+        self.fleet('plan', code=BLOCKED)
+
+    def test_one_that_runs_is_left_alone_when_its_program_vanishes(self):
+        self.bed.write('bin/pi', FAKE_PI, 0o755)
+        self.words_of_the_guide(start=0, verify=0)
+        before = self.wait_agents(['canary-pi'])
+        os.unlink(self.bed.home + '/bin/pi')
+        self.fleet('apply', '--yes', code=(0, BLOCKED))
+        self.assertEqual(self.running()['canary-pi'].key, before['canary-pi'].key)
+
+
+class Init(Fleet):
+    profile_first = False
+
+    def test_without_write_nothing_is_made(self):
+        before = self.bed.snapshot()
+        for profile in ('minimal', 'local-canary', 'demo'):
+            r = self.fleet('init', '--profile', profile, code=0)
+            self.assertIn('agents:', r.out)
+        self.assertEqual(before.diff(self.bed.snapshot()), [])
+
+    def test_unknown_profile_is_a_usage_error(self):
+        before = self.bed.snapshot()
+        self.fleet('init', '--profile', 'no-such', '--write', code=harness.USAGE)
+        self.assertEqual(before.diff(self.bed.snapshot()), [])
+
+    def test_every_profile_is_valid(self):
+        for profile in ('minimal', 'local-canary', 'demo'):
+            with self.subTest(profile=profile):
+                self.bed.reset()
+                self.guard = self.bed.canary()
+                self.fleet('init', '--profile', profile, '--write', code=0)
+                self.fleet('validate', code=0)
+                self.assertIn('yaml-language-server', self.bed.read(ROSTER))
+
+    def test_files_are_private(self):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        for d, dirs, files in os.walk(self.bed.home + '/.config/mosaic'):
+            self.assertEqual(os.stat(d).st_mode & 0o077, 0, d)
+        self.assertEqual(os.stat(self.bed.path_of(ROSTER)).st_mode & 0o777, 0o600)
+
+    def test_an_existing_roster_is_kept(self):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        mine = self.bed.read(ROSTER).replace('version: 1', 'version: 1\nx-mine: kept-by-me')
+        self.bed.write(ROSTER, mine, 0o600)
+        before = self.bed.snapshot()
+        r = self.fleet('init', '--profile', 'demo', '--write')
+        self.assertNotEqual(r.code, 0, r)
+        self.assertIn('kept-by-me', r.out + r.err, 'no difference is shown: %r' % r)
+        self.assertIn('--force', r.out + r.err)
+        self.assertEqual(before.diff(self.bed.snapshot()), [])
+
+    def test_force_keeps_numbered_backups(self):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        texts = []
+        for n in range(3):
+            mine = 'version: 1\nagents: {}\nx-n: %d\n' % n
+            self.bed.write(ROSTER, mine, 0o600)
+            texts.append(mine)
+            self.fleet('init', '--profile', 'minimal', '--write', '--force', code=0)
+        folder = os.path.dirname(self.bed.path_of(ROSTER))
+        backups = [f for f in os.listdir(folder) if re.match(r'roster\.yaml\..*\d', f)]
+        self.assertEqual(len(backups), 3, sorted(os.listdir(folder)))
+        kept = {self.bed.read(folder + '/' + f) for f in backups}
+        self.assertEqual(kept, set(texts))
+
+    def test_the_same_again_changes_nothing(self):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        before = self.bed.snapshot()
+        self.fleet('init', '--profile', 'minimal', '--write')
+        self.assertEqual(before.diff(self.bed.snapshot()), [])
+
+
+class Install(Fleet):
+    profile_first = False
+
+    def test_twice_is_once(self):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        first = self.fleet('install-systemd', code=0)
+        self.assertRegex(first.out + first.err, r'(?i)\bnew\b')
+        self.assertRegex(first.out, 'loginctl enable-linger')
+        self.assertRegex(first.out, 'enable --now mosaic-fleet')
+        before = self.bed.snapshot()
+        times = {f: os.stat(f).st_mtime_ns for f in before.files if os.path.isfile(f)}
+        second = self.fleet('install-systemd', code=0)
+        self.assertRegex(second.out + second.err, r'(?i)unchanged')
+        self.assertEqual(before.diff(self.bed.snapshot()), [])
+        self.assertEqual({f: os.stat(f).st_mtime_ns for f in times}, times)
+
+    def test_units_are_those_of_the_contract(self):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        self.fleet('install-systemd', code=0)
+        text = self.bed.systemctl('list-unit-files', '--no-legend', 'mosaic*', check=True).out
+        for unit in ('mosaic-tmux-holder.service', 'mosaic-agent@.service'):
+            self.assertIn(unit, text)
+        # One daemon-reload was the program's own: nothing waits for another.
+        self.assertEqual(self.show('mosaic-tmux-holder.service', 'NeedDaemonReload', 'LoadState'),
+                         {'NeedDaemonReload': 'no', 'LoadState': 'loaded'})
+        r = self.bed.run(['systemd-analyze', '--user', 'verify', 'mosaic-tmux-holder.service',
+                          'mosaic-agent@x.service'])
+        self.assertNotRegex(r.err, r'mosaic', r)
+
+    def test_a_locally_modified_unit_is_reported(self):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        self.fleet('install-systemd', code=0)
+        unit = self.bed.home + '/.config/systemd/user/mosaic-agent@.service'
+        self.bed.write(unit, self.bed.read(unit) + '# mine\n')
+        r = self.fleet('install-systemd')
+        self.assertRegex(r.out + r.err, r'(?i)locally modified|modified')
+        self.assertIn('# mine', self.bed.read(unit), 'the person\'s edit was thrown away without being asked')
+
+    def test_uninstall_leaves_only_the_roster(self):
+        before = self.bed.snapshot()
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        self.fleet('install-systemd', code=0)
+        self.roster(['web', 'db'], home='.config/mosaic')
+        self.apply()
+        self.wait_agents(['web', 'db'])
+        self.fleet('stop', code=0)
+        self.assertEqual(self.running(), {})
+        self.fleet('uninstall-systemd', code=0)
+        left = before.diff(self.bed.snapshot(), ignore=[
+            r'/home/(starts|work|dump)', r'new file: \S+/home/\.config \(d',
+            r'new file: \S+/home/\.local(/state)? \(d', r'new file: \S+/home/\.config/systemd(/user)? \(d',
+            r'new file: \S+/home/\.config/mosaic(/fleet)? \(d',
+            r'new file: \S+/home/\.config/mosaic/fleet/roster\.yaml \(- 600',
+            r'(new|lost|changed) unit: (dev-|\S+\.(mount|device|swap|scope))'])
+        self.assertEqual(left, [])
+
+    def test_uninstall_with_agents_running_is_safe(self):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        self.fleet('install-systemd', code=0)
+        self.roster(['web'])
+        self.apply()
+        before = self.wait_agents(['web'])
+        r = self.fleet('uninstall-systemd')
+        if r.code == 0:
+            self.assertEqual(self.running(), {}, 'units are gone, agents run on unsupervised')
+        else:
+            self.assertEqual(self.running()['web'].key, before['web'].key)
+            self.assertIn('stop', r.out + r.err)
+
+    def test_nothing_is_enabled_by_install(self):
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        self.fleet('install-systemd', code=0)
+        wants = [f for f in self.bed.snapshot().files if '.wants/' in f and 'mosaic' in f]
+        self.assertEqual(wants, [])
+
+
+class InitDirect(Fleet):
+    supervisor = 'direct'
+    profile_first = False
+
+    def test_flow_without_a_manager(self):
+        self.bed.write('bin/pi', FAKE_PI, 0o755)
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        self.fleet('start', code=0)
+        self.wait_agents(['canary-pi'])
+        self.fleet('verify', code=0)
+        self.fleet('stop', code=0)
+        self.assertEqual(self.running(), {})
+        self.assertEqual(self.servers(), [])
+
+
+if __name__ == '__main__':
+    harness.main()

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Limits bite where the manager has the controllers, and are said to be not enforced where it has not."""
+
+import os
+
+import harness
+from harness import Fleet, wait_for
+
+
+class LimitsEnforced(Fleet):
+    def setUp(self):
+        super().setUp()
+        missing = {'memory', 'pids', 'cpu'} - self.bed.manager_controllers()
+        if missing:
+            harness.skip('limits-enforced', 'this machine gives a user manager no %s controller' %
+                         ', '.join(sorted(missing)), permitted=True)
+
+    def screen_says(self, name, text, timeout=15):
+        wait_for(lambda: text in self.screen(name), timeout, lambda: '%r on %r' % (text, self.screen(name)))
+
+    def test_memory(self):
+        agents = {'h': self.agent('h', 'hog', limits={'memory': '80M'}), 'a': self.agent('a')}
+        before = self.bring_up(agents)
+        self.screen_says('h', 'h is up')
+        self.type('h', 'memory 8')
+        self.screen_says('h', 'took memory')
+        self.type('h', 'memory 400')
+        wait_for(lambda: not before['h'].alive(), 20, 'the kernel ends it')
+        after = self.wait_agents(agents)
+        self.assertEqual(after['a'].key, before['a'].key)
+        self.assertEqual(len(self.servers()), 1)
+        self.assertEqual(self.starts('h'), 2)
+        self.in_sync()
+
+    def test_tasks(self):
+        agents = {'h': self.agent('h', 'hog', limits={'tasks': 12})}
+        self.bring_up(agents)
+        self.screen_says('h', 'h is up')
+        self.type('h', 'tasks 40')
+        self.screen_says('h', 'made 11 tasks')
+
+    def test_verify_says_they_are_enforced(self):
+        self.bring_up({'h': self.agent('h', 'hog', limits={'memory': '80M', 'tasks': 50, 'cpu': '100%'})})
+        r = self.fleet('verify', code=0)
+        self.assertNotRegex(r.out + r.err, r'(?i)not enforced')
+        got = self.show(self.unit('h'), 'MemoryMax', 'TasksMax', 'CPUQuotaPerSecUSec')
+        self.assertEqual(got, {'MemoryMax': str(80 << 20), 'TasksMax': '50', 'CPUQuotaPerSecUSec': '1s'})
+
+
+class LimitsNotEnforced(Fleet):
+    controllers = False
+
+    def test_verify_says_so(self):
+        if self.bed.manager_controllers():
+            harness.skip('limits-not-enforced', 'the manager has controllers that cannot be taken away',
+                         permitted=True)
+        before = self.bring_up({'h': self.agent('h', 'hog', limits={'memory': '80M'}), 'a': self.agent('a')})
+        r = self.fleet('verify')
+        self.assertRegex(r.out + r.err, r'(?i)not enforced')
+        self.assertIn('h', r.out)
+        self.in_sync()
+        self.assertEqual(self.pids(), {n: p.key for n, p in before.items()})
+
+    def test_nothing_is_said_without_limits(self):
+        self.bring_up(['a'])
+        r = self.fleet('verify', code=0)
+        self.assertNotRegex(r.out + r.err, r'(?i)not enforced')
+
+
+class LimitsDirect(Fleet):
+    supervisor = 'direct'
+
+    def test_verify_says_so(self):
+        self.bring_up({'h': self.agent('h', 'hog', limits={'memory': '80M'})})
+        r = self.fleet('verify')
+        self.assertRegex(r.out + r.err, r'(?i)not enforced')
+
+
+if __name__ == '__main__':
+    harness.main()

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What the planner decides, case by case, and the properties that make it a reconciler. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model/base/strv.h"
+#include "reconciler/apply.h"
+#include "reconciler/plan/planner.h"
+#include "tests/lib/fake-world.h"
+
+static Plan *plan_with(FakeWorld *w, const Desired *d, PlanPolicy policy) {
+        Driver driver = fake_world_driver(w);
+        _cleanup_(observed_freep) Observed *o = NULL;
+        Plan *plan = NULL;
+
+        assert_int_equal(driver.observe(w, d, false, &o), 0);
+        assert_int_equal(planner_plan(d, o, &policy, o->now_usec, &plan), 0);
+        return plan;
+}
+
+static Plan *plan_of(FakeWorld *w, const Desired *d) {
+        return plan_with(w, d, PLAN_POLICY_DEFAULT);
+}
+
+/* Plans and applies; returns how many actions did not succeed. */
+static size_t converge(FakeWorld *w, const Desired *d, PlanPolicy policy) {
+        Driver driver = fake_world_driver(w);
+        _cleanup_(observed_freep) Observed *o = NULL;
+        _cleanup_(report_freep) Report *report = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+
+        assert_int_equal(driver.observe(w, d, false, &o), 0);
+        assert_int_equal(planner_plan(d, o, &policy, o->now_usec, &plan), 0);
+        assert_int_equal(apply_plan(&driver, d, o, plan, NULL, &report), 0);
+        return report->n_results - report_count(report, OUTCOME_DONE);
+}
+
+static void assert_action(const Plan *p, const char *agent, ActionKind kind, Reason reason) {
+        const Action *a = plan_action(p, agent);
+
+        if (!a)
+                fail_msg("no action for %s", agent);
+        assert_string_equal(action_kind_to_string(a->kind), action_kind_to_string(kind));
+        assert_string_equal(reason_to_string(a->reason), reason_to_string(reason));
+}
+
+static void assert_remark(const Plan *p, const char *subject, RemarkKind kind, Reason reason) {
+        for (size_t i = 0; i < p->n_remarks; i++)
+                if (strcmp(p->remarks[i].subject, subject) == 0) {
+                        assert_string_equal(remark_kind_to_string(p->remarks[i].kind),
+                                        remark_kind_to_string(kind));
+                        assert_string_equal(reason_to_string(p->remarks[i].reason),
+                                        reason_to_string(reason));
+                        return;
+                }
+        fail_msg("no remark about %s", subject);
+}
+
+static const char *const three[] = { "ab-1", "ab-10", "web" };
+
+static void converged(FakeWorld *w, const Desired *d) {
+        fake_world_init(w);
+        assert_int_equal(converge(w, d, PLAN_POLICY_DEFAULT), 0);
+        w->n_destroyed = w->n_reloads = 0;
+}
+
+static void test_cold(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(plan_freep) Plan *p = NULL, *again = NULL;
+        FakeWorld w;
+
+        fake_world_init(&w);
+        p = plan_of(&w, d);
+        assert_int_equal(p->n_actions, 4);
+        assert_int_equal(p->actions[0].kind, ACTION_HOLDER_START);
+        for (size_t i = 0; i < 3; i++)
+                assert_action(p, three[i], ACTION_CREATE, REASON_NOT_PRESENT);
+        assert_int_equal(plan_exit_code(p), EXIT_PENDING);
+
+        assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
+        again = plan_of(&w, d);
+        assert_int_equal(again->n_actions, 0);
+        assert_int_equal(again->n_unchanged, 3);
+        assert_int_equal(plan_exit_code(again), EXIT_OK);
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(fake_agent(&w, three[i])->n_starts, 1);
+        assert_int_equal(w.n_destroyed, 0);
+        assert_int_equal(w.n_reloads, 0);
+}
+
+static void replace_spec(Desired *d, size_t i, AgentSpec *s) {
+        agent_spec_free(d->agents[i]);
+        d->agents[i] = s;
+}
+
+static void test_effects(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(plan_freep) Plan *live = NULL, *restart = NULL, *upgrade = NULL;
+        FakeWorld w;
+
+        converged(&w, d);
+        replace_spec(d, 0, fake_spec("ab-1", 1, 2));
+        live = plan_of(&w, d);
+        assert_int_equal(live->n_actions, 1);
+        assert_action(live, "ab-1", ACTION_UPDATE, REASON_FIELD_LIVE);
+        assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
+        assert_int_equal(w.n_destroyed, 0);
+        assert_int_equal(w.n_reloads, 1);
+        assert_string_equal(fake_agent(&w, "ab-1")->loaded, d->agents[0]->live_fingerprint);
+
+        replace_spec(d, 2, fake_spec("web", 2, 1));
+        restart = plan_of(&w, d);
+        assert_int_equal(restart->n_actions, 1);
+        assert_action(restart, "web", ACTION_RESTART, REASON_FIELD_RESTART);
+        assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
+        assert_int_equal(fake_agent(&w, "web")->n_starts, 2);
+        assert_int_equal(fake_agent(&w, "ab-1")->n_starts, 1);
+        assert_int_equal(fake_agent(&w, "ab-10")->n_starts, 1);
+
+        /* The product's own data moved: no action, but the spec is there for the next restart. */
+        d->agents[1]->resolved[0] = 'f';
+        upgrade = plan_of(&w, d);
+        assert_int_equal(upgrade->n_actions, 0);
+        assert_int_equal(plan_exit_code(upgrade), EXIT_OK);
+        assert_remark(upgrade, "ab-10", REMARK_PENDING, REASON_TOOL_UPGRADE);
+        assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
+        assert_string_equal(fake_agent(&w, "ab-10")->resolved, d->agents[1]->resolved);
+        assert_int_equal(fake_agent(&w, "ab-10")->n_starts, 1);
+}
+
+static void test_deferred(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(plan_freep) Plan *deferred = NULL, *kept = NULL, *forced = NULL;
+        char web[] = "web", *force[] = { web, NULL };
+        PlanPolicy policy = PLAN_POLICY_DEFAULT;
+        FakeWorld w;
+
+        converged(&w, d);
+        fake_agent(&w, "web")->attached = 1;
+        replace_spec(d, 2, fake_spec("web", 2, 1));
+        deferred = plan_of(&w, d);
+        assert_remark(deferred, "web", REMARK_DEFERRED, REASON_STILL_BUSY);
+        assert_int_equal(plan_exit_code(deferred), EXIT_PENDING);
+        (void)converge(&w, d, PLAN_POLICY_DEFAULT);
+        assert_int_equal(w.n_destroyed, 0);
+        /* What a start would use is the accepted spec all the same. */
+        assert_string_equal(fake_agent(&w, "web")->restart_fingerprint,
+                        d->agents[2]->restart_fingerprint);
+
+        policy.force_busy = force;
+        forced = plan_with(&w, d, policy);
+        assert_action(forced, "web", ACTION_RESTART, REASON_FIELD_RESTART);
+
+        fake_agent(&w, "web")->attached = 0;
+        d->agents[2]->on_change = ON_CHANGE_KEEP;
+        kept = plan_of(&w, d);
+        assert_int_equal(kept->n_actions, 0);
+        assert_remark(kept, "web", REMARK_PENDING, REASON_ON_CHANGE_KEEP);
+}
+
+static void test_drift(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(plan_freep) Plan *p = NULL;
+        FakeWorld w;
+
+        converged(&w, d);
+        fake_agent(&w, "ab-1")->unit = UNIT_FAILED;
+        fake_agent(&w, "ab-10")->session = false;
+        (void)snprintf(fake_agent(&w, "web")->session_name, 8, "other");
+        p = plan_of(&w, d);
+        assert_action(p, "ab-1", ACTION_START, REASON_UNIT_FAILED);
+        assert_true(plan_action(p, "ab-1")->steps & STEP_RESET_FAILED);
+        assert_action(p, "ab-10", ACTION_RESTART, REASON_SESSION_GONE);
+        assert_action(p, "web", ACTION_UPDATE, REASON_SESSION_RENAMED);
+        assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
+        assert_int_equal(fake_agent(&w, "web")->n_starts, 1);
+        plan_free(p);
+        p = plan_of(&w, d);
+        assert_int_equal(plan_exit_code(p), EXIT_OK);
+}
+
+static void test_manual_stop(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(plan_freep) Plan *held = NULL, *down = NULL, *asked = NULL;
+        PlanPolicy start = { .mode = PLAN_START, .allow_remove = -1 };
+        FakeWorld w;
+
+        converged(&w, d);
+        fake_agent(&w, "web")->unit = UNIT_NOT_LOADED;
+        fake_agent(&w, "web")->stopped_well = true;
+        held = plan_of(&w, d);
+        assert_remark(held, "web", REMARK_HELD, REASON_MANUAL_STOP);
+        assert_int_equal(plan_exit_code(held), EXIT_OK);
+        asked = plan_with(&w, d, start);
+        assert_action(asked, "web", ACTION_START, REASON_REQUESTED);
+
+        /* Down together with the holder is drift, never a hold. */
+        w.server = false;
+        for (size_t i = 0; i < w.n_agents; i++)
+                w.agents[i] = (FakeAgent){ 0 };
+        w.n_agents = 0;
+        fake_agent(&w, "web")->spec = true;
+        fake_agent(&w, "web")->stopped_well = true;
+        down = plan_of(&w, d);
+        assert_action(down, "web", ACTION_START, REASON_HOLDER_DOWN);
+}
+
+static void test_unknown(void **state _unused_) {
+        static const char *const none[] = { "other" };
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(none, 1);
+        FakeWorld w;
+
+        for (unsigned source = 0; source < 2; source++)
+                for (unsigned change = 0; change < 2; change++) {
+                        _cleanup_(plan_freep) Plan *p = NULL;
+                        const Desired *now = change ? e : d;
+
+                        converged(&w, d);
+                        fake_agent(&w, "web")->unit = UNIT_FAILED;
+                        if (source == 0)
+                                w.tmux = SOURCE_UNKNOWN;
+                        else
+                                w.manager = SOURCE_UNKNOWN;
+                        p = plan_of(&w, now);
+                        assert_int_equal(plan_exit_code(p), EXIT_UNKNOWN);
+                        for (size_t i = 0; i < p->n_actions; i++)
+                                assert_int_equal(p->actions[i].steps & ~(unsigned)(STEP_SPEC |
+                                                                                       STEP_DROPIN |
+                                                                                       STEP_RELOAD),
+                                                0);
+                        (void)converge(&w, now, PLAN_POLICY_DEFAULT);
+                        assert_int_equal(w.n_destroyed, 0);
+                }
+}
+
+static void test_foreign_name(void **state _unused_) {
+        static const char *const one[] = { "web" };
+        _cleanup_(desired_freep) Desired *d = fake_desired(one, 1);
+        _cleanup_(plan_freep) Plan *p = NULL;
+        FakeWorld w;
+
+        fake_world_init(&w);
+        (void)fake_agent(&w, "web");
+        w.server = w.foreign_session = true;
+        /* Another session of ours, so that the server is known to be this fleet's. */
+        fake_agent(&w, "kept")->session = true;
+        p = plan_of(&w, d);
+        assert_null(plan_action(p, "web"));
+        assert_remark(p, "web", REMARK_BLOCKED, REASON_FOREIGN_NAME);
+        assert_int_equal(plan_exit_code(p), EXIT_BLOCKED);
+}
+
+static void test_removal_cap(void **state _unused_) {
+        static const char *const left[] = { "web" };
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(left, 1);
+        _cleanup_(plan_freep) Plan *capped = NULL, *wrong = NULL, *allowed = NULL;
+        PlanPolicy policy = PLAN_POLICY_DEFAULT;
+        FakeWorld w;
+
+        converged(&w, d);
+        capped = plan_of(&w, e);
+        assert_int_equal(capped->n_actions, 0);
+        assert_remark(capped, "removals", REMARK_BLOCKED, REASON_REMOVAL_CAP);
+        assert_int_equal(plan_exit_code(capped), EXIT_BLOCKED);
+        policy.allow_remove = 3;
+        wrong = plan_with(&w, e, policy);
+        assert_int_equal(wrong->n_actions, 0);
+        policy.allow_remove = 2;
+        allowed = plan_with(&w, e, policy);
+        assert_action(allowed, "ab-1", ACTION_REMOVE, REASON_NOT_IN_ROSTER);
+        assert_action(allowed, "ab-10", ACTION_REMOVE, REASON_NOT_IN_ROSTER);
+        assert_int_equal(converge(&w, e, policy), 0);
+        assert_int_equal(fake_agent(&w, "web")->n_starts, 1);
+        assert_int_equal(fake_agent(&w, "web")->n_stops, 0);
+        assert_false(fake_agent(&w, "ab-1")->session);
+}
+
+static void test_removal_only_after_success(void **state _unused_) {
+        static const char *const now[] = { "ab-10", "new", "web" };
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(now, 3);
+        FakeWorld w;
+
+        converged(&w, d);
+        fake_agent(&w, "new")->refuses_start = true;
+        assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 2);
+        assert_int_equal(fake_agent(&w, "ab-1")->unit, UNIT_ACTIVE);
+        fake_agent(&w, "new")->refuses_start = false;
+        assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 0);
+        assert_int_equal(fake_agent(&w, "ab-1")->unit, UNIT_NOT_LOADED);
+        assert_false(fake_agent(&w, "ab-1")->spec);
+}
+
+static void test_dependencies(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(plan_freep) Plan *p = NULL;
+        FakeWorld w;
+
+        assert_int_equal(strv_push(&d->agents[0]->after, "web"), 0);
+        assert_int_equal(strv_push(&d->agents[1]->after, "ab-1"), 0);
+        fake_world_init(&w);
+        fake_agent(&w, "web")->refuses_start = true;
+        assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 3);
+        assert_int_equal(fake_agent(&w, "ab-1")->n_starts, 0);
+        assert_int_equal(fake_agent(&w, "ab-10")->n_starts, 0);
+        fake_agent(&w, "web")->refuses_start = false;
+        assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
+        assert_true(fake_agent(&w, "web")->pid < fake_agent(&w, "ab-1")->pid);
+        assert_true(fake_agent(&w, "ab-1")->pid < fake_agent(&w, "ab-10")->pid);
+
+        /* A dependency that is down and stays so is said, once per agent that waits for it. */
+        converged(&w, d);
+        for (size_t i = 0; i < 3; i++)
+                w.agents[i].unit = UNIT_NOT_LOADED;
+        fake_agent(&w, "web")->stopped_well = true;
+        p = plan_of(&w, d);
+        assert_int_equal(p->n_actions, 0);
+        assert_remark(p, "ab-1", REMARK_BLOCKED, REASON_DEPENDENCY);
+        assert_remark(p, "ab-10", REMARK_BLOCKED, REASON_DEPENDENCY);
+}
+
+static void test_stop_verb(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        char web[] = "web", *one[] = { web, NULL };
+        PlanPolicy stop = { .mode = PLAN_STOP, .allow_remove = -1, .names = one };
+        FakeWorld w;
+
+        converged(&w, d);
+        assert_int_equal(converge(&w, d, stop), 0);
+        assert_int_equal(fake_agent(&w, "web")->unit, UNIT_NOT_LOADED);
+        assert_true(fake_agent(&w, "web")->session); /* the pane stays */
+        assert_int_equal(fake_agent(&w, "ab-1")->unit, UNIT_ACTIVE);
+        stop.names = NULL;
+        assert_int_equal(converge(&w, d, stop), 0);
+        for (size_t i = 0; i < 3; i++) {
+                assert_false(fake_agent(&w, three[i])->session);
+                assert_true(fake_agent(&w, three[i])->spec);
+        }
+}
+
+/* kill -9 at any call, before or after its effect; then the same command: same end, nothing
+ * doubled. */
+static void test_crash_anywhere(void **state _unused_) {
+        static const char *const now[] = { "ab-10", "new", "web" };
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(now, 3);
+        unsigned n_calls;
+        FakeWorld w;
+
+        replace_spec(e, 2, fake_spec("web", 2, 2));
+        converged(&w, d);
+        n_calls = w.n_calls;
+        assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 0);
+        n_calls = w.n_calls - n_calls;
+        assert_true(n_calls > 5);
+        for (unsigned at = 1; at <= n_calls; at++)
+                for (unsigned after = 0; after < 2; after++) {
+                        _cleanup_(plan_freep) Plan *p = NULL;
+
+                        converged(&w, d);
+                        w.crash_at = w.n_calls + at;
+                        w.crash_after = after;
+                        (void)converge(&w, e, PLAN_POLICY_DEFAULT);
+                        w.crash_at = 0;
+                        (void)converge(&w, e, PLAN_POLICY_DEFAULT);
+                        p = plan_of(&w, e);
+                        if (plan_exit_code(p) != EXIT_OK)
+                                fail_msg("crash at call %u (%s): not converged", at,
+                                                after ? "after" : "before");
+                        assert_int_equal(fake_agent(&w, "ab-10")->n_starts, 1);
+                        assert_int_equal(fake_agent(&w, "new")->n_starts, 1);
+                        assert_int_equal(fake_agent(&w, "web")->n_starts, 2);
+                        assert_int_equal(fake_agent(&w, "ab-1")->unit, UNIT_NOT_LOADED);
+                }
+}
+
+/* The order in which the world lists things does not change a byte of the plan. */
+static void test_order_does_not_matter(void **state _unused_) {
+        static const char *const now[] = { "ab-10", "new", "web" };
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(now, 3);
+        _cleanup_(plan_freep) Plan *p = NULL, *q = NULL;
+        FakeWorld w, reversed;
+
+        converged(&w, d);
+        reversed = w;
+        for (size_t i = 0; i < w.n_agents; i++)
+                reversed.agents[i] = w.agents[w.n_agents - 1 - i];
+        p = plan_of(&w, e);
+        q = plan_of(&reversed, e);
+        assert_int_equal(p->n_actions, q->n_actions);
+        assert_true(p->n_actions > 0);
+        for (size_t i = 0; i < p->n_actions; i++) {
+                assert_int_equal(p->actions[i].kind, q->actions[i].kind);
+                assert_string_equal(p->actions[i].text, q->actions[i].text);
+                assert_string_equal(p->actions[i].agent ? p->actions[i].agent : "",
+                                q->actions[i].agent ? q->actions[i].agent : "");
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_cold),
+                cmocka_unit_test(test_effects),
+                cmocka_unit_test(test_deferred),
+                cmocka_unit_test(test_drift),
+                cmocka_unit_test(test_manual_stop),
+                cmocka_unit_test(test_unknown),
+                cmocka_unit_test(test_foreign_name),
+                cmocka_unit_test(test_removal_cap),
+                cmocka_unit_test(test_removal_only_after_success),
+                cmocka_unit_test(test_dependencies),
+                cmocka_unit_test(test_stop_verb),
+                cmocka_unit_test(test_crash_anywhere),
+                cmocka_unit_test(test_order_does_not_matter),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
