@@ -7,6 +7,10 @@ set -u
 
 ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
 PATH=$ROOT/build:$PATH
+[ -x "$ROOT/build/mosaic" ] || {
+        echo 'demo: there is no build/mosaic; run ./bootstrap demo' >&2
+        exit 1
+}
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
         BOLD=$(printf '\033[1m') DIM=$(printf '\033[2m') RED=$(printf '\033[31m')
@@ -111,7 +115,9 @@ processes() {
 
 # What is left of the demo, one thing a line; nothing if all is well.
 leftovers() {
-        processes | sed 's/^/process /'
+        # First into a variable: the other end of a pipe would be one of them.
+        running=$(processes)
+        [ -z "$running" ] || printf '%s\n' "$running" | sed 's/^/process /'
         find "$DEMO" -type s | sed 's/^/socket /'
         find "$XDG_STATE_HOME" "$DEMO/run" "$DEMO/config" "$MOSAIC_HOME" -type f \
                 ! -path "$MOSAIC_HOME/fleet/roster.yaml" 2>/dev/null | sed 's/^/file /'
@@ -125,10 +131,13 @@ leftovers() {
 
 take_down_quietly() {
         timeout 60 mosaic fleet stop >/dev/null 2>&1 </dev/null
-        timeout 60 mosaic fleet uninstall-systemd >/dev/null 2>&1 </dev/null
+        timeout 60 mosaic fleet uninstall-systemd --purge >/dev/null 2>&1 </dev/null
         for signal in TERM KILL; do
-                processes | while read -r pid _; do kill -s "$signal" "$pid" 2>/dev/null; done
-                processes | grep -q . || break
+                running=$(processes)
+                [ -n "$running" ] || break
+                printf '%s\n' "$running" | while read -r pid _; do
+                        kill -s "$signal" "$pid" 2>/dev/null
+                done
                 sleep 1
         done
 }
@@ -154,12 +163,9 @@ printf 'home and state: %s; nothing of yours is touched\n' "$DEMO"
 
 heading '1. A roster' 'Four shells stand in for coding agents, so that nothing has to be installed.'
 show 0 mosaic fleet init --profile demo --write
-# The directories the agents work in must exist; the roster names them as ~/DIR.
-# shellcheck disable=SC2046 # names without blanks
-show 0 mkdir -p $(sed -n "s|^ *workdir: *~/|$HOME/|p" "$MOSAIC_HOME/fleet/roster.yaml")
 show 0 mosaic fleet validate
 ID=$(basename "$XDG_STATE_HOME"/mosaic/*)
-SUPERVISOR=$(field supervisor)
+SUPERVISOR=$(field supervisor) || exit 1
 
 if [ "$SUPERVISOR" = systemd ]; then
         heading '2. The units' 'For this user only, and for this home only.'
@@ -218,9 +224,7 @@ fi
 
 heading '7. And gone again'
 show 0 mosaic fleet stop
-if [ "$SUPERVISOR" = systemd ]; then
-        show 0 mosaic fleet uninstall-systemd --purge
-fi
+show 0 mosaic fleet uninstall-systemd --purge
 
 left=$(leftovers)
 if [ -n "$left" ]; then

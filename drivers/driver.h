@@ -21,7 +21,6 @@
 typedef enum DriverJobKind {
         DRIVER_START,
         DRIVER_STOP,
-        DRIVER_RESTART,
         DRIVER_SESSION,      /* make the session with its keeper */
         DRIVER_RENAME,       /* give the session the agent's name; needs @session_id */
         DRIVER_KILL_SESSION, /* end the session, if it is still ours; needs @session_id */
@@ -32,7 +31,7 @@ typedef struct DriverJob {
         DriverJobKind kind;
         const char *agent;
         const char *session_id;
-        uint64_t stop_timeout_usec; /* DRIVER_STOP, DRIVER_RESTART: from TERM to KILL */
+        uint64_t stop_timeout_usec; /* DRIVER_STOP: from TERM to KILL */
 
         bool finished;
         int error;     /* 0 or a negative errno */
@@ -55,6 +54,10 @@ typedef struct Driver {
         int (*reset_failed)(void *world, char *const *agents);
         int (*remove_files)(void *world, const char *agent);
 
+        /* Leaves word that these agents are stopped only to be started again, so that whoever finds them
+         * down takes it for an unfinished restart and not for a stop by hand. */
+        int (*announce_restarts)(void *world, const Observed *observed, char *const *agents);
+
         /* The tmux server with its holder session. @ret_message: why not; caller frees. */
         int (*start_holder)(void *world, char **ret_message);
         int (*stop_holder)(void *world, char **ret_message);
@@ -63,7 +66,7 @@ typedef struct Driver {
          * return. */
         int (*sessions)(void *world, DriverJob *jobs, size_t n);
 
-        /* DRIVER_START, DRIVER_STOP, DRIVER_RESTART: queued and running on return; @jobs stay where
+        /* DRIVER_START, DRIVER_STOP: queued and running on return; @jobs stay where
          * they are until wait() has returned. */
         int (*submit)(void *world, DriverJob *jobs, size_t n);
         int (*wait)(void *world, DriverJobDone done, void *userdata);

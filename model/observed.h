@@ -96,6 +96,7 @@ typedef struct ObservedRun {
 typedef struct ObservedStop {
         char *agent;
         bool this_boot;
+        bool for_restart; /* ended by us, to be started again */
         char *invocation;
         char *result;     /* $SERVICE_RESULT */
         char *code;       /* "exited", "killed", "dumped" */

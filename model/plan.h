@@ -123,7 +123,8 @@ typedef struct Plan {
         Remark *remarks;
         size_t n_remarks;
         size_t n_agents;    /* in the roster, for this machine */
-        size_t n_unchanged; /* of these, without action or remark above PENDING */
+        size_t n_unchanged; /* of these, as they should be: no action, no remark but PENDING */
+        size_t n_impeded;   /* of these, down because of a remark about the whole fleet */
         size_t n_removals_blocked;
 } Plan;
 

@@ -109,13 +109,26 @@ static void check_patterns(const Finder *f, const RosterRuntimeData *d) {
                                 "a failed start is only noticed after more than 10 minutes");
 }
 
+/* Written, or written wrongly, which the schema has said. */
+static bool has_command(const RosterRuntime *runtime) {
+        if (runtime->builtin.command.node || runtime->node->kind != YAML_MAPPING)
+                return true;
+        for (const YamlNode *m = runtime->node->first; m; m = m->next) {
+                Suggestion s = suggestion_init(m->key->text);
+
+                suggestion_offer(&s, "command");
+                if (s.best || strcmp(m->key->text, "cmd") == 0)
+                        return true;
+        }
+        return false;
+}
+
 static void check_runtime(const Finder *f, const RosterRuntime *runtime) {
         bool used = false;
 
         if (!runtime->node)
                 return;
-        if (runtime->node->kind == YAML_MAPPING && !yaml_get(runtime->node, "command") &&
-            !runtime->builtin.command.node)
+        if (!has_command(runtime))
                 (void)find_error(f, "missing-command", runtime->node,
                                 "add a line such as command: [my-agent, --verbose]; only the built-in "
                                 "runtimes have one of their own",
@@ -222,7 +235,8 @@ static int check_path(const Finder *f, const YamlNode *node, char **ret) {
         return 1;
 }
 
-static void check_workdir_place(const Finder *f, const YamlNode *node, const char *path) {
+/* Whether an agent may work there. */
+static bool check_workdir_place(const Finder *f, const YamlNode *node, const char *path) {
         const char *home = f->machine->user_home, *site = f->machine->mosaic_home;
 
         if (word_path_is_within(home, path))
@@ -235,6 +249,9 @@ static void check_workdir_place(const Finder *f, const YamlNode *node, const cha
                 (void)find_error(f, "workdir-forbidden", node,
                                 "give the agent a directory of its own, such as ~/src/NAME",
                                 "an agent must not work where mosaic keeps its own files");
+        else
+                return true;
+        return false;
 }
 
 static bool runs_here(const Finder *f, const RosterSettings *s) {
@@ -250,8 +267,7 @@ static int collect_workdir(const Finder *f, const RosterAgent *a, const RosterSe
         r = check_path(f, a->workdir.node, &path);
         if (r != 0)
                 return r < 0 ? r : 0;
-        check_workdir_place(f, a->workdir.node, path);
-        if (runs_here(f, s))
+        if (check_workdir_place(f, a->workdir.node, path) && runs_here(f, s))
                 w->items[w->n_items++] = (Workdir){ .path = TAKE_PTR(path), .agent = a };
         return 0;
 }
@@ -382,6 +398,15 @@ static int check_agent(const Finder *f, const RosterAgent *a, const RosterSettin
         return 0;
 }
 
+/* Not missing and not of the wrong kind: there would be a finding about that. */
+static bool agents_are_empty(const YamlNode *root) {
+        const YamlNode *agents = yaml_get(root, "agents");
+
+        return agents && !agents->broken &&
+                        (agents->kind == YAML_NULL ||
+                                        (agents->kind == YAML_MAPPING && agents->n_children == 0));
+}
+
 static void check_totals(const Finder *f, const RosterSettings *effective) {
         uint64_t memory = 0;
         size_t here = 0;
@@ -393,10 +418,10 @@ static void check_totals(const Finder *f, const RosterSettings *effective) {
                 if (runs_here(f, &effective[i]))
                         memory += number_or(&effective[i].limits.memory, 0);
         }
-        if (f->roster->n_agents == 0)
+        if (f->roster->n_agents == 0 && agents_are_empty(f->roster->root))
                 (void)find_warning(f, "no-agents", NULL, "add one under agents:",
                                 "the roster has no agents");
-        else if (here == 0)
+        else if (f->roster->n_agents > 0 && here == 0)
                 (void)find_warning(f, "no-agents-here", NULL,
                                 "compare host: with the name of this machine",
                                 "no agent is for this machine (%s)", f->machine->hostname);

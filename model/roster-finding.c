@@ -12,6 +12,9 @@ static Span place_of(const YamlNode *node, bool key) {
 }
 
 static Diag *find(const Finder *f, Severity severity, const char *code, const YamlNode *node, bool key,
+                const char *help, const char *format, va_list ap) _printf_(7, 0);
+
+static Diag *find(const Finder *f, Severity severity, const char *code, const YamlNode *node, bool key,
                 const char *help, const char *format, va_list ap) {
         _cleanup_strbuf_ StrBuf pointer = STRBUF_NULL;
         _cleanup_free_ char *text = NULL;

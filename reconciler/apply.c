@@ -147,6 +147,17 @@ static int reset_failed(Apply *a, bool of_removals) {
         return 0;
 }
 
+/* The still open actions of a kind that have one of these steps. */
+static size_t select_actions(const Apply *a, ActionKind kind, unsigned steps, size_t *which) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                if (action_at(a, i)->kind == kind && action_at(a, i)->steps & steps &&
+                                is_open(a, i))
+                        which[n++] = i;
+        return n;
+}
+
 /* --- jobs --------------------------------------------------------------------------------------
  */
 
@@ -161,8 +172,9 @@ static void on_job(DriverJob *job, void *userdata) {
                 finish(a, i, OUTCOME_FAILED, job->message ? job->message : strerror(-job->error));
                 return;
         }
-        /* What still has steps after its job is finished by who does them. */
-        if (!(action_at(a, i)->steps & (STEP_KILL_SESSION | STEP_FILES)))
+        /* What still has steps after this job is finished by who does them. */
+        if (job->kind == DRIVER_START ||
+                        !(action_at(a, i)->steps & (STEP_START | STEP_KILL_SESSION | STEP_FILES)))
                 finish(a, i, OUTCOME_DONE, NULL);
 }
 
@@ -211,22 +223,15 @@ static int run_sessions(Apply *a, const size_t *which, size_t n, DriverJobKind k
         return r == -ENOMEM ? r : 0;
 }
 
-static int submit(Apply *a, const size_t *which, size_t n, bool stop_only) {
+static int submit(Apply *a, const size_t *which, size_t n, DriverJobKind kind) {
         for (size_t k = 0; k < n; k++) {
-                const Action *x = action_at(a, which[k]);
-                DriverJobKind kind = DRIVER_START;
-                DriverJob *job;
                 int r;
 
                 if (!is_open(a, which[k]))
                         continue;
-                if (stop_only)
-                        kind = DRIVER_STOP;
-                else if (x->steps & STEP_STOP)
-                        kind = DRIVER_RESTART;
-                job = prepare_job(a, which[k], kind);
-                a->started[which[k]] = true;
-                r = a->driver->submit(a->driver->world, job, 1);
+                r = a->driver->submit(a->driver->world, prepare_job(a, which[k], kind), 1);
+                if (r == -ENOMEM)
+                        return r;
                 if (r < 0)
                         finish(a, which[k], OUTCOME_FAILED, strerror(-r));
         }
@@ -235,6 +240,33 @@ static int submit(Apply *a, const size_t *which, size_t n, bool stop_only) {
 
 static int wait_jobs(Apply *a) {
         return a->driver->wait(a->driver->world, on_job, a);
+}
+
+/* The first half of the restarts. A stop and a start, not a restart job: systemd leaves out the
+ * hangup (SendSIGHUP=) in those, and a shell does not hear TERM. */
+static int apply_restart_stops(Apply *a) {
+        _cleanup_free_ size_t *which = calloc(a->plan->n_actions + 1, sizeof(size_t));
+        _cleanup_strv_ char **agents = NULL;
+        size_t n;
+        int r;
+
+        if (!which)
+                return -ENOMEM;
+        n = select_actions(a, ACTION_RESTART, STEP_STOP, which);
+        if (n == 0)
+                return 0;
+        for (size_t i = 0; i < n; i++) {
+                r = strv_push(&agents, action_at(a, which[i])->agent);
+                if (r < 0)
+                        return r;
+        }
+        r = a->driver->announce_restarts(a->driver->world, a->observed, agents);
+        if (r < 0) {
+                fail_all(a, STEP_STOP, "cannot write down that this is a restart", r);
+                return r == -ENOMEM ? r : 0;
+        }
+        r = submit(a, which, n, DRIVER_STOP);
+        return r < 0 ? r : wait_jobs(a);
 }
 
 /* --- starts ------------------------------------------------------------------------------------
@@ -287,7 +319,9 @@ static int start_batches(Apply *a, const size_t *which, size_t n) {
                 r = run_sessions(a, sessions, n_sessions, DRIVER_SESSION);
                 if (r < 0)
                         return r;
-                r = submit(a, which + at, size, /* stop_only= */ false);
+                for (size_t k = at; k < at + size; k++)
+                        a->started[which[k]] = true;
+                r = submit(a, which + at, size, DRIVER_START);
                 if (r < 0)
                         return r;
         }
@@ -338,17 +372,6 @@ static int apply_holder(Apply *a) {
         return 0;
 }
 
-/* The still open actions of a kind that have one of these steps. */
-static size_t select_actions(const Apply *a, ActionKind kind, unsigned steps, size_t *which) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < a->plan->n_actions; i++)
-                if (action_at(a, i)->kind == kind && action_at(a, i)->steps & steps &&
-                                is_open(a, i))
-                        which[n++] = i;
-        return n;
-}
-
 /* Stops and removals: the unit first, so that everything the agent left behind ends with it. */
 static int apply_stops(Apply *a, ActionKind kind) {
         _cleanup_free_ size_t *which = calloc(a->plan->n_actions + 1, sizeof(size_t));
@@ -359,7 +382,7 @@ static int apply_stops(Apply *a, ActionKind kind) {
                 return -ENOMEM;
         n = select_actions(a, kind, STEP_STOP, which);
         if (n > 0) {
-                r = submit(a, which, n, /* stop_only= */ true);
+                r = submit(a, which, n, DRIVER_STOP);
                 if (r < 0)
                         return r;
                 r = wait_jobs(a);
@@ -434,6 +457,9 @@ static int run(Apply *a) {
                 return r;
         r = apply_stops(a, ACTION_STOP);
         if (r < 0 || interrupted(a))
+                return r;
+        r = apply_restart_stops(a);
+        if (r < 0)
                 return r;
         r = apply_starts(a);
         if (r < 0 || interrupted(a))

@@ -256,20 +256,19 @@ static void write_wanted(const Found *f, StrBuf *b) {
                 strbuf_addf(b, "of the form that %s describes", schema_keyword_to_string(f->keyword));
 }
 
-/* Whether the plain scalar would be fine if it were quoted. */
-static int fits_as_string(const Collection *c, const Found *f, const YamlNode *node, bool *ret) {
+/* Whether the plain scalar would be fine as a string with @suffix behind it. */
+static int fits_as_string(const Found *f, const YamlNode *node, const char *suffix, bool *ret) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
         _cleanup_json_ Json *text = NULL, *document = NULL;
         _cleanup_schema_ Schema *schema = NULL;
         _cleanup_free_ char *message = NULL;
         int r;
 
-        (void)c;
         *ret = false;
         if (!node->plain || !node->text || !node->text[0] ||
             (node->kind != YAML_BOOL && node->kind != YAML_INTEGER && node->kind != YAML_DOUBLE))
                 return 0;
-        json_put_string(&b, NULL, node->text);
+        json_put_stringf(&b, NULL, "%s%s", node->text, suffix);
         r = json_finish(&b, &text);
         if (r < 0)
                 return r;
@@ -371,7 +370,7 @@ static int report_missing(Collection *c, const Found *f) {
         path = member_pointer(f->instance, f->property);
         if (!path)
                 return -ENOMEM;
-        if (json_length(examples) > 0) {
+        if (json_length(examples) > 0 && json_length(json_at(examples, 0)) == 0) {
                 const char *text = json_as_string(json_at(examples, 0));
 
                 strbuf_addf(&b, "add a line such as %s: ", f->property);
@@ -398,9 +397,12 @@ static int report_missing(Collection *c, const Found *f) {
 static int report_empty(Collection *c, const Found *f, const YamlNode *node) {
         _cleanup_strbuf_ StrBuf wanted = STRBUF_NULL;
         _cleanup_free_ char *help = NULL;
+        bool tilde = node->plain && node->text && strcmp(node->text, "~") == 0;
 
         write_wanted(f, &wanted);
-        if (asprintf(&help, "write %s, or delete the line", strbuf_text(&wanted)) < 0)
+        if (asprintf(&help, "%swrite %s, or delete the line",
+                            tilde ? "a bare ~ is the empty value in YAML: " : "",
+                            strbuf_text(&wanted)) < 0)
                 return -ENOMEM;
         (void)diags_add(c->diags, SEVERITY_ERROR, "empty-value", place_of(node), f->instance, help,
                         node->key ? "\"%s\" is empty" : "this entry is empty",
@@ -421,7 +423,7 @@ static int report_type(Collection *c, const Found *f, const YamlNode *node) {
         write_wanted(f, &wanted);
         if (subject.failed || wanted.failed)
                 return -ENOMEM;
-        r = fits_as_string(c, f, node, &quote);
+        r = fits_as_string(f, node, "", &quote);
         if (r < 0)
                 return r;
         if (quote && is_secret_place(f->instance))
@@ -504,7 +506,16 @@ static int report_form(Collection *c, const Found *f, const YamlNode *node, cons
         _cleanup_strbuf_ StrBuf subject = STRBUF_NULL, wanted = STRBUF_NULL;
         const Json *limit = json_get(f->schema, schema_keyword_to_string(f->keyword));
         const char *hint = json_get_string(f->schema, "x-hint");
+        _cleanup_free_ char *help = NULL;
+        bool seconds = false;
+        int r;
 
+        /* a duration without a unit */
+        r = fits_as_string(f, node, "s", &seconds);
+        if (r < 0)
+                return r;
+        if (seconds && asprintf(&help, "did you mean %ss?", node->text) < 0)
+                return -ENOMEM;
         write_subject(f, node, &subject);
         switch ((int)f->keyword) {
         case KEYWORD_MINIMUM:
@@ -545,7 +556,7 @@ static int report_form(Collection *c, const Found *f, const YamlNode *node, cons
         }
         if (subject.failed || wanted.failed)
                 return -ENOMEM;
-        (void)diags_add(c->diags, SEVERITY_ERROR, code, place_of(node), f->instance, NULL, "%s %s",
+        (void)diags_add(c->diags, SEVERITY_ERROR, code, place_of(node), f->instance, help, "%s %s",
                         strbuf_text(&subject), strbuf_text(&wanted));
         return 0;
 }

@@ -79,10 +79,15 @@ static int make_terminal(const Launcher *l, Terminal *ret) {
         status = read_fleet_file(l, &f);
         if (status != 0)
                 return status;
-        while ((outcome = session_make(l, &f, &status)) == SESSION_NO_SERVER) {
+        for (;;) {
+                _cleanup_free_ char *why = NULL;
+
+                outcome = session_make(l, &f, &status, &why);
+                if (outcome != SESSION_NOT_YET)
+                        break;
                 if (clock_monotonic_usec() >= give_up)
-                        return try_again("no tmux server answers on %s; is the holder running?",
-                                        f.tmux_socket);
+                        return try_again("tmux on %s made no session: %s; is the holder running?",
+                                        f.tmux_socket, why ? why : "no reason given");
                 pause_growing(&pause);
         }
         if (outcome == SESSION_FAILED)

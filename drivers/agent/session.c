@@ -100,7 +100,7 @@ static SessionOutcome look(const Launcher *l, const FleetFile *f, char **ret_id,
                 return SESSION_FAILED;
         }
         if (result.status != 0)
-                return SESSION_NO_SERVER;
+                return SESSION_NOT_YET;
         rest = result.output;
         while ((line = strsep(&rest, "\n"))) {
                 const char *id = strsep(&line, SEPARATOR), *name = strsep(&line, SEPARATOR);
@@ -127,18 +127,18 @@ static SessionOutcome look(const Launcher *l, const FleetFile *f, char **ret_id,
                 }
                 return SESSION_IS_THERE;
         }
-        *ret_status = 0;
-        return SESSION_FAILED;
+        return SESSION_NOT_YET;
 }
 
-SessionOutcome session_make(const Launcher *l, const FleetFile *f, int *ret_status) {
+SessionOutcome session_make(
+                const Launcher *l, const FleetFile *f, int *ret_status, char **ret_why) {
         _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
         _cleanup_strbuf_ StrBuf commands = STRBUF_NULL;
         _cleanup_free_ char *keeper = NULL, *id = NULL;
         SessionOutcome outcome;
         int r;
 
-        *ret_status = LAUNCHER_TRY_AGAIN;
+        *ret_why = NULL;
         r = keeper_path(&keeper);
         if (r < 0) {
                 *ret_status = r == -ENOMEM ? no_memory()
@@ -162,8 +162,8 @@ SessionOutcome session_make(const Launcher *l, const FleetFile *f, int *ret_stat
 
         /* No server, or a session of that name: the listing tells, not the words of an error. */
         outcome = look(l, f, &id, ret_status);
-        if (outcome == SESSION_FAILED && *ret_status == 0)
-                *ret_status = try_again("tmux made no session: %s", first_line(result.errors));
+        if (outcome == SESSION_NOT_YET)
+                *ret_why = strdup(first_line(result.errors));
         return outcome;
 }
 
@@ -175,8 +175,10 @@ int session_add_keeper(const Launcher *l, const FleetFile *f) {
         int r, status = 0;
 
         outcome = look(l, f, &id, &status);
+        if (outcome == SESSION_FAILED)
+                return status;
         if (outcome != SESSION_IS_THERE)
-                return status != 0 ? status : try_again("the session went away");
+                return try_again("the session went away");
         r = keeper_path(&keeper);
         if (r == 0)
                 r = tmux_command_new_window(&commands, id, l->name, keeper);

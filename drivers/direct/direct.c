@@ -223,7 +223,7 @@ static void conclude(DriverJob *job, const KeeperCall *c, bool stop) {
                 job->message = NULL;
 }
 
-/* Asks the keepers of all jobs for which @wanted says so. */
+/* All the stops, or all the starts. */
 static int phase(DirectSupervisor *d, KeeperRequest request, uint64_t deadline) {
         bool stop = request == KEEPER_ASK_STOP;
         DriverJob **jobs = calloc(d->n_jobs, sizeof(DriverJob *));
@@ -233,9 +233,8 @@ static int phase(DirectSupervisor *d, KeeperRequest request, uint64_t deadline) 
 
         for (size_t i = 0; i < d->n_jobs && r == 0; i++) {
                 DriverJob *job = d->jobs[i];
-                bool wanted = stop ? job->kind != DRIVER_START : job->kind != DRIVER_STOP;
 
-                if (wanted && job->error == 0)
+                if ((job->kind == DRIVER_STOP) == stop)
                         jobs[n++] = job;
         }
         if (r == 0 && n > 0)

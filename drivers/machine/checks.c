@@ -5,9 +5,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "drivers/os/file.h"
 #include "drivers/os/proc.h"
 #include "drivers/systemd/install.h"
 #include "drivers/tmux/server.h"
+
+#define CGROUP_MAX 65536
 
 static int check_units(const Paths *p, const FleetRecord *record, Checks *c) {
         _cleanup_(install_report_freep) InstallReport *report = NULL;
@@ -43,7 +46,7 @@ static int check_holder(const Paths *p, const Observed *o, Checks *c) {
                 return checks_add(c, "holder",
                                 o->tmux.state == SOURCE_UNKNOWN ? CHECK_UNKNOWN : CHECK_NOTE, NULL,
                                 "no tmux server was seen");
-        r = paths_unit(p, "tmux-holder.service", &unit);
+        r = paths_unit(p, "tmux-holder", &unit);
         if (r < 0)
                 return r;
         r = proc_cgroup(o->server_pid, &cgroup);
@@ -78,52 +81,141 @@ static int check_linger(Checks *c) {
                         "linger is off: the fleet ends with your last login");
 }
 
-static bool controller_is_there(const char *cgroup, const char *file) {
-        static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+typedef struct Limit {
+        const char *name;       /* the roster's word */
+        const char *controller; /* the kernel's */
+        const char *file;       /* there if the unified hierarchy enforces it */
+} Limit;
 
-        for (size_t i = 0; i < ELEMENTSOF(roots); i++) {
-                _cleanup_free_ char *path = NULL;
+static const Limit limits[] = {
+        { "memory", "memory", "memory.max" },
+        { "cpu", "cpu", "cpu.max" },
+        { "tasks", "pids", "pids.max" },
+};
 
-                if (asprintf(&path, "%s%s/%s", roots[i], cgroup, file) < 0) {
-                        path = NULL;
-                        return false;
-                }
-                if (access(path, F_OK) == 0)
+static bool is_wanted(const AgentSpec *s, size_t limit) {
+        const uint64_t values[] = { s->limit_memory, s->limit_cpu, s->limit_tasks };
+
+        return values[limit] > 0;
+}
+
+static bool has_file(const char *root, const char *cgroup, const char *file) {
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s%s/%s", root, cgroup, file) < 0) {
+                path = NULL;
+                return false;
+        }
+        return access(path, F_OK) == 0;
+}
+
+static bool list_has(const char *list, const char *word) {
+        size_t length = strlen(word);
+
+        for (const char *p = list; p; p = strchr(p, ',')) {
+                p += *p == ',';
+                if (strncmp(p, word, length) == 0 && (p[length] == ',' || p[length] == '\0'))
                         return true;
         }
         return false;
 }
 
-static int check_limits(const Desired *d, const Observed *o, Checks *c) {
-        static const char *const files[] = { "memory.max", "cpu.max", "pids.max" };
-        static const char *const names[] = { "memory", "cpu", "tasks" };
-        bool wanted[ELEMENTSOF(files)] = { false }, any = false;
-        _cleanup_free_ char *cgroup = NULL;
-        char missing[64] = "";
+/* /proc/PID/cgroup: in the hierarchy of this controller the process is in the unit's own cgroup,
+ * and there the limit can be written. @text is cut into pieces. */
+static bool is_enforced(char *text, const char *unit, const Limit *limit) {
+        for (char *line = text, *next; line && *line; line = next) {
+                char *list = strchr(line, ':'), *cgroup = list ? strchr(list + 1, ':') : NULL;
+                const char *last;
+
+                next = strchr(line, '\n');
+                if (next)
+                        *next++ = '\0';
+                if (!cgroup)
+                        continue;
+                *cgroup++ = '\0';
+                list++;
+                last = strrchr(cgroup, '/');
+                if (!last || strcmp(last + 1, unit) != 0)
+                        continue;
+                if (list_has(list, limit->controller))
+                        return true;
+                if (*list == '\0' && (has_file("/sys/fs/cgroup", cgroup, limit->file) ||
+                                                     has_file("/sys/fs/cgroup/unified", cgroup,
+                                                                     limit->file)))
+                        return true;
+        }
+        return false;
+}
+
+typedef enum Enforced {
+        ENFORCED,
+        NOT_ENFORCED,
+        NOT_ASKED,
+        NOBODY_RUNS, /* nothing whose cgroup would tell */
+} Enforced;
+
+static int limit_is_enforced(
+                const Paths *p, const Desired *d, const Observed *o, size_t limit, Enforced *ret) {
+        bool asked = false;
 
         for (size_t i = 0; i < d->n_agents; i++) {
-                wanted[0] = wanted[0] || d->agents[i]->limit_memory > 0;
-                wanted[1] = wanted[1] || d->agents[i]->limit_cpu > 0;
-                wanted[2] = wanted[2] || d->agents[i]->limit_tasks > 0;
+                const AgentSpec *s = d->agents[i];
+                const ObservedRun *run = observed_run(o, s->name);
+                _cleanup_free_ char *path = NULL, *text = NULL, *unit = NULL;
+                size_t size;
+                int r;
+
+                if (s->elsewhere || !is_wanted(s, limit))
+                        continue;
+                asked = true;
+                if (!run || !run->alive)
+                        continue;
+                r = paths_agent_unit(p, s->name, &unit);
+                if (r < 0)
+                        return r;
+                if (asprintf(&path, "/proc/%d/cgroup", (int)run->pid) < 0) {
+                        path = NULL;
+                        return -ENOMEM;
+                }
+                r = file_read_limited(path, CGROUP_MAX, &text, &size);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        continue;
+                *ret = is_enforced(text, unit, limits + limit) ? ENFORCED : NOT_ENFORCED;
+                return 0;
         }
-        for (size_t i = 0; i < ELEMENTSOF(files); i++)
-                any = any || wanted[i];
-        if (!any)
+        *ret = asked ? NOBODY_RUNS : NOT_ASKED;
+        return 0;
+}
+
+static int check_limits(const Paths *p, const Desired *d, const Observed *o, Checks *c) {
+        size_t counts[NOBODY_RUNS + 1] = { 0 };
+        char missing[64] = "";
+
+        for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
+                Enforced e;
+                int r = limit_is_enforced(p, d, o, i, &e);
+
+                if (r < 0)
+                        return r;
+                counts[e]++;
+                if (e == NOT_ENFORCED)
+                        (void)snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing),
+                                        "%s%s", *missing ? ", " : "", limits[i].name);
+        }
+        if (counts[NOT_ASKED] == ELEMENTSOF(limits))
                 return checks_add(c, "limits", CHECK_OK, NULL, "the roster asks for none");
         if (o->supervisor == SUPERVISOR_DIRECT)
                 return checks_add(c, "limits", CHECK_NOTE, NULL,
                                 "not enforced: without systemd there is nobody to do it");
-        if (o->server_pid <= 0 || proc_cgroup(o->server_pid, &cgroup) < 0)
-                return checks_add(c, "limits", CHECK_UNKNOWN, NULL,
-                                "nothing runs whose cgroup tells");
-        for (size_t i = 0; i < ELEMENTSOF(files); i++)
-                if (wanted[i] && !controller_is_there(cgroup, files[i]))
-                        (void)snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing),
-                                        "%s%s", *missing ? ", " : "", names[i]);
         if (*missing)
                 return checks_add(c, "limits", CHECK_NOTE, NULL,
                                 "%s: not enforced, the user manager has no such controller",
                                 missing);
+        if (counts[NOBODY_RUNS] > 0)
+                return checks_add(c, "limits", CHECK_NOTE, NULL,
+                                "no agent with limits runs whose cgroup tells");
         return checks_add(
                         c, "limits", CHECK_OK, NULL, "enforced by the user manager's controllers");
 }
@@ -161,7 +253,7 @@ int machine_checks(const Paths *p,
                         r = check_linger(ret);
         }
         if (r == 0)
-                r = check_limits(desired, observed, ret);
+                r = check_limits(p, desired, observed, ret);
         if (r == 0)
                 r = check_default_server(record, ret);
         return r;

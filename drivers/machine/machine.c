@@ -2,13 +2,13 @@
 #include "drivers/machine/machine.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "drivers/direct/direct.h"
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
 #include "drivers/store/store.h"
 #include "drivers/systemd/dropin.h"
+#include "drivers/systemd/install.h"
 #include "drivers/systemd/manager.h"
 #include "drivers/tmux/command.h"
 #include "drivers/tmux/guarded.h"
@@ -121,35 +121,6 @@ static int observe_manager(MachineDriver *m, bool details, Observed *o) {
         return r;
 }
 
-static int unit_is_installed(const MachineDriver *m, const char *which, bool *ret) {
-        _cleanup_free_ char *name = NULL, *path = NULL;
-        struct stat st;
-        int r;
-
-        r = paths_unit(m->paths, which, &name);
-        if (r < 0)
-                return r;
-        r = path_join(m->paths->units, name, &path);
-        if (r < 0)
-                return r;
-        *ret = stat(path, &st) == 0 && S_ISREG(st.st_mode);
-        return 0;
-}
-
-static int observe_units_installed(const MachineDriver *m, Observed *o) {
-        bool agent, holder;
-        int r;
-
-        r = unit_is_installed(m, "agent@.service", &agent);
-        if (r < 0)
-                return r;
-        r = unit_is_installed(m, "tmux-holder.service", &holder);
-        if (r < 0)
-                return r;
-        o->units_installed = agent && holder;
-        return 0;
-}
-
 /* Is our drop-in what this spec asks for? */
 static int observe_dropins(const MachineDriver *m, const Desired *desired, Observed *o) {
         for (size_t i = 0; i < o->n_file; i++) {
@@ -186,9 +157,7 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
                 r = observe_manager(m, details, o);
                 if (r < 0)
                         return r;
-                r = observe_units_installed(m, o);
-                if (r < 0)
-                        return r;
+                o->units_installed = units_are_installed(m->paths);
                 r = observe_dropins(m, desired, o);
         } else
                 r = store_observe_units(o);
@@ -277,6 +246,12 @@ static int machine_remove_files(void *world, const char *agent) {
         return store_remove_agent(m->paths, agent);
 }
 
+static int machine_announce_restarts(void *world, const Observed *observed, char *const *agents) {
+        MachineDriver *m = world;
+
+        return store_announce_restarts(m->paths, observed, agents);
+}
+
 /* --- holder ------------------------------------------------------------------------------------
  */
 
@@ -305,14 +280,14 @@ static int run_unit(MachineDriver *m, const char *which, UnitJobKind kind, char 
 static int machine_start_holder(void *world, char **ret_message) {
         MachineDriver *m = world;
 
-        return is_systemd(m) ? run_unit(m, "tmux-holder.service", JOB_START, ret_message)
+        return is_systemd(m) ? run_unit(m, "tmux-holder", JOB_START, ret_message)
                              : direct_start_server(m->direct, m->tmux, ret_message);
 }
 
 static int machine_stop_holder(void *world, char **ret_message) {
         MachineDriver *m = world;
 
-        return is_systemd(m) ? run_unit(m, "tmux-holder.service", JOB_STOP, ret_message)
+        return is_systemd(m) ? run_unit(m, "tmux-holder", JOB_STOP, ret_message)
                              : direct_stop_server(m->direct, m->tmux, ret_message);
 }
 
@@ -336,7 +311,6 @@ static int add_session_command(const MachineDriver *m, const DriverJob *job, Str
                 return tmux_guarded_kill(b, m->paths->id_or_default, job->agent, job->session_id);
         case DRIVER_START:
         case DRIVER_STOP:
-        case DRIVER_RESTART:
                 break;
         }
         return -EINVAL;
@@ -376,9 +350,7 @@ static int machine_sessions(void *world, DriverJob *jobs, size_t n) {
  */
 
 static UnitJobKind unit_job_kind(DriverJobKind kind) {
-        if (kind == DRIVER_STOP)
-                return JOB_STOP;
-        return kind == DRIVER_RESTART ? JOB_RESTART : JOB_START;
+        return kind == DRIVER_STOP ? JOB_STOP : JOB_START;
 }
 
 static int submit_unit(MachineDriver *m, DriverJob *job) {
@@ -457,6 +429,7 @@ Driver machine_driver_interface(MachineDriver *m) {
                 .reload = machine_reload,
                 .reset_failed = machine_reset_failed,
                 .remove_files = machine_remove_files,
+                .announce_restarts = machine_announce_restarts,
                 .start_holder = machine_start_holder,
                 .stop_holder = machine_stop_holder,
                 .sessions = machine_sessions,

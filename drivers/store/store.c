@@ -156,8 +156,41 @@ static int add_run(Observed *o, const char *name, const Json *j, void *userdata)
         return 0;
 }
 
+/* What add_stop() needs beside the record. */
+typedef struct StopContext {
+        const Paths *paths;
+        const char *boot_now;
+} StopContext;
+
+/* Was this very run ended to be started again? */
+static int read_for_restart(const Paths *p, ObservedStop *s) {
+        _cleanup_free_ char *dir = NULL, *file = NULL;
+        _cleanup_json_ Json *j = NULL;
+        const char *invocation;
+        int r;
+
+        if (!s->invocation)
+                return 0;
+        r = path_join(p->state, "restarts", &dir);
+        if (r < 0)
+                return r;
+        if (asprintf(&file, "%s.json", s->agent) < 0) {
+                file = NULL;
+                return -ENOMEM;
+        }
+        r = read_record(dir, file, &j);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        invocation = json_get_string(j, "invocation");
+        s->for_restart = invocation && strcmp(invocation, s->invocation) == 0;
+        return 0;
+}
+
 static int add_stop(Observed *o, const char *name, const Json *j, void *userdata) {
-        const char *boot_now = userdata, *boot = json_get_string(j, "boot_id");
+        const StopContext *context = userdata;
+        const char *boot = json_get_string(j, "boot_id");
         ObservedStop *s;
 
         s = observed_add_stop(o);
@@ -173,8 +206,8 @@ static int add_stop(Observed *o, const char *name, const Json *j, void *userdata
                         json_get_strdup(j, "code", /* optional= */ true, &s->code) < 0 ||
                         json_get_strdup(j, "status", /* optional= */ true, &s->status) < 0)
                 return -EBADMSG;
-        s->this_boot = strcmp(boot, boot_now) == 0;
-        return 0;
+        s->this_boot = strcmp(boot, context->boot_now) == 0;
+        return read_for_restart(context->paths, s);
 }
 
 static int add_hold(Observed *o, const char *name, const Json *j, void *userdata _unused_) {
@@ -219,7 +252,8 @@ int store_observe(const Paths *p, Observed *o) {
                 source_set(&o->runs, SOURCE_UNKNOWN, "cannot read the boot id: %s", strerror(-r));
                 return 0;
         }
-        r = each_record(p->state, "stops", NULL, &o->runs, add_stop, boot, o);
+        r = each_record(p->state, "stops", NULL, &o->runs, add_stop,
+                        &(StopContext){ .paths = p, .boot_now = boot }, o);
         if (r < 0)
                 return r;
         r = each_record(p->runtime, "run", NULL, &o->runs, add_run, boot, o);
@@ -284,19 +318,24 @@ static int put_spec(const AgentSpec *s, char **ret) {
         return json_to_text(j, JSON_PLAIN, ret);
 }
 
+/* All of them below the state directory, on disk when this returns. */
+static int write_records(const Paths *p, const char *sub, char *const *names, char *const *texts) {
+        _cleanup_free_ char *dir = NULL;
+        int r;
+
+        r = path_join(p->state, sub, &dir);
+        if (r < 0)
+                return r;
+        r = dir_make(dir);
+        return r < 0 ? r : file_replace_many(dir, names, texts, 0600);
+}
+
 int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n) {
         _cleanup_strv_ char **names = NULL, **texts = NULL;
-        _cleanup_free_ char *dir = NULL;
         int r;
 
         if (n == 0)
                 return 0;
-        r = path_join(p->state, "specs", &dir);
-        if (r < 0)
-                return r;
-        r = dir_make(dir);
-        if (r < 0)
-                return r;
         for (size_t i = 0; i < n; i++) {
                 char *text;
 
@@ -310,7 +349,43 @@ int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n) {
                 if (r < 0)
                         return r;
         }
-        return file_replace_many(dir, names, texts, 0600);
+        return write_records(p, "specs", names, texts);
+}
+
+static int put_restart(const char *invocation, char **ret) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        json_open_object(&b, NULL);
+        json_put_uint(&b, "version", 1);
+        json_put_string(&b, "invocation", invocation);
+        json_close(&b);
+        r = json_finish(&b, &j);
+        return r < 0 ? r : json_to_text(j, JSON_PLAIN, ret);
+}
+
+int store_announce_restarts(const Paths *p, const Observed *o, char *const *agents) {
+        _cleanup_strv_ char **names = NULL, **texts = NULL;
+
+        for (; *agents; agents++) {
+                const ObservedRun *run = observed_run(o, *agents);
+                char *text;
+                int r;
+
+                if (!run || !run->invocation)
+                        continue;
+                r = strv_pushf(&names, "%s.json", *agents);
+                if (r < 0)
+                        return r;
+                r = put_restart(run->invocation, &text);
+                if (r < 0)
+                        return r;
+                r = strv_take(&texts, text);
+                if (r < 0)
+                        return r;
+        }
+        return names ? write_records(p, "restarts", names, texts) : 0;
 }
 
 static int remove_record(
@@ -333,6 +408,9 @@ int store_remove_agent(const Paths *p, const char *agent) {
         if (r < 0)
                 return r;
         r = remove_record(p->state, "stops", agent, ".json");
+        if (r < 0)
+                return r;
+        r = remove_record(p->state, "restarts", agent, ".json");
         if (r < 0)
                 return r;
         r = remove_record(p->state, "holds", agent, ".json");

@@ -538,53 +538,78 @@ typedef struct Wording {
         const char *theirs; /* part of the library's message */
         const char *ours;
         const char *help;
+        bool bracket; /* name the bracket that is still open */
 } Wording;
 
+/* The messages of libfyaml 0.7 to 1.0 that a roster provokes; the first match counts, and what is not
+ * listed is shown as it is. */
 static const Wording wordings[] = {
+        { "double-quoted scalar without closing quote", "the closing \" of this string is missing",
+                        NULL, false },
+        { "single-quoted scalar without closing quote", "the closing ' of this string is missing",
+                        "inside '...' a ' is written ''", false },
+        { "trailing content after single-quoted", "there is text behind the closing '",
+                        "inside '...' a ' is written ''", false },
+        { "trailing content after", "there is text behind the closing quote", NULL, false },
         { "wrongly indented double-quoted", "this string does not end on its line",
-                        "is the closing \" missing?" },
+                        "is the closing \" missing?", false },
         { "wrongly indented single-quoted", "this string does not end on its line",
-                        "is the closing ' missing? inside '...' a ' is written ''" },
-        { "missing comma in flow mapping", "a comma or } is missing here", NULL },
-        { "missing comma in flow sequence", "a comma or ] is missing here", NULL },
-        { "multiline implicit key", "a colon is missing, or this text should be quoted",
-                        "a key and its value are written NAME: VALUE" },
-        { "mapping values are not allowed", "a colon with a blank behind it is not allowed here",
-                        "quote text that holds \": \", and check the indentation" },
-        { "could not find expected ':'", "a colon is missing after this key",
-                        "a key and its value are written NAME: VALUE" },
+                        "is the closing ' missing?", false },
+        { "missing comma in flow mapping", "a comma or } is missing here", NULL, true },
+        { "missing comma in flow sequence", "a comma or ] is missing here", NULL, true },
+        { "without a closing bracket", "a closing ] is missing", NULL, true },
+        { "without a closing brace", "a closing } is missing", NULL, true },
+        { "invalid extra closing", "this bracket closes nothing", NULL, false },
+        { "multiline plain key", "a colon is missing behind this key",
+                        "a key and its value are written NAME: VALUE", false },
+        { "could not find expected ':'", "a colon is missing behind this key",
+                        "a key and its value are written NAME: VALUE", false },
+        { "nested block mapping on the same line", "there are two colons on one line",
+                        "put text that holds \": \" into quotes", false },
+        { "invalid indentation in mapping", "this line's indentation fits no line above",
+                        "use two blanks for each level", false },
         { "did not find expected key", "this line's indentation fits no line above",
-                        "use two blanks for each level" },
-        { "tab character", "a tab is not allowed here", "indent with blanks" },
-        { "unterminated", "this string does not end", "is the closing quote missing?" },
+                        "use two blanks for each level", false },
+        { "did not find expected '-'", "a - is missing, or this line is indented wrongly",
+                        "each item of a list begins with \"- \"", false },
+        { "mapping in plain multiline", "this line belongs to the text above, which has no colon",
+                        "check the indentation, and whether a colon is missing", false },
+        { "invalid escape", "there is no such escape in a double-quoted string",
+                        "write \\\\ for a backslash, or use single quotes", false },
+        { "invalid hex escape", "there is no such escape in a double-quoted string",
+                        "write \\\\ for a backslash, or use single quotes", false },
+        { "tab", "a tab is not allowed here", "indent with blanks", false },
 };
 
+static const Wording *find_wording(const Loader *l, const char *message, size_t offset) {
+        if (offset < l->size && l->bytes[offset] == '\t')
+                return &wordings[ELEMENTSOF(wordings) - 1];
+        for (size_t i = 0; i < ELEMENTSOF(wordings); i++)
+                if (strstr(message, wordings[i].theirs))
+                        return &wordings[i];
+        return NULL;
+}
+
 static void report_syntax(Loader *l, const char *message, size_t offset) {
-        const char *text = message, *help = NULL;
-        size_t end;
+        const Wording *w = find_wording(l, message, offset);
+        size_t end = offset;
         Diag *d;
 
-        for (size_t i = 0; i < ELEMENTSOF(wordings); i++)
-                if (strstr(message, wordings[i].theirs)) {
-                        text = wordings[i].ours;
-                        help = wordings[i].help;
-                        break;
-                }
-        if (offset < l->size && l->bytes[offset] == '\t') {
-                text = "a tab is not allowed here";
-                help = "indent with blanks";
-        }
-        end = offset < l->size && l->bytes[offset] != '\n' ? offset + 1 : offset;
-        while (end < l->size && ((unsigned char)l->bytes[end] & 0xc0) == 0x80)
-                end++;
-        d = report(l, "syntax", ((Span){ offset, end }), help, "%s", text);
-        for (unsigned i = l->depth; d && i > 0; i--)
+        if (end < l->size && l->bytes[end] != '\n')
+                do
+                        end++;
+                while (end < l->size && ((unsigned char)l->bytes[end] & 0xc0) == 0x80);
+        d = report(l, "syntax", ((Span){ offset, end }), w ? w->help : NULL, "%s",
+                        w ? w->ours : message);
+        if (!d || !w || !w->bracket)
+                return;
+        for (unsigned i = l->depth; i > 0; i--)
                 if (l->flow[i - 1]) {
                         size_t start = l->stack[i - 1]->span.start;
 
                         d->related = (Span){ start, start + 1 };
                         d->related_text = "opened here";
-                        break;
+                        return;
                 }
 }
 

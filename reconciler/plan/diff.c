@@ -140,7 +140,7 @@ static bool is_in_transition(UnitState s) {
 static bool is_implicit_hold(const PlanContext *c, const AgentView *v) {
         const Observed *o = c->observed;
 
-        if (!v->stop || !v->stop->this_boot || !v->stop->result ||
+        if (!v->stop || !v->stop->this_boot || v->stop->for_restart || !v->stop->result ||
                         strcmp(v->stop->result, "success") != 0 || v->state == UNIT_FAILED)
                 return false;
         if (!is_systemd(c))
@@ -175,6 +175,12 @@ static const char *end_text(const AgentView *v, char *buffer, size_t n) {
         return buffer;
 }
 
+/* What is in the way is said once, for the whole fleet. */
+static int impeded(PlanContext *c) {
+        c->plan->n_impeded++;
+        return 0;
+}
+
 /* The agent should run and does not. */
 static int plan_down(PlanContext *c, const AgentView *v) {
         bool fresh = !v->files || !v->files->spec;
@@ -198,11 +204,11 @@ static int plan_down(PlanContext *c, const AgentView *v) {
                                                 : "ended by itself, or stopped by hand: stays down "
                                                   "until 'start'");
         if (c->policy->mode == PLAN_CONVERGE && v->spec->restart_policy == RESTART_NEVER &&
-                        v->stop && v->stop->this_boot)
+                        v->stop && v->stop->this_boot && !v->stop->for_restart)
                 return remarkf(c, v, REMARK_HELD, REASON_ENDED, "mosaic fleet start",
                                 "%s, and restart.policy is never", end_text(v, text, sizeof(text)));
         if (!c->can_start)
-                return 0;
+                return impeded(c);
         namesake = plan_foreign_namesake(c, v->spec->name);
         if (namesake && !v->session)
                 return remarkf(c, v, REMARK_BLOCKED, REASON_FOREIGN_NAME,
@@ -249,7 +255,7 @@ static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const
                                 "needs a restart (%s), but could not be started again: %s", why,
                                 v->spec->blocked_text);
         if (!c->can_see_sessions)
-                return 0;
+                return impeded(c);
         if (!requested && !forced && reason == REASON_FIELD_RESTART) {
                 if (c->policy->mode == PLAN_START || v->spec->on_change == ON_CHANGE_KEEP)
                         waits = c->policy->mode == PLAN_START
@@ -279,7 +285,7 @@ static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const
                                                        "mosaic fleet restart", waits);
         }
         if (!c->can_start)
-                return 0;
+                return impeded(c);
         if (!v->session) {
                 const ObservedSession *namesake = plan_foreign_namesake(c, v->spec->name);
 
@@ -369,8 +375,10 @@ int plan_agent(PlanContext *c, const AgentSpec *spec) {
         };
 
         v.state = v.unit ? v.unit->state : UNIT_NOT_LOADED;
-        if (!c->can_see_agents || spec->elsewhere)
-                return 0; /* said once for all of them; what is elsewhere is prune.c's */
+        if (spec->elsewhere)
+                return 0; /* prune.c's */
+        if (!c->can_see_agents)
+                return impeded(c);
         if (c->policy->mode == PLAN_STOP)
                 return plan_stop_verb(c, &v);
         if (v.unit && v.unit->masked)

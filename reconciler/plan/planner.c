@@ -124,6 +124,7 @@ static void count_unchanged(PlanContext *c) {
                                   strcmp(p->remarks[k].subject, a->name) == 0;
                 p->n_unchanged += !touched;
         }
+        p->n_unchanged -= p->n_impeded;
 }
 
 int planner_plan(const Desired *desired,

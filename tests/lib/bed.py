@@ -639,6 +639,8 @@ class Bed:
         os.unlink(address)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
             s.connect(self.run_dir + '/systemd/private')
+        # A user manager hands on its environment, but not its PATH; people set that in environment.d.
+        self.systemctl('set-environment', 'PATH=' + self.env()['PATH'], check=True)
 
     def manager_log(self):
         return read_text(self.root + '/manager.log') or ''

@@ -116,6 +116,7 @@ static void observe_agent(const FakeAgent *a, Observed *o) {
                 s->agent = copy(a->name);
                 s->this_boot = true;
                 s->result = copy("success");
+                s->for_restart = a->announced != 0 && a->announced == a->last_pid;
                 s->at_usec = 1000;
         }
 }
@@ -298,6 +299,18 @@ static void stop_agent(FakeWorld *w, FakeAgent *a) {
         a->pid = 0;
 }
 
+static int fake_announce_restarts(
+                void *world, const Observed *observed _unused_, char *const *agents) {
+        FakeWorld *w = world;
+        bool after;
+
+        if (crashed(w, &after))
+                return -EIO;
+        for (; *agents; agents++)
+                fake_agent(w, *agents)->announced = fake_agent(w, *agents)->last_pid;
+        return after ? -EIO : 0;
+}
+
 static void start_agent(FakeWorld *w, FakeAgent *a, DriverJob *job) {
         if (a->unit == UNIT_ACTIVE)
                 return;
@@ -312,7 +325,7 @@ static void start_agent(FakeWorld *w, FakeAgent *a, DriverJob *job) {
                 a->session_number = w->next_session++;
         }
         a->unit = UNIT_ACTIVE;
-        a->pid = w->next_pid++;
+        a->pid = a->last_pid = w->next_pid++;
         a->n_starts++;
         memcpy(a->running, a->restart_fingerprint, FINGERPRINT_SIZE);
         memcpy(a->running_resolved, a->resolved, FINGERPRINT_SIZE);
@@ -332,9 +345,9 @@ static int fake_submit(void *world, DriverJob *jobs, size_t n) {
 
                 if (crashed(w, &after))
                         return -EIO;
-                if (jobs[i].kind != DRIVER_START)
+                if (jobs[i].kind == DRIVER_STOP)
                         stop_agent(w, a);
-                if (jobs[i].kind != DRIVER_STOP)
+                else
                         start_agent(w, a, jobs + i);
                 jobs[i].finished = true;
                 if (after)
@@ -362,6 +375,7 @@ Driver fake_world_driver(FakeWorld *w) {
                 .reload = fake_reload,
                 .reset_failed = fake_reset_failed,
                 .remove_files = fake_remove_files,
+                .announce_restarts = fake_announce_restarts,
                 .start_holder = fake_start_holder,
                 .stop_holder = fake_stop_holder,
                 .sessions = fake_sessions,

@@ -26,6 +26,8 @@ typedef struct FakeAgent {
         char session_name[AGENT_NAME_MAX + 1];
         UnitState unit;
         pid_t pid;
+        pid_t last_pid;                 /* of the run that is, or was last */
+        pid_t announced;                /* the run that is ended to be started again */
         char running[FINGERPRINT_SIZE]; /* restart fingerprint of the process */
         char running_resolved[FINGERPRINT_SIZE];
         bool stopped_well;  /* a stop record with result success */

@@ -15,7 +15,6 @@ import shutil
 import signal
 import sys
 import time
-import traceback
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -338,7 +337,7 @@ class _Tap(unittest.TestResult):
 
     def _bad(self, test, err):
         self.outcome = 'not ok'
-        self.words.append(''.join(traceback.format_exception(*err)))
+        self.words.append(self._exc_info_to_string(err, test))
         if hasattr(test, 'describe') and getattr(test, 'bed', None) is not None:
             self.words.append(test.describe())
 
@@ -347,7 +346,7 @@ class _Tap(unittest.TestResult):
             self._bad(test, err)
         else:  # setUpClass
             self.bad += 1
-            self._line(False, test, body=''.join(traceback.format_exception(*err)))
+            self._line(False, test, body=self._exc_info_to_string(err, test))
 
     def addFailure(self, test, err):
         self._bad(test, err)

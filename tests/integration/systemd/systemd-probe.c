@@ -10,6 +10,7 @@
  */
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,6 +235,14 @@ int main(int argc, char **argv) {
 
         if (strcmp(argv[1], "observe") == 0)
                 return run_observe(m, p, argc > 2);
+        if (strcmp(argv[1], "observe-hung") == 0 && argc > 2) {
+                pid_t pid = (pid_t)atoi(argv[2]);
+
+                if (kill(pid, SIGSTOP) < 0)
+                        return 1;
+                r = run_observe(m, p, true);
+                return kill(pid, SIGCONT) < 0 ? 1 : r;
+        }
         if (strcmp(argv[1], "jobs") == 0 && argc > 5)
                 return run_jobs(m, argv + 2);
         if (strcmp(argv[1], "need-reload") == 0) {

@@ -135,6 +135,7 @@ class Manager(fixture.Systemd):
         total, bad = self.jobs('start', 'mosaic-agent@a.service', 'mosaic-agent@a.service', 'mosaic-agent@c.service',
                                'mosaic-agent@c.service')
         self.assertEqual((total['done'], bad), ('4', {}))
+        self.assertLess(self.took, 1900000)  # not by the reading of states after 2 s of silence
         before = self.show('mosaic-agent@a', 'MainPID')
         total, bad = self.jobs('restart', 'mosaic-agent@a.service')
         self.assertEqual((total['done'], bad), ('1', {}))
@@ -151,6 +152,8 @@ class Manager(fixture.Systemd):
                 total, bad = self.jobs(kind, *units, window=window)
                 self.assertEqual((total['done'], bad), ('60', {}))
                 self.assertEqual(self.show('mosaic-agent@w59', 'ActiveState'), state)
+                # Signals, not the reading of states that steps in after 2 s of silence.
+                self.assertLess(self.took, 1900000)
 
     def test_deadline(self):
         self.bed.write(self.units + '/mosaic-agent@.service',
@@ -164,6 +167,7 @@ class Manager(fixture.Systemd):
         self.assertEqual(bad['mosaic-agent@a.service']['result'], 'timeout')
         # The second one never left: saying anything else would be a guess.
         self.assertEqual(bad['mosaic-agent@b.service']['result'], 'lost')
+        self.assertIn('before this was asked for', bad['mosaic-agent@b.service']['message'])
         self.assertEqual(self.show('mosaic-agent@b', 'ActiveState'), 'inactive')
 
     def test_canceled(self):
@@ -199,6 +203,17 @@ class Manager(fixture.Systemd):
         finally:
             os.kill(self.bed.manager.pid, signal.SIGCONT)
         self.assertIn('manager: state=present', self.probe('observe'))
+
+    def test_hangs_before_the_question(self):
+        """No half list, and no answer that looks like "nothing runs"."""
+        self.plain_units()
+        self.bed.systemctl('start', 'mosaic-agent@a', 'mosaic-tmux-holder', check=True)
+        began = time.monotonic()
+        out = self.probe('observe-hung', str(self.bed.manager.pid))
+        self.assertLess(time.monotonic() - began, 6)
+        self.assertEqual(self.facts(out, 'manager')[0]['state'], 'unknown')
+        self.assertIn('did not answer', self.facts(out, 'manager')[0]['why'])
+        self.assertEqual(self.facts(out, 'unit'), [])
 
     def test_hangs_with_jobs_on_the_way(self):
         self.plain_units('ExecStartPre=sleep 2\n')
