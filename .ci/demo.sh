@@ -32,11 +32,11 @@ HOME=$DEMO/home
 MOSAIC_HOME=$DEMO/mosaic
 XDG_STATE_HOME=$DEMO/state
 XDG_CACHE_HOME=$DEMO/cache
-TMUX_TMPDIR=$DEMO/tmux
+TMUX_TMPDIR=$DEMO
 export HOME MOSAIC_HOME XDG_STATE_HOME XDG_CACHE_HOME TMUX_TMPDIR PATH
 unset TMUX TMUX_PANE
 umask 077
-mkdir "$HOME" "$XDG_STATE_HOME" "$TMUX_TMPDIR" || exit 1
+mkdir "$HOME" "$XDG_STATE_HOME" || exit 1
 
 if [ -n "${XDG_RUNTIME_DIR:-}" ] && command -v systemctl >/dev/null 2>&1 &&
         timeout 5 systemctl --user show --property=Version >/dev/null 2>&1; then
@@ -186,7 +186,9 @@ show 0 mosaic fleet status
 
 heading '5. An agent dies'
 SOCKET=$(field tmux_socket)
-AGENT=$(tmux -N -S "$SOCKET" list-sessions -F '#{session_name}' 2>/dev/null | grep -v '^_' | head -n 1)
+sessions=$(tmux -N -S "$SOCKET" list-sessions -F '#{session_name}' 2>/dev/null | grep -v '^_')
+AGENT=$(printf '%s\n' "$sessions" | head -n 1)
+PERSON=$(printf '%s\n' "$sessions" | grep -x console) || PERSON=$AGENT
 before=$(agent_pid)
 if [ -z "$before" ]; then
         off "no process of agent '$AGENT' was found"
@@ -215,8 +217,8 @@ show 0 mosaic fleet verify
 
 heading '6. Look at it yourself'
 printf 'From another terminal, with C-b d to leave:\n'
-printf '  tmux -S %s attach -t =%s:\n' "$SOCKET" "$AGENT"
-printf 'By hand it is taken down with what comes next.\n'
+printf '  tmux -S %s \\\n      attach -t =%s:\n' "$SOCKET" "$PERSON"
+printf 'To take it down by hand: mosaic fleet stop, then uninstall-systemd --purge.\n'
 if [ -t 0 ] && [ -t 1 ]; then
         printf '%sPress Enter to take it down. %s' "$BOLD" "$PLAIN"
         read -r _

@@ -85,6 +85,7 @@ typedef struct ObservedRun {
         char *agent;
         bool alive; /* same boot, same pid, same start time */
         pid_t pid;
+        pid_t server_pid; /* the tmux server whose terminal it has; 0 unknown */
         uint64_t started_usec; /* CLOCK_REALTIME */
         char *invocation;
         char *pane_id;
@@ -117,6 +118,7 @@ typedef struct ObservedFiles {
         char restart_fingerprint[FINGERPRINT_SIZE]; /* of the accepted spec */
         char live_fingerprint[FINGERPRINT_SIZE];
         char resolved[FINGERPRINT_SIZE];
+        uint64_t stop_timeout_usec; /* of the accepted spec; an agent that left the roster has no other */
         bool spec;           /* state/specs/NAME.json is there */
         bool dropin;         /* our drop-in is there */
         bool dropin_current; /* and says what the desired spec says */

@@ -125,15 +125,18 @@ static int apply_files(Apply *a) {
         return 0;
 }
 
-static int reset_failed(Apply *a, bool of_removals) {
+/*
+ * Before a start: failures that stand in its way. After a stop of ours: how the agent took it is no
+ * failure of the fleet, and a start counter that a person's restarts filled is no crash loop.
+ */
+static int reset_failed(Apply *a, ActionKind kind, unsigned steps) {
         _cleanup_strv_ char **agents = NULL;
         int r;
 
         for (size_t i = 0; i < a->plan->n_actions; i++) {
                 const Action *x = action_at(a, i);
 
-                if (!(x->steps & STEP_RESET_FAILED) || (x->kind == ACTION_REMOVE) != of_removals ||
-                                !is_open(a, i))
+                if (!(x->steps & steps) || x->kind != kind || !is_open(a, i))
                         continue;
                 r = strv_push(&agents, x->agent);
                 if (r < 0)
@@ -143,8 +146,8 @@ static int reset_failed(Apply *a, bool of_removals) {
                 return 0;
         r = a->driver->reset_failed(a->driver->world, agents);
         if (r < 0)
-                fail_all(a, STEP_RESET_FAILED, "cannot clear the unit's failure", r);
-        return 0;
+                fail_all(a, steps, "cannot clear the unit's failure", r);
+        return r == -ENOMEM ? r : 0;
 }
 
 /* The still open actions of a kind that have one of these steps. */
@@ -178,11 +181,19 @@ static void on_job(DriverJob *job, void *userdata) {
                 finish(a, i, OUTCOME_DONE, NULL);
 }
 
-/* Of an agent that left the roster nothing is known any more but its unit. */
+/* Of a stray of which not even an accepted spec is known. */
 #define STOP_TIMEOUT_USEC UINT64_C(20000000)
 
+static uint64_t stop_timeout(const Apply *a, const char *agent) {
+        const AgentSpec *spec = desired_find(a->desired, agent);
+        const ObservedFiles *accepted = observed_files(a->observed, agent);
+
+        if (spec)
+                return spec->stop_timeout_usec;
+        return accepted ? accepted->stop_timeout_usec : STOP_TIMEOUT_USEC;
+}
+
 static DriverJob *prepare_job(Apply *a, size_t i, DriverJobKind kind) {
-        const AgentSpec *spec = desired_find(a->desired, action_at(a, i)->agent);
         DriverJob *job = a->jobs + i;
 
         free(job->message);
@@ -190,7 +201,7 @@ static DriverJob *prepare_job(Apply *a, size_t i, DriverJobKind kind) {
                 .kind = kind,
                 .agent = action_at(a, i)->agent,
                 .session_id = action_at(a, i)->session_id,
-                .stop_timeout_usec = spec ? spec->stop_timeout_usec : STOP_TIMEOUT_USEC,
+                .stop_timeout_usec = stop_timeout(a, action_at(a, i)->agent),
         };
         return job;
 }
@@ -266,7 +277,9 @@ static int apply_restart_stops(Apply *a) {
                 return r == -ENOMEM ? r : 0;
         }
         r = submit(a, which, n, DRIVER_STOP);
-        return r < 0 ? r : wait_jobs(a);
+        if (r == 0)
+                r = wait_jobs(a);
+        return r < 0 ? r : reset_failed(a, ACTION_RESTART, STEP_STOP);
 }
 
 /* --- starts ------------------------------------------------------------------------------------
@@ -393,11 +406,9 @@ static int apply_stops(Apply *a, ActionKind kind) {
         r = run_sessions(a, which, n, DRIVER_KILL_SESSION);
         if (r < 0)
                 return r;
-        if (kind == ACTION_REMOVE) {
-                r = reset_failed(a, /* of_removals= */ true);
-                if (r < 0)
-                        return r;
-        }
+        r = reset_failed(a, kind, STEP_STOP | STEP_RESET_FAILED);
+        if (r < 0)
+                return r;
         n = select_actions(a, kind, STEP_FILES, which);
         for (size_t i = 0; i < n; i++) {
                 r = a->driver->remove_files(a->driver->world, action_at(a, which[i])->agent);
@@ -441,7 +452,9 @@ static int run(Apply *a) {
         r = apply_files(a);
         if (r < 0)
                 return r;
-        r = reset_failed(a, /* of_removals= */ false);
+        r = reset_failed(a, ACTION_START, STEP_RESET_FAILED);
+        if (r == 0)
+                r = reset_failed(a, ACTION_CREATE, STEP_RESET_FAILED);
         if (r < 0)
                 return r;
         r = apply_renames(a);

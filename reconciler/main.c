@@ -10,7 +10,10 @@
 #include "reconciler/verb.h"
 
 static bool is_group(const char *word) {
-        return strcmp(word, "fleet") == 0 || strcmp(word, "agent") == 0;
+        for (size_t i = 0; verbs[i]; i++)
+                if (verbs[i]->group && strcmp(verbs[i]->group, word) == 0)
+                        return true;
+        return false;
 }
 
 static bool is_help(const char *word) {

@@ -51,7 +51,7 @@ void verb_print_overview(const char *group) {
         if (group)
                 printf("Usage: mosaic %s VERB [OPTION...]\n\n", group);
         else
-                printf("Usage: mosaic [fleet|agent] VERB [OPTION...]\n\n"
+                printf("Usage: mosaic [fleet] VERB [OPTION...]\n\n"
                        "Runs a fleet of long-lived agents in tmux as one roster says.\n\n");
         for (size_t i = 0; verbs[i]; i++)
                 if (!group || same_group(verbs[i], group))

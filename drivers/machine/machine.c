@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/machine/machine.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "drivers/direct/direct.h"
@@ -141,6 +142,38 @@ static int observe_dropins(const MachineDriver *m, const Desired *desired, Obser
         return 0;
 }
 
+/*
+ * No socket, but a living agent whose terminal belongs to a living server: somebody unlinked the
+ * socket. A second server would be a second fleet; SIGUSR1 makes the first one create it again.
+ */
+static int find_hidden_server(const MachineDriver *m, Observed *o) {
+        if (o->tmux.state != SOURCE_ABSENT)
+                return 0;
+        for (size_t i = 0; i < o->n_run; i++) {
+                _cleanup_free_ char *path = NULL, *name = NULL;
+                size_t size;
+                int r;
+
+                if (!o->run[i].alive || o->run[i].server_pid <= 0)
+                        continue;
+                if (asprintf(&path, "/proc/%d/comm", (int)o->run[i].server_pid) < 0) {
+                        path = NULL;
+                        return -ENOMEM;
+                }
+                r = file_read_limited(path, NAME_MAX, &name, &size);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0 || strncmp(name, "tmux", 4) != 0)
+                        continue;
+                source_set(&o->tmux, SOURCE_UNKNOWN,
+                                "the socket %s is gone, but its server lives; 'kill -USR1 %d' "
+                                "makes it again",
+                                m->record->tmux_socket, (int)o->run[i].server_pid);
+                return 0;
+        }
+        return 0;
+}
+
 static int machine_observe(void *world, const Desired *desired, bool details, Observed **ret) {
         _cleanup_(observed_freep) Observed *o = NULL;
         MachineDriver *m = world;
@@ -164,6 +197,8 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
         if (r < 0)
                 return r;
         r = tmux_server_observe(m->tmux, o);
+        if (r == 0)
+                r = find_hidden_server(m, o);
         if (r < 0)
                 return r;
         if (!is_systemd(m))

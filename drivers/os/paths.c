@@ -342,8 +342,8 @@ static int set_program(Paths *p) {
         return copy_string(buffer, &p->program);
 }
 
-/* MOSAIC_LIBEXEC_DIR, else beside the program (a build directory), else libexec beside the program's bin directory (an unpacked archive can be
- * moved), else where the build put it. */
+/* MOSAIC_LIBEXEC_DIR, else beside the program (a build directory), else libexec beside the
+ * program's bin directory (an unpacked archive can be moved), else where the build put it. */
 static int set_libexec(Paths *p) {
         const char *given = absolute_variable("MOSAIC_LIBEXEC_DIR"), *slash;
         _cleanup_free_ char *bin = NULL, *beside = NULL, *launcher = NULL;

@@ -123,6 +123,8 @@ static int add_spec(Observed *o, const char *name, const Json *j, void *userdata
         if (!f->agent)
                 return -ENOMEM;
         f->spec = true;
+        if (json_get_uint64(j, "stop_timeout_usec", &f->stop_timeout_usec) < 0)
+                return -EBADMSG;
         if (get_fingerprint(j, "restart_fingerprint", f->restart_fingerprint) < 0 ||
                         get_fingerprint(j, "live_fingerprint", f->live_fingerprint) < 0 ||
                         get_fingerprint(j, "resolved", f->resolved) < 0)
@@ -132,7 +134,7 @@ static int add_spec(Observed *o, const char *name, const Json *j, void *userdata
 
 static int add_run(Observed *o, const char *name, const Json *j, void *userdata) {
         const char *boot_now = userdata, *boot = json_get_string(j, "boot_id");
-        uint64_t pid, start, start_now;
+        uint64_t pid, server, start, start_now;
         ObservedRun *run;
 
         run = observed_add_run(o);
@@ -151,6 +153,8 @@ static int add_run(Observed *o, const char *name, const Json *j, void *userdata)
                         get_fingerprint(j, "resolved", run->resolved) < 0)
                 return -EBADMSG;
         run->pid = (pid_t)pid;
+        if (json_get_uint64(j, "server_pid", &server) == 0 && server <= INT32_MAX)
+                run->server_pid = (pid_t)server;
         run->alive = strcmp(boot, boot_now) == 0 && proc_start_time(run->pid, &start_now) == 0 &&
                      start_now == start;
         return 0;

@@ -209,7 +209,7 @@ static int observe(const TmuxServer *s, Observed *o) {
 
 int tmux_server_observe(const TmuxServer *s, Observed *o) {
         uint64_t before = clock_monotonic_usec();
-        bool holder = false;
+        bool ours = false;
         int r;
 
         r = observe(s, o);
@@ -217,8 +217,8 @@ int tmux_server_observe(const TmuxServer *s, Observed *o) {
                 return r;
         o->tmux.took_usec = clock_monotonic_usec() - before;
         for (size_t i = 0; i < o->n_sessions; i++)
-                holder = holder || o->sessions[i].owner == SESSION_HOLDER;
-        o->server_foreign = o->tmux.state == SOURCE_PRESENT && !holder;
+                ours = ours || o->sessions[i].owner != SESSION_FOREIGN;
+        o->server_foreign = o->tmux.state == SOURCE_PRESENT && o->n_sessions > 0 && !ours;
         return 0;
 }
 

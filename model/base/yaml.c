@@ -307,6 +307,9 @@ static void take_key(Loader *l, YamlNode *key) {
         unsigned top = l->depth - 1;
 
         l->keys[top] = key;
+        /* [a: b]: the library places the mapping without braces at its colon */
+        if (key->span.start < l->stack[top]->span.start)
+                l->stack[top]->span.start = key->span.start;
         if (key->broken)
                 l->key_dropped[top] = true;
         else if (key->plain && strcmp(key->text, "<<") == 0) {

@@ -25,7 +25,7 @@ static int run(Context *c, int argc, char **argv) {
         uninstall = (UninstallOptions){
                 .dry_run = o.dry_run,
                 .purge = o.purge,
-                .remove_state = o.purge,
+                .remove_state = true,
         };
         r = units_uninstall(c->paths, &uninstall, &report);
         if (r == UNINSTALL_ACTIVE) {
@@ -72,7 +72,7 @@ const Verb verb_fleet_uninstall_systemd = {
                 "\n"
                 "Options:\n"
                 "      --dry-run         Say what would be done\n"
-                "      --purge           Also files that you changed, and this fleet's state\n"
+                "      --purge           Also files that you changed\n"
                 "      --lock-timeout T  Wait this long for another writer (30s)\n"
                 "      --json            Print the list of files as JSON\n"
                 "      --color WHEN      auto, always or never\n"

@@ -241,15 +241,25 @@ class Converge:
         self.assertEqual(sorted(found, key=lambda n: (found[n].start, found[n].pid)), ['c', 'b', 'a'])
 
     def test_one_that_cannot_start_stops_no_sibling(self):
-        agents = self.agents_of(['a', 'b', 'c'])
+        agents = self.agents_of(['a', 'b'])
         agents['b']['runtime'] = 'broken'
         broken = self.bed.write('bin/broken', '#!/no/such/interpreter\n', 0o755)
-        agents['c']['after'] = ['b']
         self.roster(agents, runtimes={**self.runtimes(), 'broken': {'command': [broken]}})
-        r = self.apply(code=(NOT_CONVERGED, BLOCKED))
+        r = self.apply(code=(0, NOT_CONVERGED, BLOCKED))  # it says ready before its exec fails
         self.wait_agents(['a'])
         self.assertRegex(r.out + r.err, r'\bb\b')
-        self.assertRegex(r.out + r.err, r'(?m)\bc\b.*\bb\b', 'the cause of the skipped agent is not said')
+        wait_for(lambda: self.fleet('plan').code != 0, 10, 'plan sees that b does not run')
+
+    def test_dependants_are_skipped_with_the_cause(self):
+        self.bring_up(['a'])
+        self.foreign = self.bed.canary(harness.SOCKET, ('b',))
+        agents = self.agents_of(['a', 'b', 'c', 'd'])
+        agents['c']['after'] = ['b']
+        agents['d']['after'] = ['a']
+        self.roster(agents)
+        r = self.apply(code=(NOT_CONVERGED, BLOCKED))
+        self.wait_agents(['a', 'd'])
+        self.assertRegex(r.out + r.err, r'(?m)agent/c\b.*\bb\b', 'the cause of the skipped agent is not said')
 
     def test_hand_made_changes_are_drift(self):
         self.bring_up(['a', 'b'])

@@ -54,7 +54,7 @@ class Cost:
         self.wait_agents(['seed'] + names)
 
     def test_keepers_sleep(self):
-        names = ['a%d' % i for i in range(10)]
+        names = ['a%d' % i for i in range(100)]
         self.bring_up(names)
         pids = [self.keeper(n) for n in names]
         for n in names:

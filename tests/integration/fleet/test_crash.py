@@ -108,7 +108,7 @@ class Crash:
         self.wait_up('s')
         slow = self.bed.popen([self.program, 'fleet', 'restart', 's'])
         time.sleep(0.7)
-        r = self.fleet('apply', '--yes', '--lock-timeout', '1', code=LOCKED)
+        r = self.fleet('apply', '--yes', '--lock-timeout', '1s', code=LOCKED)
         self.assertIn(str(slow.pid), r.out + r.err)
         self.assertIn('restart', r.out + r.err)
         # Readers never wait.
@@ -119,7 +119,7 @@ class Crash:
         # The lock dies with its process.
         slow.kill()
         slow.communicate()
-        self.fleet('start', '--lock-timeout', '1', code=(0, 4))
+        self.fleet('start', '--lock-timeout', '1s', code=(0, 4))
         wait_for(lambda: self.fleet('plan').code == 0, 40, 'converged')
 
     def test_broken_state_files(self):

@@ -34,7 +34,7 @@ class End:
 
     def test_status_143_is_a_clean_end(self):
         runtimes = self.runtimes()
-        runtimes['exit143']['success_exit_status'] = ['143']
+        runtimes['exit143']['success_exit_status'] = [143]
         before = self.bring_up({'n': self.agent('n', 'exit143')}, runtimes=runtimes)
         self.wait_up('n')
         self.fleet('stop', 'n', code=0)

@@ -13,7 +13,8 @@ class Foreign:
     def test_foreign_sessions_beside_a_whole_life(self):
         self.bring_up(['a', 'b'])
         self.foreign = self.bed.canary(SOCKET, ('guest', 'a-x', '_other'))
-        r = self.fleet('plan', code=0)
+        self.assertRegex(self.fleet('plan', code=0).out, r'3 foreign')
+        r = self.fleet('status', code=0)
         for name in self.foreign.sessions:
             self.assertIn(name, r.out)
         self.roster(['a', 'c'])

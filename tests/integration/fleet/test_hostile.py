@@ -13,7 +13,7 @@ TEXTS = [
     '$(touch ~/PWN)', '`touch ~/PWN`', '; touch ~/PWN', '#(touch ~/PWN)', '##(touch ~/PWN)', '#{pid}', '%h %i %n %%',
     'a;', ';', '\\;', '-t', '--', '=web', '$0', '@1', '%1', '{last}', '!', '~', "it's", 'say "hi"', 'a\\b', '$HOME',
     '${HOME}', '*', '?', '[a-z]', 'new\nline', 'ExecStart=/bin/touch PWN', 'x\n[Service]\nExecStartPre=/bin/touch PWN',
-    'tab\there', 'ümläut 字 🎈', '\u202eright to left', '&& touch PWN', '| touch PWN', '> PWN', '', ' ', ' lead', 'trail ',
+    'tab\there', 'ümläut 字 🎈', '&& touch PWN', '| touch PWN', '> PWN', '', ' ', ' lead', 'trail ',
 ]
 
 
@@ -21,7 +21,7 @@ class Hostile:
     def planted(self):
         return [f for pattern in (self.bed.home + '/**/PWN*', self.bed.root + '/PWN*', '/tmp/PWN*', '/PWN*',
                                   self.bed.run_dir + '/**/PWN*')
-                for f in glob.glob(pattern, recursive=True)]
+                for f in glob.glob(pattern, recursive=True) if f.split('PWN')[-1] in ('', '1', '2')]
 
     def dump(self, name):
         wait_for(lambda: self.bed.read('dump/%s.json' % name), 10, 'the dump of ' + name)
@@ -68,11 +68,14 @@ class Hostile:
         secret = 'nec-plus-ultra-4711'
         agents = {'d': self.agent('d', 'dump', args=[secret], env={'MARK': secret}, description=secret)}
         trace = self.bed.home + '/trace'
+        # The server comes first: under `direct` it is a child, which strace would follow for ever.
+        self.bring_up(['seed'])
+        agents['seed'] = self.agent('seed')
         self.roster(agents)
         r = self.bed.run(['strace', '-f', '-qq', '-s', '4096', '-e', 'trace=execve', '-o', trace, self.program, 'fleet',
                           'apply', '--yes'], timeout=60)
         self.assertEqual(r.code, 0, r)
-        self.wait_agents(['d'])
+        self.wait_agents(['d', 'seed'])
         self.assertNotIn(secret, self.bed.read(trace))
         for path in glob.glob(self.bed.home + '/.config/systemd/user/**', recursive=True):
             if os.path.isfile(path):

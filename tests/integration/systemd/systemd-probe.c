@@ -236,12 +236,13 @@ int main(int argc, char **argv) {
         if (strcmp(argv[1], "observe") == 0)
                 return run_observe(m, p, argc > 2);
         if (strcmp(argv[1], "observe-hung") == 0 && argc > 2) {
-                pid_t pid = (pid_t)atoi(argv[2]);
+                uint64_t pid;
 
-                if (kill(pid, SIGSTOP) < 0)
+                if (parse_uint_range(argv[2], 2, INT32_MAX, &pid) < 0 ||
+                                kill((pid_t)pid, SIGSTOP) < 0)
                         return 1;
                 r = run_observe(m, p, true);
-                return kill(pid, SIGCONT) < 0 ? 1 : r;
+                return kill((pid_t)pid, SIGCONT) < 0 ? 1 : r;
         }
         if (strcmp(argv[1], "jobs") == 0 && argc > 5)
                 return run_jobs(m, argv + 2);

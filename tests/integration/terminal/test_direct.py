@@ -6,6 +6,7 @@ nothing of an agent behind."""
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -253,6 +254,39 @@ class Direct(unittest.TestCase):
         self.assertEqual(started, {'R%d' % f.run_record('web')['pid']})
         self.assertEqual(len(set(all_ask('K5000'))), 1)
         self.assertRegex(answers[0], ENDED)
+
+    def probe(self, request, names, timeout_ms=0):
+        out = subprocess.run(
+            [os.environ['MOSAIC_KEEPER_PROBE'], self.fleet.runtime, request, str(timeout_ms), *names],
+            capture_output=True, text=True, timeout=90, check=True).stdout
+        return dict(line.split(' ', 1) for line in out.splitlines())
+
+    def test_client_asks_many_keepers_at_once(self):
+        f = self.fleet
+        names = ['a%d' % i for i in range(20)]
+        for name in names:
+            f.spec(name, ['bash', '-c', "trap '' TERM HUP; exec sleep 1000"])
+            f.make_session(name)
+        f.spec('a7', ['no-such-program'])
+        started = self.probe('start', names + ['absent'])
+        self.assertIn('error=-2 ', started['absent'])
+        self.assertIn('error=-125 ', started['a7'])
+        self.assertIn('text=mosaic-launcher: a7: there is no program', started['a7'])
+        running = [n for n in names if n != 'a7']
+        for name in running:
+            self.assertIn('error=0 pid=%d ' % f.run_record(name)['pid'], started[name])
+            wait_for(lambda: b'sleep' in terminal.cmdline(f.run_record(name)['pid']), 'sleep')
+        asked = self.probe('query', names)
+        for name in running:
+            self.assertIn('pid=%d state=2' % f.run_record(name)['pid'], asked[name])
+        self.assertIn('pid=0 state=0', asked['a7'])
+        # all wait for their time-out at the same time, not one after the other
+        before = time.monotonic()
+        stopped = self.probe('stop', names, 1000)
+        self.assertLess(time.monotonic() - before, 6)
+        for name in running:
+            self.assertIn('end=killed,KILL', stopped[name])
+        self.assertIn('end=exited,178', stopped['a7'])
 
     def test_start_asked_for_while_stopping(self):
         with self.session('web', ['bash', '-c', IGNORE]) as k:

@@ -124,6 +124,21 @@ class Handover(unittest.TestCase):
         self.assertFalse(os.path.exists(canary))
         self.assertEqual(f.sessions(), ['_holder', 'web'])
 
+    def test_words_quoted_for_tmux_arrive_literally(self):
+        f = self.fleet
+        words = ['', 'plain', "it's", "''", '"', '\\', '\\\\', ';', 'a;', '\\;', '$HOME', '${HOME}', '~',
+                 '~root', '#{pid}', '#(touch %s/canary)' % f.root, '# comment', 'a\n  # b\n\tc',
+                 '{ }', '%if 1', '\\n\\t\\033', '\t tab', '-x', '\u00e9\U0001f600', "\n'\n", '%1', '=']
+        commands = subprocess.run([os.environ['MOSAIC_QUOTE_WORDS'], *words], capture_output=True,
+                                  text=True, check=True).stdout
+        self.assertEqual(f.tmux('source-file', f.write('commands', commands)), '')
+        for i, word in enumerate(words, 1):
+            out = subprocess.run(['tmux', '-u', '-N', '-S', f.socket, 'show-options', '-gv', '@word%d' % i],
+                                 env={'PATH': f.env['PATH'], 'LANG': 'C.UTF-8'}, capture_output=True,
+                                 timeout=20, check=True).stdout.decode()
+            self.assertEqual(out, word + '\n', word)
+        self.assertFalse(os.path.exists(os.path.join(f.root, 'canary')))
+
     def test_secrets_are_in_no_argv_and_no_file(self):
         f = self.fleet
         secret = 'SECRET-%s' % os.urandom(8).hex()
