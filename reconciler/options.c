@@ -27,6 +27,8 @@ enum {
         LETTER_PURGE,
         LETTER_DRY_RUN,
         LETTER_SUPERVISOR,
+        LETTER_OUT,
+        LETTER_PLAN,
 };
 
 static const struct {
@@ -47,6 +49,8 @@ static const struct {
         { { "purge", no_argument, NULL, LETTER_PURGE }, OPTION_PURGE },
         { { "dry-run", no_argument, NULL, LETTER_DRY_RUN }, OPTION_DRY_RUN },
         { { "supervisor", required_argument, NULL, LETTER_SUPERVISOR }, OPTION_SUPERVISOR },
+        { { "out", required_argument, NULL, LETTER_OUT }, OPTION_OUT },
+        { { "plan", required_argument, NULL, LETTER_PLAN }, OPTION_PLAN },
 };
 
 void options_done(Options *o) {
@@ -135,6 +139,12 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
                 return 0;
         case LETTER_DRY_RUN:
                 o->dry_run = true;
+                return 0;
+        case LETTER_OUT:
+                o->out = optarg;
+                return 0;
+        case LETTER_PLAN:
+                o->plan = optarg;
                 return 0;
         case LETTER_SUPERVISOR:
                 o->supervisor = supervisor_from_string(optarg);

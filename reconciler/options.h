@@ -23,6 +23,8 @@ typedef enum OptionSet {
         OPTION_DRY_RUN = 1u << 11,
         OPTION_SUPERVISOR = 1u << 12,
         OPTION_FILE = 1u << 13, /* one word that is a file's name */
+        OPTION_OUT = 1u << 14,
+        OPTION_PLAN = 1u << 15,
 } OptionSet;
 
 typedef struct Options {
@@ -40,6 +42,8 @@ typedef struct Options {
         bool dry_run;
         Supervisor supervisor; /* _SUPERVISOR_INVALID: not said */
         const char *file;
+        const char *out;
+        const char *plan;
 } Options;
 
 void options_done(Options *o);

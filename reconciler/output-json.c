@@ -130,19 +130,20 @@ static void put_summary(JsonBuilder *b, const Pass *p, ExitCode code) {
         json_close(b);
 }
 
-static int print_document(JsonBuilder *b) {
+static int print_json(const Json *j) {
         _cleanup_free_ char *text = NULL;
-        _cleanup_json_ Json *j = NULL;
-        int r;
+        int r = json_to_text(j, JSON_PRETTY, &text);
 
-        r = json_finish(b, &j);
-        if (r < 0)
-                return r;
-        r = json_to_text(j, JSON_PRETTY, &text);
-        if (r < 0)
-                return r;
-        puts(text);
-        return 0;
+        if (r == 0)
+                puts(text);
+        return r;
+}
+
+static int print_document(JsonBuilder *b) {
+        _cleanup_json_ Json *j = NULL;
+        int r = json_finish(b, &j);
+
+        return r < 0 ? r : print_json(j);
 }
 
 static void put_checks(JsonBuilder *b, const Checks *checks) {
@@ -158,8 +159,12 @@ static void put_checks(JsonBuilder *b, const Checks *checks) {
         json_close(b);
 }
 
-static int
-print_pass(const Context *c, const char *verb, const Pass *p, const Checks *checks, ExitCode code) {
+static int pass_document(const Context *c,
+                const char *verb,
+                const Pass *p,
+                const Checks *checks,
+                ExitCode code,
+                Json **ret) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
         json_open_object(&b, NULL);
@@ -174,7 +179,20 @@ print_pass(const Context *c, const char *verb, const Pass *p, const Checks *chec
                 put_checks(&b, checks);
         put_summary(&b, p, code);
         json_close(&b);
-        return print_document(&b);
+        return json_finish(&b, ret);
+}
+
+static int
+print_pass(const Context *c, const char *verb, const Pass *p, const Checks *checks, ExitCode code) {
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        r = pass_document(c, verb, p, checks, code, &j);
+        return r < 0 ? r : print_json(j);
+}
+
+int output_plan_document(const Context *c, const Pass *p, ExitCode code, Json **ret) {
+        return pass_document(c, "plan", p, NULL, code, ret);
 }
 
 int output_pass_json(const Context *c, const char *verb, const Pass *p, ExitCode code) {
@@ -245,14 +263,9 @@ int output_status_json(const Context *c, const Pass *p, ExitCode code) {
 }
 
 int output_findings_json(const Context *c, const Pass *p) {
-        _cleanup_free_ char *text = NULL;
         _cleanup_json_ Json *j = NULL;
         int r;
 
         r = diags_to_json(&p->diags, c->paths->roster, p->roster_bytes, p->roster_size, &j);
-        if (r == 0)
-                r = json_to_text(j, JSON_PRETTY, &text);
-        if (r == 0)
-                puts(text);
-        return r;
+        return r < 0 ? r : print_json(j);
 }

@@ -10,6 +10,8 @@
 #include "model/check.h"
 #include "reconciler/pass.h"
 
+struct json_object;
+
 typedef enum Style {
         STYLE_PLAIN,
         STYLE_BOLD,
@@ -47,6 +49,10 @@ void output_verify_summary(const Context *c, const Pass *p, const Checks *checks
 
 /* One table over all agents. */
 void output_status(const Context *c, const Pass *p);
+
+/* The document that `plan --json` prints. Caller frees. */
+_must_check_ int output_plan_document(
+                const Context *c, const Pass *p, ExitCode code, struct json_object **ret);
 
 /* The same as JSON documents, on standard output. @verb names the format: "plan", "apply" ... */
 _must_check_ int output_pass_json(const Context *c, const char *verb, const Pass *p, ExitCode code);

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "drivers/os/lock.h"
+#include "drivers/store/history.h"
 #include "model/base/suggest.h"
 #include "model/base/strv.h"
 #include "reconciler/output.h"
+#include "reconciler/saved-plan.h"
 
 static volatile sig_atomic_t signal_came;
 
@@ -94,24 +96,6 @@ static bool confirmed(void) {
         return answer[0] == 'y' || answer[0] == 'Y';
 }
 
-/* Is everything in @now also in @shown? Then doing it does nothing that was not shown. */
-static bool is_subset(const Plan *now, const Plan *shown) {
-        for (size_t i = 0; i < now->n_actions; i++) {
-                const Action *a = now->actions + i;
-                bool found = false;
-
-                for (size_t k = 0; k < shown->n_actions && !found; k++) {
-                        const Action *b = shown->actions + k;
-
-                        found = a->kind == b->kind &&
-                                strcmp(a->agent ? a->agent : "", b->agent ? b->agent : "") == 0;
-                }
-                if (!found)
-                        return false;
-        }
-        return true;
-}
-
 typedef struct Progress {
         Context *c;
         size_t n_ended;
@@ -162,6 +146,29 @@ static int show_and_ask(Context *c, const PlanPolicy *policy, Plan **ret_shown) 
         return 0;
 }
 
+/* What was shown when the plan was saved. Returns 0, an exit code after its sentence, negative
+ * errno. */
+static int read_saved(const Context *c, const char *path, const Pass *p, Plan **ret_shown) {
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = saved_plan_read(c, p, path, ret_shown, &why);
+        if (r == SAVED_PLAN_STALE) {
+                fprintf(stderr, "mosaic: the saved plan is stale: %s; nothing was changed\n", why);
+                return EXIT_STALE;
+        }
+        if (r == -EBADMSG) {
+                fprintf(stderr, "mosaic: %s is not a whole saved plan; nothing was changed\n",
+                                path);
+                return EXIT_STALE;
+        }
+        if (r < 0 && r != -ENOMEM) {
+                fprintf(stderr, "mosaic: cannot read %s: %s\n", path, strerror(-r));
+                return EXIT_INTERNAL;
+        }
+        return r;
+}
+
 int run_change(Context *c, const RunChange *change, const Options *o) {
         Progress progress = { .c = c };
         ApplyCallbacks callbacks = {
@@ -202,15 +209,25 @@ int run_change(Context *c, const RunChange *change, const Options *o) {
         r = pass_plan(c, &change->policy, /* details= */ false, &p);
         if (r < 0)
                 return r;
-        if (shown && !is_subset(p.plan, shown)) {
-                fprintf(stderr, "mosaic: the fleet changed while you were asked; look again\n");
+        if (o->plan) {
+                r = read_saved(c, o->plan, &p, &shown);
+                if (r != 0)
+                        return r;
+        }
+        if (shown && !plan_is_subset(p.plan, shown)) {
+                output_plan(c, &p);
+                fprintf(stderr, "mosaic: this is more than what was shown; nothing was changed. "
+                                "Look "
+                                "again: mosaic fleet plan\n");
                 return EXIT_STALE;
         }
-        if (!shown && !c->json)
+        if ((!shown || o->plan) && !c->json)
                 output_plan(c, &p);
         (void)fflush(stdout);
         r = pass_apply(c, &change->policy, &callbacks, &p);
         if (r < 0)
                 return r;
+        if (p.report && history_append(c->paths, change->verb, p.plan, p.report) < 0)
+                fprintf(stderr, "mosaic: what was done could not be added to the history\n");
         return finish_run(c, change, o, &p);
 }

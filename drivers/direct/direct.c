@@ -174,91 +174,84 @@ int direct_submit(DirectSupervisor *d, DriverJob *job) {
         return 0;
 }
 
-/* One request to the keepers of the chosen jobs; those that have no keeper yet are asked again. */
-static int call(DirectSupervisor *d,
-                KeeperRequest request,
-                KeeperCall *calls,
-                DriverJob **jobs,
-                size_t n,
-                uint64_t deadline) {
-        uint64_t patience = clock_monotonic_usec() + KEEPER_PATIENCE_USEC;
-
-        for (size_t i = 0; i < n; i++)
-                calls[i] = (KeeperCall){
-                        .name = jobs[i]->agent,
-                        .request = request,
-                        .stop_timeout_usec = jobs[i]->stop_timeout_usec,
-                };
-        for (;;) {
-                uint64_t now = clock_monotonic_usec();
-                bool again = false;
-                int r;
-
-                r = keeper_call_many(
-                                d->paths->runtime, calls, n, deadline > now ? deadline - now : 1);
-                if (r < 0 || request != KEEPER_ASK_START || n != 1)
-                        return r;
-                again = calls[0].error == -ENOENT || calls[0].error == -ECONNREFUSED;
-                if (!again || now >= patience)
-                        return 0;
-                pause_a_moment();
-        }
+static bool is_absent(int error) {
+        return error == -ENOENT || error == -ECONNREFUSED;
 }
 
-static void conclude(DriverJob *job, const KeeperCall *c, bool stop) {
+/* What became of a call becomes what became of the job. */
+static void conclude(DriverJob *job, const KeeperCall *c) {
+        bool stop = job->kind == DRIVER_STOP;
         int error = c->error;
 
         /* Nobody there to stop is what was wanted. */
-        if (stop && (error == -ENOENT || error == -ECONNREFUSED || error == -ECONNRESET))
+        if (stop && (is_absent(error) || error == -ECONNRESET))
                 error = 0;
+        job->finished = true;
         job->took_usec += c->took_usec;
         job->error = error;
         if (error == 0)
                 return;
         if (c->text)
                 job->message = strdup(c->text);
-        else if (error == -ENOENT || error == -ECONNREFUSED)
+        else if (is_absent(error))
                 job->message = strdup("its session has no keeper");
         else if (asprintf(&job->message, "its keeper: %s", strerror(-error)) < 0)
                 job->message = NULL;
 }
 
-/* All the stops, or all the starts. */
-static int phase(DirectSupervisor *d, KeeperRequest request, uint64_t deadline) {
-        bool stop = request == KEEPER_ASK_STOP;
-        DriverJob **jobs = calloc(d->n_jobs, sizeof(DriverJob *));
-        KeeperCall *calls = calloc(d->n_jobs, sizeof(KeeperCall));
-        size_t n = 0;
-        int r = jobs && calls ? 0 : -ENOMEM;
+/* One request to the keepers of all these jobs. With @last, an absent keeper is final. Returns how
+ * many are still open, or -ENOMEM. */
+static ssize_t ask(DirectSupervisor *d, DriverJob **jobs, size_t n, uint64_t deadline, bool last) {
+        uint64_t now = clock_monotonic_usec();
+        KeeperCall *calls = calloc(n, sizeof(KeeperCall));
+        size_t n_open = 0;
+        int r;
 
-        for (size_t i = 0; i < d->n_jobs && r == 0; i++) {
-                DriverJob *job = d->jobs[i];
+        if (!calls)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                calls[i] = (KeeperCall){
+                        .name = jobs[i]->agent,
+                        .request = jobs[i]->kind == DRIVER_STOP ? KEEPER_ASK_STOP
+                                                                : KEEPER_ASK_START,
+                        .stop_timeout_usec = jobs[i]->stop_timeout_usec,
+                };
+        r = keeper_call_many(d->paths->runtime, calls, n, deadline > now ? deadline - now : 1);
+        for (size_t i = 0; i < n && r == 0; i++) {
+                DriverJob *job = jobs[i];
 
-                if ((job->kind == DRIVER_STOP) == stop)
-                        jobs[n++] = job;
+                if (!last && job->kind == DRIVER_START && is_absent(calls[i].error))
+                        jobs[n_open++] = job;
+                else
+                        conclude(job, calls + i);
         }
-        if (r == 0 && n > 0)
-                r = call(d, request, calls, jobs, n, deadline);
-        for (size_t i = 0; i < n && r == 0; i++)
-                conclude(jobs[i], calls + i, stop);
-        /* A keeper that was not listening yet gets a second chance of its own. */
-        for (size_t i = 0; i < n && r == 0 && !stop; i++) {
-                KeeperCall single = { 0 };
-
-                if (calls[i].error != -ENOENT && calls[i].error != -ECONNREFUSED)
-                        continue;
-                free(jobs[i]->message);
-                jobs[i]->message = NULL;
-                r = call(d, request, &single, jobs + i, 1, deadline);
-                if (r == 0)
-                        conclude(jobs[i], &single, stop);
-                keeper_calls_done(&single, 1);
-        }
-        if (calls)
-                keeper_calls_done(calls, n);
+        keeper_calls_done(calls, n);
         free(calls);
-        free(jobs);
-        return r;
+        return r < 0 ? r : (ssize_t)n_open;
+}
+
+/* All the stops, or all the starts. A keeper that was made a moment ago may not listen yet: those
+ * that are absent are asked again, together, until patience ends. */
+static int phase(DirectSupervisor *d, DriverJobKind kind, uint64_t deadline) {
+        uint64_t patience = clock_monotonic_usec() + KEEPER_PATIENCE_USEC;
+        _cleanup_free_ DriverJob **jobs = calloc(d->n_jobs, sizeof(DriverJob *));
+        size_t n = 0;
+
+        if (!jobs)
+                return -ENOMEM;
+        for (size_t i = 0; i < d->n_jobs; i++)
+                if (d->jobs[i]->kind == kind)
+                        jobs[n++] = d->jobs[i];
+        while (n > 0) {
+                ssize_t open = ask(d, jobs, n, deadline, clock_monotonic_usec() >= patience);
+
+                if (open < 0)
+                        return (int)open;
+                n = (size_t)open;
+                if (n > 0)
+                        pause_a_moment();
+        }
+        return 0;
 }
 
 int direct_wait(DirectSupervisor *d, uint64_t deadline_usec, DriverJobDone done, void *userdata) {
@@ -266,13 +259,13 @@ int direct_wait(DirectSupervisor *d, uint64_t deadline_usec, DriverJobDone done,
 
         if (d->n_jobs == 0)
                 return 0;
-        r = phase(d, KEEPER_ASK_STOP, deadline_usec);
+        r = phase(d, DRIVER_STOP, deadline_usec);
         if (r == 0)
-                r = phase(d, KEEPER_ASK_START, deadline_usec);
+                r = phase(d, DRIVER_START, deadline_usec);
         for (size_t i = 0; i < d->n_jobs; i++) {
+                if (!d->jobs[i]->finished)
+                        d->jobs[i]->error = r < 0 ? r : -ECANCELED;
                 d->jobs[i]->finished = true;
-                if (r < 0 && d->jobs[i]->error == 0)
-                        d->jobs[i]->error = r;
                 if (done)
                         done(d->jobs[i], userdata);
         }

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "drivers/direct/direct.h"
 #include "drivers/os/clock.h"
@@ -351,6 +352,32 @@ static int add_session_command(const MachineDriver *m, const DriverJob *job, Str
         return -EINVAL;
 }
 
+/* Keepers refuse a directory that others could write to, and nobody would hear them say so. */
+static int check_keep_directory(const MachineDriver *m, char **ret_message) {
+        _cleanup_free_ char *dir = NULL;
+        struct stat st;
+        int r;
+
+        r = path_join(m->paths->runtime, "keep", &dir);
+        if (r < 0)
+                return r;
+        if (stat(dir, &st) < 0)
+                return errno == ENOENT ? dir_make(dir) : -errno;
+        if (S_ISDIR(st.st_mode) && st.st_uid == getuid() && (st.st_mode & 077) == 0)
+                return 0;
+        if (asprintf(ret_message, "%s must be a directory of yours with mode 0700", dir) < 0)
+                *ret_message = NULL;
+        return -EPERM;
+}
+
+static void fail_jobs(DriverJob *jobs, size_t n, int error, const char *message) {
+        for (size_t i = 0; i < n; i++) {
+                jobs[i].finished = true;
+                jobs[i].error = error;
+                jobs[i].message = message ? strdup(message) : NULL;
+        }
+}
+
 /*
  * One client for all. tmux runs a list to its end whatever fails in it, so the words of an error do
  * not tell whose it was: what became of each is seen when one looks again. A start makes up for a
@@ -358,11 +385,18 @@ static int add_session_command(const MachineDriver *m, const DriverJob *job, Str
  */
 static int machine_sessions(void *world, DriverJob *jobs, size_t n) {
         _cleanup_strbuf_ StrBuf commands = STRBUF_NULL;
-        _cleanup_free_ char *text = NULL, *errors = NULL;
+        _cleanup_free_ char *text = NULL, *errors = NULL, *message = NULL;
         uint64_t before = clock_monotonic_usec();
         MachineDriver *m = world;
         int r;
 
+        r = check_keep_directory(m, &message);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                fail_jobs(jobs, n, r, message);
+                return 0;
+        }
         for (size_t i = 0; i < n; i++) {
                 r = add_session_command(m, jobs + i, &commands);
                 if (r < 0)

@@ -331,7 +331,8 @@ int manager_jobs_submit(Manager *m, UnitJob *jobs, size_t n) {
         JobTable *t;
         int r;
 
-        if (m->dead < 0)
+        /* With jobs on their way these go the same way: manager_jobs_wait() calls them lost. */
+        if (m->dead < 0 && !m->jobs)
                 return m->dead;
         r = ensure_table(m);
         if (r < 0)
@@ -357,9 +358,12 @@ int manager_jobs_submit(Manager *m, UnitJob *jobs, size_t n) {
 int manager_jobs_pump(Manager *m) {
         int r;
 
-        while ((r = manager_step(m, 0)) > 0)
-                ;
-        return r < 0 ? r : 0;
+        do
+                r = manager_step(m, 0);
+        while (r > 0);
+        /* A connection that broke is manager_jobs_wait()'s: the jobs may run all the same. */
+        assert(r == 0 || m->dead < 0);
+        return 0;
 }
 
 /* --- settling by state ---------------------------------------------------------------------------

@@ -283,6 +283,7 @@ static void add_node(Loader *l, YamlNode *node) {
                 return;
         }
         parent = l->stack[l->depth - 1];
+        node->parent = parent;
         dropped = false;
         if (parent->kind == YAML_MAPPING) {
                 node->key = TAKE_PTR(l->keys[l->depth - 1]);
@@ -802,29 +803,17 @@ const YamlNode *yaml_find_nearest(const YamlNode *root, const char *pointer) {
         return walk(root, pointer, &complete);
 }
 
-/* Where a node or the key before it begins. */
-static size_t node_start(const YamlNode *n) {
-        return n->key ? n->key->span.start : n->span.start;
-}
-
 void yaml_write_pointer(const YamlNode *root, const YamlNode *node, StrBuf *b) {
-        size_t target = node_start(node);
+        size_t index = 0;
 
-        while (root != node) {
-                const YamlNode *child = NULL;
-                size_t index = 0, n = 0;
-
-                /* nodes know no parent, but they stand in the order of the text */
-                for (const YamlNode *c = root->first; c && node_start(c) <= target; c = c->next) {
-                        child = c;
-                        index = n++;
-                }
-                if (!child)
-                        return;
-                if (child->key)
-                        pointer_add(b, child->key->text);
-                else
-                        strbuf_addf(b, "/%zu", index);
-                root = child;
+        if (node == root || !node->parent)
+                return;
+        yaml_write_pointer(root, node->parent, b);
+        if (node->key) {
+                pointer_add(b, node->key->text);
+                return;
         }
+        for (const YamlNode *c = node->parent->first; c && c != node; c = c->next)
+                index++;
+        strbuf_addf(b, "/%zu", index);
 }

@@ -34,7 +34,8 @@ struct YamlNode {
         uint64_t integer; /* two's complement if negative */
         double number;
 
-        YamlNode *key; /* of a mapping's member; a string or other scalar */
+        YamlNode *parent; /* NULL: the root */
+        YamlNode *key;    /* of a mapping's member; a string or other scalar */
         YamlNode *first;
         YamlNode *last;
         YamlNode *next;

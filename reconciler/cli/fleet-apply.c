@@ -9,14 +9,14 @@ static int run(Context *c, int argc, char **argv) {
 
         r = options_parse(c,
                         OPTION_NAMES | OPTION_YES | OPTION_ALLOW_REMOVE | OPTION_FORCE_BUSY |
-                                        OPTION_LOCK_TIMEOUT,
+                                        OPTION_LOCK_TIMEOUT | OPTION_PLAN,
                         argc, argv, &o);
         if (r != 0)
                 return r;
         change.policy.names = o.names;
         change.policy.allow_remove = o.allow_remove;
         change.policy.force_busy = o.force_busy;
-        change.ask = !o.yes && !c->json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+        change.ask = !o.yes && !o.plan && !c->json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
         return run_change(c, &change, &o);
 }
 
@@ -35,15 +35,18 @@ const Verb verb_fleet_apply = {
                 "      --allow-remove N    Remove exactly N running agents that left the roster;\n"
                 "                          without it at most a quarter of them, or one\n"
                 "      --force-busy NAME   Restart this agent though somebody is attached\n"
+                "      --plan FILE         Do what 'plan --out FILE' showed, or nothing; does not "
+                "ask\n"
                 "      --lock-timeout T    Wait this long for another writer (30s)\n"
                 "      --json              Print the result as JSON; does not ask\n"
                 "      --color WHEN        auto, always or never\n"
                 "\n"
-                "Exit status: 0 done and verified, 3 a person is needed, 4 not converged, 5 the\n"
-                "fleet changed while you were asked, 6 cannot tell, 7 locked, 65 roster invalid.\n"
+                "Exit status: 0 done and verified, 3 a person is needed, 4 not converged, 5 what\n"
+                "would be done is not what was shown, 6 cannot tell, 7 locked, 65 roster invalid.\n"
                 "\n"
                 "Examples:\n"
                 "  mosaic fleet apply\n"
-                "  mosaic fleet apply --yes --allow-remove 3\n",
+                "  mosaic fleet apply --yes --allow-remove 3\n"
+                "  mosaic fleet plan --out p.json && mosaic fleet apply --plan p.json\n",
         .run = run,
 };

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "reconciler/output.h"
 #include "reconciler/run.h"
+#include "reconciler/saved-plan.h"
 #include "reconciler/verb.h"
 
 static int run(Context *c, int argc, char **argv) {
@@ -10,8 +13,8 @@ static int run(Context *c, int argc, char **argv) {
         ExitCode code;
         int r;
 
-        r = options_parse(
-                        c, OPTION_NAMES | OPTION_ALLOW_REMOVE | OPTION_FORCE_BUSY, argc, argv, &o);
+        r = options_parse(c, OPTION_NAMES | OPTION_ALLOW_REMOVE | OPTION_FORCE_BUSY | OPTION_OUT,
+                        argc, argv, &o);
         if (r != 0)
                 return r;
         policy.names = o.names;
@@ -21,13 +24,21 @@ static int run(Context *c, int argc, char **argv) {
         if (r != 0)
                 return r;
         code = plan_exit_code(p.plan);
+        if (o.out) {
+                r = saved_plan_write(c, &p, o.out);
+                if (r < 0) {
+                        fprintf(stderr, "mosaic: cannot write %s: %s\n", o.out, strerror(-r));
+                        return EXIT_INTERNAL;
+                }
+        }
         if (c->json) {
                 r = output_pass_json(c, "plan", &p, code);
                 return r < 0 ? r : (int)code;
         }
         output_plan(c, &p);
         if (code == EXIT_PENDING)
-                printf("Next: mosaic fleet apply\n");
+                printf("Next: mosaic fleet apply%s%s\n", o.out ? " --plan " : "",
+                                o.out ? o.out : "");
         output_plan_summary(c, &p);
         return (int)code;
 }
@@ -42,6 +53,7 @@ const Verb verb_fleet_plan = {
                 "Options:\n"
                 "      --allow-remove N   Plan exactly N removals of running agents\n"
                 "      --force-busy NAME  Restart this agent though somebody is attached\n"
+                "      --out FILE         Also save the plan, for 'apply --plan FILE'\n"
                 "      --json             Print the plan as JSON\n"
                 "      --color WHEN       auto, always or never\n"
                 "\n"

@@ -402,7 +402,9 @@ class Keeper:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        self.socket.settimeout(DEADLINE)
+        # With a time-out of Python's the socket would not block, and a full queue be an error.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO,
+                               struct.pack('ll', int(DEADLINE), 0))
         try:
             self.socket.connect(path)
         except OSError:

@@ -133,7 +133,7 @@ class Install(Fleet):
         first = self.fleet('install-systemd', code=0)
         self.assertRegex(first.out + first.err, r'(?i)\bnew\b')
         self.assertRegex(first.out, 'loginctl enable-linger')
-        self.assertRegex(first.out, 'enable --now mosaic-fleet')
+        self.assertRegex(first.out, 'systemctl --user enable .*mosaic-fleet')
         before = self.bed.snapshot()
         times = {f: os.stat(f).st_mtime_ns for f in before.files if os.path.isfile(f)}
         second = self.fleet('install-systemd', code=0)

@@ -19,7 +19,11 @@ static void check_line(const char *line, size_t size, unsigned *n_refused) {
         YamlScalar s;
         double number;
 
-        assert_int_equal(json_parse(line, size, &row), 0);
+        if (json_parse(line, size, &row) < 0) {
+                /* the other side rounds the largest number up, to one that fits no 64 bits */
+                assert_non_null(strstr(line, "18446744073709551615"));
+                return;
+        }
         token = json_as_string(json_at(row, 0));
         type = json_as_string(json_at(row, 1));
         value = json_at(row, 2);

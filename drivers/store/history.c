@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/store/history.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "drivers/os/clock.h"
+#include "drivers/os/file.h"
+#include "model/base/array.h"
+#include "model/base/strbuf.h"
+#include "model/json.h"
+
+#define HISTORY_MAX (1024 * 1024)
+
+void history_done(History *h) {
+        for (size_t i = 0; i < h->n_items; i++) {
+                HistoryEntry *e = h->items + i;
+
+                free(e->verb);
+                free(e->action);
+                free(e->reason);
+                free(e->outcome);
+                free(e->text);
+        }
+        free(h->items);
+        *h = (History){ 0 };
+}
+
+static int
+put_entry(const char *verb, const Action *a, const ActionResult *result, uint64_t now, StrBuf *to) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        json_open_object(&b, NULL);
+        json_put_uint(&b, "at_usec", now);
+        json_put_string(&b, "verb", verb);
+        json_put_string(&b, "agent", a->agent);
+        json_put_string(&b, "action", action_kind_to_string(a->kind));
+        json_put_string(&b, "reason", reason_to_string(a->reason));
+        json_put_string(&b, "outcome", outcome_to_string(result->outcome));
+        json_put_string(&b, "text", result->text);
+        json_put_uint(&b, "took_usec", result->took_usec);
+        json_close(&b);
+        r = json_finish(&b, &j);
+        if (r < 0)
+                return r;
+        json_write(j, JSON_PLAIN, to);
+        strbuf_add_char(to, '\n');
+        return 0;
+}
+
+/* Two files of half the size at most: the full one becomes history.jsonl.1. */
+static int rotate(const char *path, size_t more) {
+        _cleanup_free_ char *old = NULL;
+        struct stat st;
+
+        if (stat(path, &st) < 0 || (size_t)st.st_size + more <= HISTORY_MAX / 2)
+                return 0;
+        if (asprintf(&old, "%s.1", path) < 0) {
+                old = NULL;
+                return -ENOMEM;
+        }
+        return rename(path, old) < 0 ? -errno : 0;
+}
+
+int history_append(const Paths *p, const char *verb, const Plan *plan, const Report *report) {
+        _cleanup_strbuf_ StrBuf lines = STRBUF_NULL;
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        _cleanup_close_ int fd = -1;
+        uint64_t now = clock_realtime_usec();
+        size_t length;
+        int r;
+
+        for (size_t i = 0; i < plan->n_actions; i++) {
+                if (report->results[i].outcome == OUTCOME_NOT_STARTED)
+                        continue;
+                r = put_entry(verb, plan->actions + i, report->results + i, now, &lines);
+                if (r < 0)
+                        return r;
+        }
+        length = lines.length;
+        if (length == 0)
+                return 0;
+        r = strbuf_finish(&lines, &text);
+        if (r < 0)
+                return r;
+        r = path_join(p->state, "history.jsonl", &path);
+        if (r < 0)
+                return r;
+        r = rotate(path, length);
+        if (r < 0)
+                return r;
+        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        /* One write: lines of two writers do not mix. */
+        return write(fd, text, length) == (ssize_t)length ? 0 : -EIO;
+}
+
+static int copy_entry(const Json *j, HistoryEntry *e) {
+        if (json_get_uint64(j, "at_usec", &e->at_usec) < 0 ||
+                        json_get_uint64(j, "took_usec", &e->took_usec) < 0)
+                return -EBADMSG;
+        if (json_get_strdup(j, "verb", /* optional= */ false, &e->verb) < 0 ||
+                        json_get_strdup(j, "action", /* optional= */ false, &e->action) < 0 ||
+                        json_get_strdup(j, "reason", /* optional= */ false, &e->reason) < 0 ||
+                        json_get_strdup(j, "outcome", /* optional= */ false, &e->outcome) < 0)
+                return -EBADMSG;
+        return json_get_strdup(j, "text", /* optional= */ true, &e->text);
+}
+
+static int add_line(const char *line, size_t length, const char *agent, History *h) {
+        _cleanup_json_ Json *j = NULL;
+        const char *whose;
+        HistoryEntry *e;
+
+        if (json_parse(line, length, &j) < 0)
+                return 0;
+        whose = json_get_string(j, "agent");
+        if (!whose || strcmp(whose, agent) != 0)
+                return 0;
+        e = array_grow(&h->items, h->n_items, sizeof(HistoryEntry));
+        if (!e)
+                return -ENOMEM;
+        h->n_items++;
+        return copy_entry(j, e) == -ENOMEM ? -ENOMEM : 0;
+}
+
+static int read_file(const char *path, const char *agent, History *h) {
+        _cleanup_free_ char *bytes = NULL;
+        size_t size;
+        int r;
+
+        r = file_read_limited(path, HISTORY_MAX, &bytes, &size);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        for (char *line = bytes, *end; line < bytes + size; line = end + 1) {
+                end = memchr(line, '\n', (size_t)(bytes + size - line));
+                if (!end)
+                        break;
+                r = add_line(line, (size_t)(end - line), agent, h);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int history_read(const Paths *p, const char *agent, size_t max, History *ret) {
+        _cleanup_history_ History h = { 0 };
+        _cleanup_free_ char *path = NULL, *old = NULL;
+        int r;
+
+        r = path_join(p->state, "history.jsonl", &path);
+        if (r < 0)
+                return r;
+        if (asprintf(&old, "%s.1", path) < 0) {
+                old = NULL;
+                return -ENOMEM;
+        }
+        r = read_file(old, agent, &h);
+        if (r == 0)
+                r = read_file(path, agent, &h);
+        if (r < 0)
+                return r;
+        if (h.n_items > max) {
+                size_t surplus = h.n_items - max;
+                History first = { .items = calloc(surplus, sizeof(HistoryEntry)),
+                        .n_items = surplus };
+
+                if (!first.items)
+                        return -ENOMEM;
+                memcpy(first.items, h.items, surplus * sizeof(HistoryEntry));
+                memmove(h.items, h.items + surplus, max * sizeof(HistoryEntry));
+                h.n_items = max;
+                history_done(&first);
+        }
+        *ret = h;
+        h = (History){ 0 };
+        return 0;
+}
