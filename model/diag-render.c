@@ -50,7 +50,8 @@ static bool has_span(Span s) {
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-/* One character as it is shown; returns its cells. A tab is one blank, what is unsafe is escaped. */
+/* One character as it is shown; returns its cells. A tab is one blank, what is unsafe is escaped.
+ */
 static size_t add_visible(StrBuf *b, const char *s, size_t n, size_t *ret_length) {
         uint32_t c;
         size_t length = utf8_decode(s, n, &c), before = b->length;
@@ -245,7 +246,11 @@ static void add_finding(const Painter *p, const Diag *d) {
         strbuf_add_char(p->out, '\n');
 }
 
-int diags_render_text(const Diags *d, const char *file, const char *bytes, size_t size, bool color,
+int diags_render_text(const Diags *d,
+                const char *file,
+                const char *bytes,
+                size_t size,
+                bool color,
                 char **ret) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         const Painter p = { .out = &b, .file = file, .bytes = bytes, .size = size, .color = color };
@@ -280,7 +285,8 @@ int diags_render_github(
                 const Diag *x = &d->items[i];
 
                 strbuf_addf(&b, "::%s file=",
-                                x->severity == SEVERITY_NOTE ? "notice" : severity_to_string(x->severity));
+                                x->severity == SEVERITY_NOTE ? "notice"
+                                                             : severity_to_string(x->severity));
                 add_escaped(&b, file, /* property= */ true);
                 if (bytes && has_span(x->span)) {
                         Position at = position_of(bytes, size, x->span.start);
@@ -296,8 +302,8 @@ int diags_render_github(
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-static void put_position(JsonBuilder *b, const char *key, const char *bytes, size_t size,
-                size_t offset) {
+static void put_position(
+                JsonBuilder *b, const char *key, const char *bytes, size_t size, size_t offset) {
         Position at = position_of(bytes, size, offset);
 
         json_open_object(b, key);
@@ -354,8 +360,7 @@ void diags_put_json(
         json_close(b);
 }
 
-int diags_to_json(
-                const Diags *d, const char *file, const char *bytes, size_t size, Json **ret) {
+int diags_to_json(const Diags *d, const char *file, const char *bytes, size_t size, Json **ret) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
         json_open_object(&b, NULL);

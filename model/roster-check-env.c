@@ -13,7 +13,11 @@ static bool in_list(const char *name, const char *const *list, size_t n) {
 /* Set by mosaic, tmux or systemd for each agent. */
 static bool is_reserved(const char *name) {
         static const char *const names[] = {
-                "CREDENTIALS_DIRECTORY", "INVOCATION_ID", "NOTIFY_SOCKET", "TMUX", "TMUX_PANE",
+                "CREDENTIALS_DIRECTORY",
+                "INVOCATION_ID",
+                "NOTIFY_SOCKET",
+                "TMUX",
+                "TMUX_PANE",
                 "XDG_RUNTIME_DIR",
         };
 
@@ -23,15 +27,21 @@ static bool is_reserved(const char *name) {
 /* They make every program that the agent starts run code of someone's choice. */
 static bool is_dangerous(const char *name, const char *value) {
         static const char *const names[] = {
-                "BASH_ENV", "ENV", "GCONV_PATH", "GIT_SSH_COMMAND", "PERL5OPT", "PS4",
-                "PYTHONSTARTUP", "SHELLOPTS",
+                "BASH_ENV",
+                "ENV",
+                "GCONV_PATH",
+                "GIT_SSH_COMMAND",
+                "PERL5OPT",
+                "PS4",
+                "PYTHONSTARTUP",
+                "SHELLOPTS",
         };
 
         if (in_list(name, names, ELEMENTSOF(names)) || strncmp(name, "LD_", 3) == 0)
                 return true;
         return strcmp(name, "NODE_OPTIONS") == 0 && value &&
-                        (strstr(value, "--require") || strstr(value, "-r ") ||
-                                        strstr(value, "--import") || strstr(value, "--loader"));
+               (strstr(value, "--require") || strstr(value, "-r ") || strstr(value, "--import") ||
+                               strstr(value, "--loader"));
 }
 
 /* Prefixes that issuers of keys give them so that they are recognised. */
@@ -40,9 +50,18 @@ static bool looks_like_secret(const char *value) {
                 const char *text;
                 size_t rest; /* characters that must follow */
         } prefixes[] = {
-                { "sk-", 16 },   { "ghp_", 16 },  { "gho_", 16 }, { "ghs_", 16 }, { "github_pat_", 16 },
-                { "glpat-", 16 }, { "xoxb-", 10 }, { "xoxp-", 10 }, { "xoxa-", 10 }, { "AKIA", 16 },
-                { "AIza", 30 },   { "-----BEGIN", 0 },
+                { "sk-", 16 },
+                { "ghp_", 16 },
+                { "gho_", 16 },
+                { "ghs_", 16 },
+                { "github_pat_", 16 },
+                { "glpat-", 16 },
+                { "xoxb-", 10 },
+                { "xoxp-", 10 },
+                { "xoxa-", 10 },
+                { "AKIA", 16 },
+                { "AIza", 30 },
+                { "-----BEGIN", 0 },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(prefixes); i++) {
@@ -99,15 +118,17 @@ static bool is_secret_name(const char *name) {
 
 /* Values that are no secrets whatever the variable is called. */
 static bool is_harmless(const char *value) {
-        static const char *const words[] = { "", "true", "false", "yes", "no", "on", "off", "none" };
+        static const char *const words[] = { "", "true", "false", "yes", "no", "on", "off",
+                "none" };
 
         return in_list(value, words, ELEMENTSOF(words)) || value[0] == '/' || value[0] == '~' ||
-                        value[strspn(value, "0123456789.")] == '\0';
+               value[strspn(value, "0123456789.")] == '\0';
 }
 
 static void report_secret(const Finder *f, const YamlNode *node, const char *what) {
         (void)find_key_error(f, "inline-secret", node,
-                        "put it into a file of mode 600 and write credentials: {NAME: {file: PATH}}",
+                        "put it into a file of mode 600 and write credentials: {NAME: {file: "
+                        "PATH}}",
                         "%s looks like a secret", what);
 }
 
@@ -134,7 +155,7 @@ void check_env_map(const Finder *f, const RosterValue *env) {
                 if (!check_name(f, m, m->key->text, m->text))
                         continue;
                 if (looks_like_secret(m->text) ||
-                    (is_secret_name(m->key->text) && !is_harmless(m->text)))
+                                (is_secret_name(m->key->text) && !is_harmless(m->text)))
                         report_secret(f, m, m->key->text);
         }
 }
@@ -146,7 +167,8 @@ void check_env_names(const Finder *f, const RosterValue *list) {
 }
 
 void check_credentials(const Finder *f, const RosterValue *credentials) {
-        for (const YamlNode *m = credentials->node ? credentials->node->first : NULL; m; m = m->next)
+        for (const YamlNode *m = credentials->node ? credentials->node->first : NULL; m;
+                        m = m->next)
                 if (m->key)
                         (void)check_name(f, m, m->key->text, NULL);
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Checks of environments and arguments: names that are the program's own, variables that run code in every
- * program, secrets written in plain sight. A finding never repeats a value.
+ * Checks of environments and arguments: names that are the program's own, variables that run code
+ * in every program, secrets written in plain sight. A finding never repeats a value.
  */
 
 #include "model/roster-finding.h"

@@ -55,7 +55,8 @@ static int check_agent_runtime(const Finder *f, const RosterAgent *a, const Rost
         if (s->runtime.node)
                 return check_runtime_name(f, s->runtime.node);
         /* written, but not as a name: there is a finding about it */
-        if (yaml_get(a->node, "runtime") || yaml_get(yaml_get(f->roster->root, "defaults"), "runtime"))
+        if (yaml_get(a->node, "runtime") ||
+                        yaml_get(yaml_get(f->roster->root, "defaults"), "runtime"))
                 return 0;
         if (a->node->kind != YAML_MAPPING)
                 return 0;
@@ -82,7 +83,7 @@ static void check_model(const Finder *f, const RosterAgent *a, const RosterSetti
                 return;
         runtime = roster_find_runtime(f->roster, s->runtime.node->text);
         if (!runtime || runtime->all.model_args.node || mentions_model(&a->args) ||
-            mentions_model(&runtime->all.command))
+                        mentions_model(&runtime->all.command))
                 return;
         (void)find_warning(f, "model-unused", a->settings.model.node,
                         "give the runtime model_args: [--model, \"{model}\"]",
@@ -91,7 +92,10 @@ static void check_model(const Finder *f, const RosterAgent *a, const RosterSetti
 
 static void check_patterns(const Finder *f, const RosterRuntimeData *d) {
         const RosterValue *patterns[] = {
-                &d->ready_pattern, &d->busy_pattern, &d->waiting_pattern, &d->busy_title,
+                &d->ready_pattern,
+                &d->busy_pattern,
+                &d->waiting_pattern,
+                &d->busy_title,
                 &d->waiting_title,
         };
 
@@ -99,9 +103,10 @@ static void check_patterns(const Finder *f, const RosterRuntimeData *d) {
                 if (patterns[i]->node && roster_pattern_matches_empty(patterns[i]->node->text))
                         (void)find_error(f, "pattern-matches-empty", patterns[i]->node,
                                         "name something that is on the line",
-                                        "this pattern matches an empty line, so it would always match");
+                                        "this pattern matches an empty line, so it would always "
+                                        "match");
         if (d->ready_pattern.node && d->busy_pattern.node &&
-            strcmp(d->ready_pattern.node->text, d->busy_pattern.node->text) == 0)
+                        strcmp(d->ready_pattern.node->text, d->busy_pattern.node->text) == 0)
                 (void)find_error(f, "patterns-equal", d->busy_pattern.node, NULL,
                                 "busy and ready have the same pattern");
         if (d->ready_timeout.node && d->ready_timeout.number > READY_TIMEOUT_LONG)
@@ -130,7 +135,8 @@ static void check_runtime(const Finder *f, const RosterRuntime *runtime) {
                 return;
         if (!has_command(runtime))
                 (void)find_error(f, "missing-command", runtime->node,
-                                "add a line such as command: [my-agent, --verbose]; only the built-in "
+                                "add a line such as command: [my-agent, --verbose]; only the "
+                                "built-in "
                                 "runtimes have one of their own",
                                 "runtime \"%s\" has no command", runtime->name);
         check_patterns(f, &runtime->own);
@@ -147,14 +153,15 @@ static void check_runtime(const Finder *f, const RosterRuntime *runtime) {
                 used = n && strcmp(n->text, runtime->name) == 0;
         }
         if (!used)
-                (void)find_warning(f, "unused-runtime", runtime->node, "delete it, or leave it for later",
-                                "no agent uses runtime \"%s\"", runtime->name);
+                (void)find_warning(f, "unused-runtime", runtime->node,
+                                "delete it, or leave it for later", "no agent uses runtime \"%s\"",
+                                runtime->name);
 }
 
 /* --- placeholders ----------------------------------------------------------------------------- */
 
-static void check_placeholders(const Finder *f, const RosterValue *list, bool literal_first,
-                bool has_model) {
+static void check_placeholders(
+                const Finder *f, const RosterValue *list, bool literal_first, bool has_model) {
         const Placeholders values = { .name = "", .workdir = "", .model = has_model ? "" : NULL };
 
         for (const YamlNode *e = list->node ? list->node->first : NULL; e; e = e->next) {
@@ -198,7 +205,8 @@ static void workdirs_done(Workdirs *w) {
         free(w->items);
 }
 
-/* Like strcmp(), but a slash sorts before everything: a directory stands right before what is in it. */
+/* Like strcmp(), but a slash sorts before everything: a directory stands right before what is in
+ * it. */
 static int compare_paths(const char *a, const char *b) {
         for (; *a && *a == *b; a++)
                 b++;
@@ -243,8 +251,9 @@ static bool check_workdir_place(const Finder *f, const YamlNode *node, const cha
                 (void)find_error(f, "workdir-forbidden", node,
                                 "give the agent a directory of its own, such as ~/src/NAME",
                                 "an agent must not work in %s",
-                                strcmp(path, home) == 0 ? "the home directory itself"
-                                                        : "a directory that holds the home directory");
+                                strcmp(path, home) == 0
+                                                ? "the home directory itself"
+                                                : "a directory that holds the home directory");
         else if (word_path_is_within(path, site) || word_path_is_within(site, path))
                 (void)find_error(f, "workdir-forbidden", node,
                                 "give the agent a directory of its own, such as ~/src/NAME",
@@ -256,11 +265,11 @@ static bool check_workdir_place(const Finder *f, const YamlNode *node, const cha
 
 static bool runs_here(const Finder *f, const RosterSettings *s) {
         return roster_is_here(s, f->machine) &&
-                        !(s->state.node && s->state.number == DESIRED_STOPPED);
+               !(s->state.node && s->state.number == DESIRED_STOPPED);
 }
 
-static int collect_workdir(const Finder *f, const RosterAgent *a, const RosterSettings *s,
-                Workdirs *w) {
+static int collect_workdir(
+                const Finder *f, const RosterAgent *a, const RosterSettings *s, Workdirs *w) {
         _cleanup_free_ char *path = NULL;
         int r;
 
@@ -284,13 +293,15 @@ static void check_workdirs_apart(const Finder *f, Workdirs *w) {
                         outer = i;
                         continue;
                 }
-                d = find_error(f, strcmp(a->path, b->path) == 0 ? "workdir-shared" : "workdir-nested",
+                d = find_error(f,
+                                strcmp(a->path, b->path) == 0 ? "workdir-shared" : "workdir-nested",
                                 b->agent->workdir.node,
                                 "agents overwrite each other's work there: use a git worktree or a "
                                 "second checkout",
-                                strcmp(a->path, b->path) == 0
-                                                ? "agent \"%s\" works in the same directory as \"%s\""
-                                                : "agent \"%s\" works inside the directory of \"%s\"",
+                                strcmp(a->path, b->path) == 0 ? "agent \"%s\" works in the same "
+                                                                "directory as \"%s\""
+                                                              : "agent \"%s\" works inside the "
+                                                                "directory of \"%s\"",
                                 b->agent->name, a->agent->name);
                 if (d) {
                         d->related = a->agent->workdir.node->span;
@@ -310,8 +321,8 @@ static void check_restart(const Finder *f, const RosterRestart *r) {
         uint64_t attempts = number_or(&r->attempts, RESTART_ATTEMPTS_DEFAULT);
         uint64_t window = number_or(&r->window, RESTART_WINDOW_DEFAULT);
         const YamlNode *node = r->window.node     ? r->window.node
-                        : r->attempts.node ? r->attempts.node
-                                           : r->delay.node;
+                               : r->attempts.node ? r->attempts.node
+                                                  : r->delay.node;
 
         if (number_or(&r->policy, RESTART_ALWAYS) == RESTART_NEVER || !node)
                 return;
@@ -321,16 +332,18 @@ static void check_restart(const Finder *f, const RosterRestart *r) {
         if (attempts > 0 && window <= attempts * delay)
                 (void)find_warning(f, "restart-window", node,
                                 "make window longer than attempts times delay",
-                                "%" PRIu64 " starts never fit into the window, so the limit of attempts "
+                                "%" PRIu64
+                                " starts never fit into the window, so the limit of attempts "
                                 "never acts",
                                 attempts);
 }
 
 static void check_limits(const Finder *f, const RosterLimits *l) {
         if (l->memory.node && l->memory.number < MEMORY_MIN)
-                (void)find_error(f, "memory-too-small", l->memory.node, "coding agents need 256M to 1G",
-                                "no agent runs in less than 64M");
-        if (l->cpu.node && f->machine->n_cpus > 0 && l->cpu.number > UINT64_C(100) * f->machine->n_cpus)
+                (void)find_error(f, "memory-too-small", l->memory.node,
+                                "coding agents need 256M to 1G", "no agent runs in less than 64M");
+        if (l->cpu.node && f->machine->n_cpus > 0 &&
+                        l->cpu.number > UINT64_C(100) * f->machine->n_cpus)
                 (void)find_warning(f, "cpu-more-than-machine", l->cpu.node, NULL,
                                 "this machine has %u processors, so this limit never acts",
                                 f->machine->n_cpus);
@@ -355,7 +368,8 @@ static int check_files(const Finder *f, const RosterSettings *s) {
 
                 r = check_path(f, e, &path);
         }
-        for (const YamlNode *m = credentials ? credentials->first : NULL; r >= 0 && m; m = m->next) {
+        for (const YamlNode *m = credentials ? credentials->first : NULL; r >= 0 && m;
+                        m = m->next) {
                 _cleanup_free_ char *path = NULL;
 
                 r = check_path(f, yaml_get(m, "file"), &path);
@@ -372,7 +386,8 @@ static int check_settings(const Finder *f, const RosterSettings *s) {
         return check_files(f, s);
 }
 
-static int check_agent(const Finder *f, const RosterAgent *a, const RosterSettings *s, Workdirs *w) {
+static int check_agent(
+                const Finder *f, const RosterAgent *a, const RosterSettings *s, Workdirs *w) {
         const RosterRuntime *runtime = NULL;
         bool has_model = s->model.node;
         int r;
@@ -403,8 +418,8 @@ static bool agents_are_empty(const YamlNode *root) {
         const YamlNode *agents = yaml_get(root, "agents");
 
         return agents && !agents->broken &&
-                        (agents->kind == YAML_NULL ||
-                                        (agents->kind == YAML_MAPPING && agents->n_children == 0));
+               (agents->kind == YAML_NULL ||
+                               (agents->kind == YAML_MAPPING && agents->n_children == 0));
 }
 
 static void check_totals(const Finder *f, const RosterSettings *effective) {
@@ -419,8 +434,8 @@ static void check_totals(const Finder *f, const RosterSettings *effective) {
                         memory += number_or(&effective[i].limits.memory, 0);
         }
         if (f->roster->n_agents == 0 && agents_are_empty(f->roster->root))
-                (void)find_warning(f, "no-agents", NULL, "add one under agents:",
-                                "the roster has no agents");
+                (void)find_warning(f, "no-agents", NULL,
+                                "add one under agents:", "the roster has no agents");
         else if (f->roster->n_agents > 0 && here == 0)
                 (void)find_warning(f, "no-agents-here", NULL,
                                 "compare host: with the name of this machine",
@@ -428,7 +443,8 @@ static void check_totals(const Finder *f, const RosterSettings *effective) {
         if (f->machine->memory > 0 && memory > f->machine->memory)
                 (void)find_warning(f, "memory-more-than-machine", NULL,
                                 "lower limits.memory, or run fewer agents here",
-                                "the agents may use %" PRIu64 "M together, the machine has %" PRIu64 "M",
+                                "the agents may use %" PRIu64 "M together, the machine has %" PRIu64
+                                "M",
                                 memory >> 20, f->machine->memory >> 20);
 }
 

@@ -20,7 +20,8 @@ const char *roster_effect_to_string(RosterEffect e) {
 
 /* --- tables ----------------------------------------------------------------------------------- */
 
-#define TABLE(pointer, rows) { .schema = (pointer), .keys = (rows), .n_keys = ELEMENTSOF(rows) }
+#define TABLE(pointer, rows)                                                                       \
+        { .schema = (pointer), .keys = (rows), .n_keys = ELEMENTSOF(rows) }
 
 #define AT(field) offsetof(RosterRestart, field)
 static const RosterKey restart_keys[] = {
@@ -48,17 +49,18 @@ static const RosterTable limits_table = TABLE("/$defs/limits", limits_keys);
 
 #define SETTINGS(base)                                                                             \
         { "runtime", KIND_TEXT, EFFECT_RESTART, base(runtime), NULL },                             \
-        { "model", KIND_TEXT, EFFECT_RESTART, base(model), NULL },                                 \
-        { "state", KIND_STATE, EFFECT_NONE, base(state), NULL },                                   \
-        { "on_change", KIND_ON_CHANGE, EFFECT_NONE, base(on_change), NULL },                       \
-        { "host", KIND_NODE, EFFECT_NONE, base(host), NULL },                                      \
-        { "env", KIND_NODE, EFFECT_RESTART, base(env), NULL },                                     \
-        { "env_pass", KIND_NODE, EFFECT_LIVE, base(env_pass), NULL },                              \
-        { "env_files", KIND_NODE, EFFECT_RESTART, base(env_files), NULL },                         \
-        { "credentials", KIND_NODE, EFFECT_RESTART, base(credentials), NULL },                     \
-        { "restart", KIND_SECTION, EFFECT_LIVE, base(restart), &restart_table },                   \
-        { "limits", KIND_SECTION, EFFECT_LIVE, base(limits), &limits_table },                      \
-        { "stop_timeout", KIND_DURATION, EFFECT_LIVE, base(stop_timeout), NULL }
+                        { "model", KIND_TEXT, EFFECT_RESTART, base(model), NULL },                 \
+                        { "state", KIND_STATE, EFFECT_NONE, base(state), NULL },                   \
+                        { "on_change", KIND_ON_CHANGE, EFFECT_NONE, base(on_change), NULL },       \
+                        { "host", KIND_NODE, EFFECT_NONE, base(host), NULL },                      \
+                        { "env", KIND_NODE, EFFECT_RESTART, base(env), NULL },                     \
+                        { "env_pass", KIND_NODE, EFFECT_LIVE, base(env_pass), NULL },              \
+                        { "env_files", KIND_NODE, EFFECT_RESTART, base(env_files), NULL },         \
+                        { "credentials", KIND_NODE, EFFECT_RESTART, base(credentials), NULL },     \
+                        { "restart", KIND_SECTION, EFFECT_LIVE, base(restart), &restart_table },   \
+                        { "limits", KIND_SECTION, EFFECT_LIVE, base(limits), &limits_table }, {    \
+                "stop_timeout", KIND_DURATION, EFFECT_LIVE, base(stop_timeout), NULL               \
+        }
 
 #define AT(field) offsetof(RosterSettings, field)
 static const RosterKey defaults_keys[] = { SETTINGS(AT) };
@@ -145,7 +147,8 @@ static const RosterKey tmux_keys[] = {
 };
 static const RosterTable tmux_table = TABLE("/properties/tmux", tmux_keys);
 
-/* version is the loader's; agents and runtimes are mappings of sections, read by roster_decode(). */
+/* version is the loader's; agents and runtimes are mappings of sections, read by roster_decode().
+ */
 static const RosterKey root_keys[] = {
         { "fleet", KIND_SECTION, EFFECT_NONE, 0, &fleet_table },
         { "tmux", KIND_SECTION, EFFECT_RESTART, 0, &tmux_table },
@@ -329,7 +332,7 @@ int roster_add_builtin(Roster *r, const char *name, const YamlNode *root) {
 
 static int decode_runtimes(const YamlNode *map, Roster *r) {
         for (const YamlNode *m = map ? map->first : NULL; m && r->n_runtimes < RUNTIMES_MAX;
-             m = m->next) {
+                        m = m->next) {
                 RosterRuntime *runtime = ensure_runtime(r, m->key->text);
 
                 if (!runtime)

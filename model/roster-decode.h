@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * A validated document as typed values, by tables: one row per key, and the same keys as in the schema
- * (a test compares them). Values keep their node, so that checks can point at them; a value that is
- * missing or of the wrong kind has none. Nothing here knows a default or merges anything but what one
- * section writes over another of the same kind.
+ * A validated document as typed values, by tables: one row per key, and the same keys as in the
+ * schema (a test compares them). Values keep their node, so that checks can point at them; a value
+ * that is missing or of the wrong kind has none. Nothing here knows a default or merges anything
+ * but what one section writes over another of the same kind.
  */
 
 #include <stddef.h>
@@ -86,7 +86,8 @@ void roster_done(Roster *r);
 /* A runtime by name, or NULL. */
 const RosterRuntime *roster_find_runtime(const Roster *r, const char *name);
 
-/* A built-in runtime (@root: of its file); @name is borrowed. A later one of the same name replaces it. */
+/* A built-in runtime (@root: of its file); @name is borrowed. A later one of the same name replaces
+ * it. */
 _must_check_ int roster_add_builtin(Roster *r, const char *name, const YamlNode *root);
 
 /* Everything else, once the built-in runtimes are in. */
@@ -95,7 +96,8 @@ _must_check_ int roster_decode(const YamlNode *root, Roster *r);
 /* @over written over @base, key by key. */
 void roster_merge_settings(RosterSettings *base, const RosterSettings *over);
 
-/* --- the tables, for the test that compares them with the schema ------------------------------- */
+/* --- the tables, for the test that compares them with the schema -------------------------------
+ */
 
 typedef enum RosterKind {
         KIND_TEXT,

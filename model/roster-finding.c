@@ -11,11 +11,23 @@ static Span place_of(const YamlNode *node, bool key) {
         return node->span;
 }
 
-static Diag *find(const Finder *f, Severity severity, const char *code, const YamlNode *node, bool key,
-                const char *help, const char *format, va_list ap) _printf_(7, 0);
+static Diag *find(const Finder *f,
+                Severity severity,
+                const char *code,
+                const YamlNode *node,
+                bool key,
+                const char *help,
+                const char *format,
+                va_list ap) _printf_(7, 0);
 
-static Diag *find(const Finder *f, Severity severity, const char *code, const YamlNode *node, bool key,
-                const char *help, const char *format, va_list ap) {
+static Diag *find(const Finder *f,
+                Severity severity,
+                const char *code,
+                const YamlNode *node,
+                bool key,
+                const char *help,
+                const char *format,
+                va_list ap) {
         _cleanup_strbuf_ StrBuf pointer = STRBUF_NULL;
         _cleanup_free_ char *text = NULL;
 
@@ -27,8 +39,12 @@ static Diag *find(const Finder *f, Severity severity, const char *code, const Ya
                         node ? strbuf_text(&pointer) : NULL, help, "%s", text ? text : code);
 }
 
-Diag *find_error(const Finder *f, const char *code, const YamlNode *node, const char *help,
-                const char *format, ...) {
+Diag *find_error(const Finder *f,
+                const char *code,
+                const YamlNode *node,
+                const char *help,
+                const char *format,
+                ...) {
         va_list ap;
         Diag *d;
 
@@ -38,8 +54,12 @@ Diag *find_error(const Finder *f, const char *code, const YamlNode *node, const 
         return d;
 }
 
-Diag *find_warning(const Finder *f, const char *code, const YamlNode *node, const char *help,
-                const char *format, ...) {
+Diag *find_warning(const Finder *f,
+                const char *code,
+                const YamlNode *node,
+                const char *help,
+                const char *format,
+                ...) {
         va_list ap;
         Diag *d;
 
@@ -49,8 +69,12 @@ Diag *find_warning(const Finder *f, const char *code, const YamlNode *node, cons
         return d;
 }
 
-Diag *find_key_error(const Finder *f, const char *code, const YamlNode *node, const char *help,
-                const char *format, ...) {
+Diag *find_key_error(const Finder *f,
+                const char *code,
+                const YamlNode *node,
+                const char *help,
+                const char *format,
+                ...) {
         va_list ap;
         Diag *d;
 

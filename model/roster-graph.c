@@ -30,7 +30,8 @@ static void graph_done(Graph *g) {
 }
 
 static int compare_agents(const void *a, const void *b) {
-        return strcmp((*(const RosterAgent *const *)a)->name, (*(const RosterAgent *const *)b)->name);
+        return strcmp((*(const RosterAgent *const *)a)->name,
+                        (*(const RosterAgent *const *)b)->name);
 }
 
 static int compare_name(const void *key, const void *element) {
@@ -86,7 +87,8 @@ static void check_entry(const Graph *g, size_t agent, const YamlNode *entry) {
                 return;
         if (!roster_is_here(&g->effective[other], machine))
                 (void)find_warning(g->finder, "after-elsewhere", entry, NULL,
-                                "agent \"%s\" is not for this machine, so nothing waits for it here",
+                                "agent \"%s\" is not for this machine, so nothing waits for it "
+                                "here",
                                 entry->text);
         else if (is_stopped(&g->effective[other]))
                 (void)find_warning(g->finder, "after-stopped", entry, NULL,

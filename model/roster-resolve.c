@@ -12,7 +12,13 @@
 _Static_assert(FINGERPRINT_SIZE == SHA256_HEX_SIZE, "a fingerprint is a SHA-256 in hex");
 
 static const char *const env_pass_default[] = {
-        "DBUS_SESSION_BUS_ADDRESS", "LANG", "LC_ALL", "PATH", "SSH_AUTH_SOCK", "TZ", "XDG_RUNTIME_DIR",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "LANG",
+        "LC_ALL",
+        "PATH",
+        "SSH_AUTH_SOCK",
+        "TZ",
+        "XDG_RUNTIME_DIR",
 };
 
 RosterSettings roster_effective(const Roster *r, const RosterAgent *a) {
@@ -227,7 +233,7 @@ static int resolve_credentials(const Resolver *v) {
 
         for (size_t i = 0; i < ELEMENTSOF(layers); i++)
                 for (const YamlNode *m = layers[i]->node ? layers[i]->node->first : NULL; m;
-                     m = m->next) {
+                                m = m->next) {
                         int r;
 
                         r = m->key ? add_credential(v, m) : RESOLVE_INCOMPLETE;
@@ -252,8 +258,8 @@ static int resolve_live(const Resolver *v) {
 
         spec->restart_policy = (RestartPolicy)number_or(&s->restart.policy, RESTART_ALWAYS);
         spec->restart_delay_usec = number_or(&s->restart.delay, RESTART_DELAY_DEFAULT);
-        spec->restart_attempts = (unsigned)number_or(
-                        &s->restart.attempts, RESTART_ATTEMPTS_DEFAULT);
+        spec->restart_attempts =
+                        (unsigned)number_or(&s->restart.attempts, RESTART_ATTEMPTS_DEFAULT);
         spec->restart_window_usec = number_or(&s->restart.window, RESTART_WINDOW_DEFAULT);
         spec->limit_memory = number_or(&s->limits.memory, 0);
         spec->limit_cpu = (unsigned)number_or(&s->limits.cpu, 0);
@@ -269,8 +275,8 @@ static int resolve_live(const Resolver *v) {
                 r = empty_list(&spec->success_exit_status);
         for (const YamlNode *e = codes ? codes->first : NULL; r == 0 && e; e = e->next)
                 r = e->kind == YAML_INTEGER
-                                ? strv_pushf(&spec->success_exit_status, "%" PRIu64, e->integer)
-                                : strv_push(&spec->success_exit_status, e->text ? e->text : "");
+                                    ? strv_pushf(&spec->success_exit_status, "%" PRIu64, e->integer)
+                                    : strv_push(&spec->success_exit_status, e->text ? e->text : "");
         return r;
 }
 
@@ -382,7 +388,8 @@ static void put_restart_class(JsonBuilder *b, const AgentSpec *s, char *const *e
         put_credentials(b, s);
 }
 
-/* Only what the roster says: of a built-in runtime just the name, so that an upgrade changes nothing. */
+/* Only what the roster says: of a built-in runtime just the name, so that an upgrade changes
+ * nothing. */
 static int hash_declared(const Resolver *v) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
         _cleanup_strv_ char **env = NULL;
@@ -443,10 +450,14 @@ static int resolve_identity(const Resolver *v) {
         return r < 0 ? r : expand(v, v->agent->workdir.node, &spec->workdir);
 }
 
-int roster_resolve_agent(const Roster *r, const RosterAgent *a, const Machine *machine,
-                AgentSpec **ret) {
+int roster_resolve_agent(
+                const Roster *r, const RosterAgent *a, const Machine *machine, AgentSpec **ret) {
         static int (*const steps[])(const Resolver *) = {
-                resolve_identity, resolve_argv, resolve_env_files, resolve_credentials, resolve_live,
+                resolve_identity,
+                resolve_argv,
+                resolve_env_files,
+                resolve_credentials,
+                resolve_live,
                 resolve_none,
         };
         _cleanup_(agent_spec_freep) AgentSpec *spec = NULL;

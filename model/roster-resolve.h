@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * From decoded values to the spec of one agent on one machine: merges, the program's defaults, paths,
- * placeholders, fingerprints. The only file that knows a default.
+ * From decoded values to the spec of one agent on one machine: merges, the program's defaults,
+ * paths, placeholders, fingerprints. The only file that knows a default.
  *
  * Later wins: program defaults, `defaults`, the runtime (env only), the agent.
  */
@@ -24,8 +24,8 @@
 #define TMUX_HEIGHT_DEFAULT 50
 #define TMUX_HISTORY_DEFAULT 50000
 
-/* `defaults` with the agent's own settings over it (env and credentials: the agent's own only, or else
- * those of the defaults; resolving merges them key by key). */
+/* `defaults` with the agent's own settings over it (env and credentials: the agent's own only, or
+ * else those of the defaults; resolving merges them key by key). */
 RosterSettings roster_effective(const Roster *r, const RosterAgent *a);
 
 /* Whether `host:` lets the agent be made on this machine. */
@@ -33,7 +33,8 @@ bool roster_is_here(const RosterSettings *effective, const Machine *machine);
 
 enum {
         _RESOLVE_OK,
-        RESOLVE_INCOMPLETE, /* something it needs is missing or wrong; there is a finding about it */
+        RESOLVE_INCOMPLETE, /* something it needs is missing or wrong; there is a finding about it
+                             */
 };
 
 /* All fields of the spec but `line`. Returns 0, RESOLVE_INCOMPLETE, or a negative errno. */

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * What the roster needs of schema/: the findings of the schema about a YAML tree, and patterns. Declared
- * here and defined in schema/roster-schema.c, because schema/ stands on model/ and not the reverse.
+ * What the roster needs of schema/: the findings of the schema about a YAML tree, and patterns.
+ * Declared here and defined in schema/roster-schema.c, because schema/ stands on model/ and not the
+ * reverse.
  */
 
 #include <stdbool.h>
@@ -27,6 +28,6 @@ _must_check_ int roster_schema_check(const RosterSchema *s, const YamlNode *root
 _must_check_ int roster_schema_check_runtime(
                 const RosterSchema *s, const YamlNode *root, Diags *diags);
 
-/* Whether a pattern finds something in an empty line, so that it would always match. False for one that
- * does not compile: the schema has said so. */
+/* Whether a pattern finds something in an empty line, so that it would always match. False for one
+ * that does not compile: the schema has said so. */
 bool roster_pattern_matches_empty(const char *pattern);

@@ -41,8 +41,8 @@ bool word_path_is_within(const char *path, const char *dir) {
         return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
-static const char *placeholder_value(const char *word, size_t n, const Placeholders *values,
-                PlaceholderState *state) {
+static const char *placeholder_value(
+                const char *word, size_t n, const Placeholders *values, PlaceholderState *state) {
         *state = PLACEHOLDERS_FINE;
         if (n == 4 && strncmp(word, "name", n) == 0)
                 return values->name;
@@ -57,8 +57,11 @@ static const char *placeholder_value(const char *word, size_t n, const Placehold
         return NULL;
 }
 
-PlaceholderState word_expand_placeholders(const char *text, const Placeholders *values, StrBuf *b,
-                size_t *ret_start, size_t *ret_length) {
+PlaceholderState word_expand_placeholders(const char *text,
+                const Placeholders *values,
+                StrBuf *b,
+                size_t *ret_start,
+                size_t *ret_length) {
         PlaceholderState state;
 
         for (const char *p = text; *p; p++) {

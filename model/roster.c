@@ -62,8 +62,11 @@ static void report_runtime_file(const RosterSource *source, const Diags *found, 
         }
 }
 
-static int load_runtime(const RosterSource *source, const RosterSchema *schema, Builtins *b,
-                Roster *roster, Diags *diags) {
+static int load_runtime(const RosterSource *source,
+                const RosterSchema *schema,
+                Builtins *b,
+                Roster *roster,
+                Diags *diags) {
         _cleanup_yaml_doc_ YamlDoc *doc = NULL;
         _cleanup_diags_ Diags found = DIAGS_NULL;
         YamlDoc **doc_slot;
@@ -99,12 +102,13 @@ static int load_runtime(const RosterSource *source, const RosterSchema *schema, 
 
 /* --- version ---------------------------------------------------------------------------------- */
 
-/* A roster of a later version is not looked at any further: what is said about it would be guesses. */
+/* A roster of a later version is not looked at any further: what is said about it would be guesses.
+ */
 static bool version_is_newer(const YamlNode *root, Diags *diags) {
         const YamlNode *version = yaml_get(root, "version");
 
         if (!version || version->kind != YAML_INTEGER || version->negative ||
-            version->integer <= ROSTER_VERSION)
+                        version->integer <= ROSTER_VERSION)
                 return false;
         (void)diags_add(diags, SEVERITY_ERROR, "unknown-version", version->span, "/version",
                         "update mosaic, or write the roster in version 1",
@@ -224,8 +228,11 @@ static size_t spec_size(const AgentSpec *s) {
         return total;
 }
 
-static int resolve_agents(const Roster *roster, const RosterSource *source, const Machine *machine,
-                Diags *diags, Desired *d) {
+static int resolve_agents(const Roster *roster,
+                const RosterSource *source,
+                const Machine *machine,
+                Diags *diags,
+                Desired *d) {
         size_t offset = 0;
         unsigned line = 1;
 
@@ -242,10 +249,12 @@ static int resolve_agents(const Roster *roster, const RosterSource *source, cons
                 r = roster_resolve_agent(roster, a, machine, &spec);
                 if (r < 0)
                         return r;
-                if (r > 0) { /* a built-in runtime of no use; every other reason has its own finding */
+                if (r > 0) { /* a built-in runtime of no use; every other reason has its own finding
+                              */
                         (void)diags_add(diags, SEVERITY_ERROR, "runtime-file", a->node->key->span,
                                         NULL, "install mosaic again",
-                                        "the built-in runtime of agent \"%s\" is incomplete", a->name);
+                                        "the built-in runtime of agent \"%s\" is incomplete",
+                                        a->name);
                         continue;
                 }
                 d->agents[d->n_agents++] = spec;
@@ -263,8 +272,11 @@ static int resolve_agents(const Roster *roster, const RosterSource *source, cons
         return 0;
 }
 
-static int resolve(const Roster *roster, const RosterSource *source, const Machine *machine,
-                Diags *diags, Desired **ret) {
+static int resolve(const Roster *roster,
+                const RosterSource *source,
+                const Machine *machine,
+                Diags *diags,
+                Desired **ret) {
         _cleanup_(desired_freep) Desired *d = NULL;
         int r;
 
@@ -285,8 +297,12 @@ static int resolve(const Roster *roster, const RosterSource *source, const Machi
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-int roster_load(const RosterSource *source, const RosterSource *runtimes, size_t n_runtimes,
-                const Machine *machine, Diags *diags, Desired **ret) {
+int roster_load(const RosterSource *source,
+                const RosterSource *runtimes,
+                size_t n_runtimes,
+                const Machine *machine,
+                Diags *diags,
+                Desired **ret) {
         _cleanup_(builtins_done) Builtins builtins = { 0 };
         _cleanup_roster_schema_ RosterSchema *schema = NULL;
         _cleanup_(desired_freep) Desired *desired = NULL;

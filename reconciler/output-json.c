@@ -88,7 +88,7 @@ static void put_action(JsonBuilder *b, const Action *a, const ActionResult *resu
         json_close(b);
 }
 
-static void put_remarks(JsonBuilder *b, const Plan *plan) {
+void output_put_remarks(JsonBuilder *b, const Plan *plan) {
         json_open_array(b, "remarks");
         for (size_t i = 0; i < plan->n_remarks; i++) {
                 const Remark *m = plan->remarks + i;
@@ -174,7 +174,7 @@ static int pass_document(const Context *c,
         for (size_t i = 0; i < p->plan->n_actions; i++)
                 put_action(&b, p->plan->actions + i, p->report ? p->report->results + i : NULL);
         json_close(&b);
-        put_remarks(&b, p->rest ? p->rest : p->plan);
+        output_put_remarks(&b, p->rest ? p->rest : p->plan);
         if (checks)
                 put_checks(&b, checks);
         put_summary(&b, p, code);
@@ -203,7 +203,7 @@ int output_verify_json(const Context *c, const Pass *p, const Checks *checks, Ex
         return print_pass(c, "verify", p, checks, code);
 }
 
-static void put_agent(JsonBuilder *b, const AgentSpec *spec, const Pass *p) {
+void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, const Pass *p) {
         const Observed *o = p->observed;
         const ObservedUnit *u = observed_unit(o, spec->name);
         const ObservedRun *run = observed_run(o, spec->name);
@@ -212,7 +212,7 @@ static void put_agent(JsonBuilder *b, const AgentSpec *spec, const Pass *p) {
         Condition condition = condition_of(spec, o, p->plan);
         bool up = u && u->state == UNIT_ACTIVE;
 
-        json_open_object(b, NULL);
+        json_open_object(b, key);
         json_put_string(b, "name", spec->name);
         json_put_string(b, "runtime", spec->runtime);
         json_put_string(b, "desired", desired_state_to_string(spec->state));
@@ -254,9 +254,9 @@ int output_status_json(const Context *c, const Pass *p, ExitCode code) {
         put_observed(&b, p);
         json_open_array(&b, "agents");
         for (size_t i = 0; i < p->desired->n_agents; i++)
-                put_agent(&b, p->desired->agents[i], p);
+                output_put_agent(&b, NULL, p->desired->agents[i], p);
         json_close(&b);
-        put_remarks(&b, p->plan);
+        output_put_remarks(&b, p->plan);
         put_summary(&b, p, code);
         json_close(&b);
         return print_document(&b);

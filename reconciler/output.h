@@ -8,9 +8,8 @@
  */
 
 #include "model/check.h"
+#include "model/json.h"
 #include "reconciler/pass.h"
-
-struct json_object;
 
 typedef enum Style {
         STYLE_PLAIN,
@@ -50,9 +49,12 @@ void output_verify_summary(const Context *c, const Pass *p, const Checks *checks
 /* One table over all agents. */
 void output_status(const Context *c, const Pass *p);
 
+/* Parts that several documents have: an agent as status shows it, and "remarks". */
+void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, const Pass *p);
+void output_put_remarks(JsonBuilder *b, const Plan *plan);
+
 /* The document that `plan --json` prints. Caller frees. */
-_must_check_ int output_plan_document(
-                const Context *c, const Pass *p, ExitCode code, struct json_object **ret);
+_must_check_ int output_plan_document(const Context *c, const Pass *p, ExitCode code, Json **ret);
 
 /* The same as JSON documents, on standard output. @verb names the format: "plan", "apply" ... */
 _must_check_ int output_pass_json(const Context *c, const char *verb, const Pass *p, ExitCode code);

@@ -9,6 +9,7 @@
 const Verb *const verbs[] = {
         &verb_version,
         &verb_fleet_apply,
+        &verb_fleet_explain,
         &verb_fleet_init,
         &verb_fleet_install_systemd,
         &verb_fleet_plan,

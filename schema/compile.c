@@ -76,7 +76,14 @@ _Static_assert(ELEMENTSOF(keywords) == _SCHEMA_KEYWORD_MAX, "a row for each");
 
 /* They say something to people and editors, and nothing about validity. */
 static const char *const annotations[] = {
-        "$comment", "$schema", "default", "description", "examples", "readOnly", "title", "writeOnly",
+        "$comment",
+        "$schema",
+        "default",
+        "description",
+        "examples",
+        "readOnly",
+        "title",
+        "writeOnly",
 };
 
 const char *schema_keyword_to_string(SchemaKeyword k) {
@@ -155,7 +162,7 @@ static char *decode_part(const char *part, size_t n, bool percent) {
                 return NULL;
         for (size_t i = 0; i < n; i++)
                 if (percent && part[i] == '%' && i + 2 < n && hex_digit(part[i + 1]) >= 0 &&
-                    hex_digit(part[i + 2]) >= 0) {
+                                hex_digit(part[i + 2]) >= 0) {
                         s[k++] = (char)(hex_digit(part[i + 1]) << 4 | hex_digit(part[i + 2]));
                         i += 2;
                 } else
@@ -172,8 +179,8 @@ static char *decode_part(const char *part, size_t n, bool percent) {
 }
 
 /* 0; -ENOENT; -ENOMEM. */
-static int resolve_pointer(const Json *document, const char *pointer, bool percent,
-                const Json **ret) {
+static int resolve_pointer(
+                const Json *document, const char *pointer, bool percent, const Json **ret) {
         const Json *j = document;
 
         while (*pointer == '/') {
@@ -240,8 +247,12 @@ static int refuse(Compiler *c, const char *path, const char *format, ...) {
 
 static int compile(Compiler *c, const Json *json, const char *path, SchemaNode **ret);
 
-static int compile_child(Compiler *c, const Json *json, const char *path, const char *keyword,
-                const char *name, SchemaRule *rule) {
+static int compile_child(Compiler *c,
+                const Json *json,
+                const char *path,
+                const char *keyword,
+                const char *name,
+                SchemaRule *rule) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         SchemaNode **slot;
         SchemaNode *node;
@@ -352,8 +363,12 @@ static bool add_type(const char *name, unsigned *types) {
                 const char *name;
                 JsonType type;
         } names[] = {
-                { "null", JSON_NULL },       { "boolean", JSON_BOOL },   { "integer", JSON_INTEGER },
-                { "number", JSON_DOUBLE },   { "string", JSON_STRING },  { "array", JSON_ARRAY },
+                { "null", JSON_NULL },
+                { "boolean", JSON_BOOL },
+                { "integer", JSON_INTEGER },
+                { "number", JSON_DOUBLE },
+                { "string", JSON_STRING },
+                { "array", JSON_ARRAY },
                 { "object", JSON_OBJECT },
         };
 
@@ -455,8 +470,10 @@ static int compile_rule(Compiler *c, const char *path, SchemaRule *rule) {
         return -EINVAL;
 }
 
-/* Definitions are compiled too: an unknown keyword in one that nothing refers to is still an error. */
-static int compile_definitions(Compiler *c, const Json *map, const char *path, const char *keyword) {
+/* Definitions are compiled too: an unknown keyword in one that nothing refers to is still an error.
+ */
+static int compile_definitions(
+                Compiler *c, const Json *map, const char *path, const char *keyword) {
         SchemaRule unused = { 0 };
         int r = 0;
 
@@ -505,7 +522,7 @@ static int add_rule(Compiler *c, SchemaNode *node, SchemaKeyword keyword, const 
                         return refuse(c, node->path, "only the format regex is known");
         }
         if (keyword == KEYWORD_UNIQUE_ITEMS && json_type_of(value) == JSON_BOOL &&
-            !json_as_bool(value))
+                        !json_as_bool(value))
                 return 0;
         rule = array_grow(&node->rules, node->n_rules, sizeof(*rule));
         if (!rule)
@@ -523,7 +540,7 @@ static int add_rule(Compiler *c, SchemaNode *node, SchemaKeyword keyword, const 
         else if (keyword == KEYWORD_ELSE)
                 node->otherwise = rule->nodes[0];
         if (keyword == KEYWORD_PROPERTIES || keyword == KEYWORD_PATTERN_PROPERTIES ||
-            keyword == KEYWORD_ADDITIONAL_PROPERTIES)
+                        keyword == KEYWORD_ADDITIONAL_PROPERTIES)
                 node->has_members = true;
         return 0;
 }
@@ -614,7 +631,10 @@ static int choose_dialect(Compiler *c) {
         return 0;
 }
 
-int schema_new(Json *document, SchemaDialect dialect, bool assert_format, char **ret_message,
+int schema_new(Json *document,
+                SchemaDialect dialect,
+                bool assert_format,
+                char **ret_message,
                 Schema **ret) {
         _cleanup_schema_ Schema *s = NULL;
         Compiler c = { 0 };

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A schema as the validator walks it: one node per schema object, one rule per keyword, references and
- * patterns resolved. Only for schema/validator.c and schema/compile.c.
+ * A schema as the validator walks it: one node per schema object, one rule per keyword, references
+ * and patterns resolved. Only for schema/validator.c and schema/compile.c.
  */
 
 #include "schema/pattern.h"
@@ -27,7 +27,7 @@ struct SchemaNode {
         const Json *json; /* NULL for `true` and `false` */
         char *path;
         bool is_false;
-        bool has_members; /* properties, patternProperties or additionalProperties */
+        bool has_members;  /* properties, patternProperties or additionalProperties */
         SchemaRule *rules; /* sorted by keyword */
         size_t n_rules;
         SchemaNode *additional; /* nodes of additionalProperties, then and else; NULL if absent */

@@ -35,13 +35,14 @@ static uint32_t options(PatternDialect dialect) {
                 break;
         case PATTERN_ECMA:
                 o |= PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_UNSET_BACKREF | PCRE2_ALT_BSUX |
-                                PCRE2_ALLOW_EMPTY_CLASS;
+                     PCRE2_ALLOW_EMPTY_CLASS;
                 break;
         }
         return o;
 }
 
-static int refuse(int error, size_t offset, char message[PATTERN_MESSAGE_SIZE], size_t *ret_offset) {
+static int refuse(
+                int error, size_t offset, char message[PATTERN_MESSAGE_SIZE], size_t *ret_offset) {
         if (message)
                 (void)pcre2_get_error_message(error, (PCRE2_UCHAR *)message, PATTERN_MESSAGE_SIZE);
         if (ret_offset)
@@ -49,8 +50,12 @@ static int refuse(int error, size_t offset, char message[PATTERN_MESSAGE_SIZE], 
         return error == PCRE2_ERROR_HEAP_FAILED ? -ENOMEM : -EINVAL;
 }
 
-int pattern_new(const char *text, size_t size, PatternDialect dialect,
-                char message[PATTERN_MESSAGE_SIZE], size_t *ret_offset, Pattern **ret) {
+int pattern_new(const char *text,
+                size_t size,
+                PatternDialect dialect,
+                char message[PATTERN_MESSAGE_SIZE],
+                size_t *ret_offset,
+                Pattern **ret) {
         _cleanup_pattern_ Pattern *p = NULL;
         pcre2_compile_context *context;
         PCRE2_SIZE offset = 0;
@@ -62,8 +67,8 @@ int pattern_new(const char *text, size_t size, PatternDialect dialect,
                 pcre2_compile_context_free(context);
                 return -ENOMEM;
         }
-        (void)pcre2_set_max_pattern_length(context, LENGTH_MAX);   /* cannot fail */
-        (void)pcre2_set_parens_nest_limit(context, 50);            /* likewise */
+        (void)pcre2_set_max_pattern_length(context, LENGTH_MAX); /* cannot fail */
+        (void)pcre2_set_parens_nest_limit(context, 50);          /* likewise */
         if (dialect == PATTERN_ECMA)
                 (void)pcre2_set_compile_extra_options(context, PCRE2_EXTRA_ALT_BSUX);
         p->code = pcre2_compile((PCRE2_SPTR)text, size, options(dialect), &error, &offset, context);

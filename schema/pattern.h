@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Regular expressions with limits (PCRE2): a pattern from a file can neither run for long nor take much
- * memory. Text is UTF-8; \d, \w and \s are ASCII.
+ * Regular expressions with limits (PCRE2): a pattern from a file can neither run for long nor take
+ * much memory. Text is UTF-8; \d, \w and \s are ASCII.
  */
 
 #include <stdbool.h>
@@ -26,8 +26,12 @@ DEFINE_CLEANUP(Pattern *, pattern_free)
 #define PATTERN_MESSAGE_SIZE 160
 
 /* Returns 0; -EINVAL with the reason and its offset in bytes; -ENOMEM. @message may be NULL. */
-_must_check_ int pattern_new(const char *text, size_t size, PatternDialect dialect,
-                char message[PATTERN_MESSAGE_SIZE], size_t *ret_offset, Pattern **ret);
+_must_check_ int pattern_new(const char *text,
+                size_t size,
+                PatternDialect dialect,
+                char message[PATTERN_MESSAGE_SIZE],
+                size_t *ret_offset,
+                Pattern **ret);
 
 /* Searches: 1 found, 0 not found, -EOVERFLOW (a limit was reached), -EINVAL (no UTF-8), -ENOMEM. */
 _must_check_ int pattern_search(const Pattern *p, const char *text, size_t size);

@@ -139,17 +139,14 @@ static const WordPair foreign_words[] = {
 
 /* Words that are kept for later, each with its own sentence. */
 static const WordPair reserved_words[] = {
-        { "on_loss",
-                        "what happens when a machine is lost is a person's decision: write the agent "
-                        "for another machine with host:" },
-        { "pool",
-                        "agents are bound to machines by host: (a name, a pattern or a list), not to a "
-                        "pool" },
-        { "replicas",
-                        "write one entry per copy: each coding agent needs a working tree of its own" },
-        { "select",
-                        "agents are bound to machines by host: (a name, a pattern or a list), not by "
-                        "selection" },
+        { "on_loss", "what happens when a machine is lost is a person's decision: write the agent "
+                     "for another machine with host:" },
+        { "pool", "agents are bound to machines by host: (a name, a pattern or a list), not to a "
+                  "pool" },
+        { "replicas", "write one entry per copy: each coding agent needs a working tree of its "
+                      "own" },
+        { "select", "agents are bound to machines by host: (a name, a pattern or a list), not by "
+                    "selection" },
 };
 
 static const char *find_word(const WordPair *words, size_t n, const char *word) {
@@ -229,9 +226,12 @@ static void write_words(const Json *list, StrBuf *b) {
 
 static const char *type_phrase(const char *type) {
         static const WordPair phrases[] = {
-                { "array", "a list" },           { "boolean", "true or false" },
-                { "integer", "a whole number" }, { "null", "empty" },
-                { "number", "a number" },        { "object", "a mapping" },
+                { "array", "a list" },
+                { "boolean", "true or false" },
+                { "integer", "a whole number" },
+                { "null", "empty" },
+                { "number", "a number" },
+                { "object", "a mapping" },
                 { "string", "a string" },
         };
 
@@ -253,7 +253,8 @@ static void write_wanted(const Found *f, StrBuf *b) {
         else if (f->keyword == KEYWORD_CONST)
                 json_write(value, JSON_PLAIN, b);
         else
-                strbuf_addf(b, "of the form that %s describes", schema_keyword_to_string(f->keyword));
+                strbuf_addf(b, "of the form that %s describes",
+                                schema_keyword_to_string(f->keyword));
 }
 
 /* Whether the plain scalar would be fine as a string with @suffix behind it. */
@@ -266,7 +267,8 @@ static int fits_as_string(const Found *f, const YamlNode *node, const char *suff
 
         *ret = false;
         if (!node->plain || !node->text || !node->text[0] ||
-            (node->kind != YAML_BOOL && node->kind != YAML_INTEGER && node->kind != YAML_DOUBLE))
+                        (node->kind != YAML_BOOL && node->kind != YAML_INTEGER &&
+                                        node->kind != YAML_DOUBLE))
                 return 0;
         json_put_stringf(&b, NULL, "%s%s", node->text, suffix);
         r = json_finish(&b, &text);
@@ -297,7 +299,8 @@ static Span place_of(const YamlNode *node) {
                 return node->key->span;
         /* the first character of a collection is enough */
         if (node->kind == YAML_MAPPING || node->kind == YAML_SEQUENCE)
-                return node->key ? node->key->span : (Span){ node->span.start, node->span.start + 1 };
+                return node->key ? node->key->span
+                                 : (Span){ node->span.start, node->span.start + 1 };
         return node->span;
 }
 
@@ -384,8 +387,8 @@ static int report_missing(Collection *c, const Found *f) {
         if (r < 0)
                 return r;
         if (parent->key)
-                (void)diags_add(c->diags, SEVERITY_ERROR, "missing-key", parent->key->span, path, help,
-                                "\"%s\" has no \"%s\"", parent->key->text, f->property);
+                (void)diags_add(c->diags, SEVERITY_ERROR, "missing-key", parent->key->span, path,
+                                help, "\"%s\" has no \"%s\"", parent->key->text, f->property);
         else
                 (void)diags_add(c->diags, SEVERITY_ERROR, "missing-key",
                                 parent->kind == YAML_MAPPING && parent != c->root ? place_of(parent)
@@ -437,7 +440,7 @@ static int report_type(Collection *c, const Found *f, const YamlNode *node) {
         }
         d = diags_add(c->diags, SEVERITY_ERROR, "wrong-type",
                         node->kind == YAML_MAPPING || node->kind == YAML_SEQUENCE ? place_of(node)
-                                                                                 : node->span,
+                                                                                  : node->span,
                         f->instance, help, "%s must be %s, this is %s", strbuf_text(&subject),
                         strbuf_text(&wanted), yaml_kind_to_string(node->kind));
         if (d)
@@ -462,7 +465,7 @@ static int report_word(Collection *c, const Found *f, const YamlNode *node) {
         write_subject(f, node, &subject);
         write_wanted(f, &wanted);
         if (subject.failed || wanted.failed ||
-            (s.best && asprintf(&help, "did you mean \"%s\"?", s.best) < 0))
+                        (s.best && asprintf(&help, "did you mean \"%s\"?", s.best) < 0))
                 return -ENOMEM;
         d = diags_add(c->diags, SEVERITY_ERROR, "bad-value", place_of(node), f->instance, help,
                         "%s must be %s", strbuf_text(&subject), strbuf_text(&wanted));
@@ -497,7 +500,8 @@ static int report_pattern(Collection *c, const Found *f, const YamlNode *node) {
                 return r;
         (void)diags_add(c->diags, SEVERITY_ERROR, "bad-pattern", node->span, f->instance,
                         "patterns are PCRE2; single quotes keep backslashes as they are",
-                        "this pattern does not compile: %s (at character %zu)", message, offset + 1);
+                        "this pattern does not compile: %s (at character %zu)", message,
+                        offset + 1);
         return 0;
 }
 
@@ -625,9 +629,9 @@ static void drop_answered(Collection *c) {
                 near = nearest_key(unknown->schema, unknown->property);
                 for (size_t k = 0; near && k < c->n_items; k++)
                         if (c->items[k].keyword == KEYWORD_REQUIRED &&
-                            c->items[k].schema == unknown->schema &&
-                            strcmp(c->items[k].instance, unknown->instance) == 0 &&
-                            strcmp(c->items[k].property, near) == 0)
+                                        c->items[k].schema == unknown->schema &&
+                                        strcmp(c->items[k].instance, unknown->instance) == 0 &&
+                                        strcmp(c->items[k].property, near) == 0)
                                 c->items[k].answered = true;
         }
 }

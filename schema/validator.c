@@ -37,8 +37,12 @@ static void write_place(const Place *place, StrBuf *b) {
 }
 
 /* Reports, unless quiet. Always returns SCHEMA_INVALID or an error. */
-static int fail(Run *run, const SchemaNode *node, SchemaKeyword keyword, const Json *value,
-                const Place *place, const char *property) {
+static int fail(Run *run,
+                const SchemaNode *node,
+                SchemaKeyword keyword,
+                const Json *value,
+                const Place *place,
+                const char *property) {
         _cleanup_strbuf_ StrBuf instance = STRBUF_NULL;
         SchemaError error = {
                 .keyword = keyword,
@@ -211,8 +215,11 @@ static int check_items(Run *run, const SchemaRule *rule, const Json *value, cons
         return total;
 }
 
-static int check_required(Run *run, const SchemaNode *node, const SchemaRule *rule,
-                const Json *value, const Place *place) {
+static int check_required(Run *run,
+                const SchemaNode *node,
+                const SchemaRule *rule,
+                const Json *value,
+                const Place *place) {
         int total = 0;
 
         if (json_type_of(value) != JSON_OBJECT)
@@ -227,8 +234,8 @@ static int check_required(Run *run, const SchemaNode *node, const SchemaRule *ru
 }
 
 /* The error is about the name; @place is that of the member, so that it can be found. */
-static int check_property_names(Run *run, const SchemaRule *rule, const Json *value,
-                const Place *place) {
+static int check_property_names(
+                Run *run, const SchemaRule *rule, const Json *value, const Place *place) {
         int total = 0;
 
         for (JsonIter it = json_iter(value); json_next(&it);) {
@@ -251,9 +258,14 @@ static int check_property_names(Run *run, const SchemaRule *rule, const Json *va
         return total;
 }
 
-/* properties, patternProperties and additionalProperties, member by member: in the order of the file. */
-static int check_member(Run *run, const SchemaNode *node, const char *key, const Json *value,
-                const Json *object, const Place *place) {
+/* properties, patternProperties and additionalProperties, member by member: in the order of the
+ * file. */
+static int check_member(Run *run,
+                const SchemaNode *node,
+                const char *key,
+                const Json *value,
+                const Json *object,
+                const Place *place) {
         Place p = { .parent = place, .key = key };
         bool known = false;
         int total = 0;
@@ -292,8 +304,12 @@ static int check_members(Run *run, const SchemaNode *node, const Json *value, co
         return total;
 }
 
-static int count_matches(Run *run, const SchemaRule *rule, const Json *value, const Place *place,
-                size_t enough, size_t *ret) {
+static int count_matches(Run *run,
+                const SchemaRule *rule,
+                const Json *value,
+                const Place *place,
+                size_t enough,
+                size_t *ret) {
         size_t n = 0;
 
         for (size_t i = 0; i < rule->n_nodes && n < enough; i++) {
@@ -309,7 +325,10 @@ static int count_matches(Run *run, const SchemaRule *rule, const Json *value, co
 }
 
 /* Keywords that hand the value to other schemas. 0, SCHEMA_INVALID, or an error. */
-static int applicator(Run *run, const SchemaNode *node, const SchemaRule *rule, const Json *value,
+static int applicator(Run *run,
+                const SchemaNode *node,
+                const SchemaRule *rule,
+                const Json *value,
                 const Place *place) {
         size_t n = 0;
         int r, total = 0;
@@ -323,8 +342,8 @@ static int applicator(Run *run, const SchemaNode *node, const SchemaRule *rule, 
                 return total;
         case KEYWORD_ANY_OF:
         case KEYWORD_ONE_OF:
-                r = count_matches(run, rule, value, place,
-                                rule->keyword == KEYWORD_ANY_OF ? 1 : 2, &n);
+                r = count_matches(run, rule, value, place, rule->keyword == KEYWORD_ANY_OF ? 1 : 2,
+                                &n);
                 if (r < 0)
                         return r;
                 return n == 1 ? 0 : fail(run, node, rule->keyword, value, place, NULL);
@@ -376,8 +395,8 @@ static int applicator(Run *run, const SchemaNode *node, const SchemaRule *rule, 
         return -EINVAL;
 }
 
-/* The rules stand in the order of the enum: the type first, and after a failure there nothing else is
- * said about the value; sizes before what is inside. */
+/* The rules stand in the order of the enum: the type first, and after a failure there nothing else
+ * is said about the value; sizes before what is inside. */
 static int check_rules(Run *run, const SchemaNode *node, const Json *value, const Place *place) {
         bool too_many = false;
         int r, total = 0;
@@ -421,8 +440,11 @@ static int check(Run *run, const SchemaNode *node, const Json *value, const Plac
         return r;
 }
 
-static int run_validation(const Schema *s, const SchemaNode *node, const Json *instance,
-                SchemaErrorHandler handler, void *user) {
+static int run_validation(const Schema *s,
+                const SchemaNode *node,
+                const Json *instance,
+                SchemaErrorHandler handler,
+                void *user) {
         Run run = { .schema = s, .handler = handler, .user = user };
         Place root = { 0 };
         int r;
@@ -435,8 +457,11 @@ int schema_validate(const Schema *s, const Json *instance, SchemaErrorHandler ha
         return run_validation(s, s->root, instance, handler, user);
 }
 
-int schema_validate_part(const Schema *s, const char *pointer, const Json *instance,
-                SchemaErrorHandler handler, void *user) {
+int schema_validate_part(const Schema *s,
+                const char *pointer,
+                const Json *instance,
+                SchemaErrorHandler handler,
+                void *user) {
         const Json *part = schema_lookup(s, pointer);
 
         for (size_t i = 0; part && i < s->n_nodes; i++)

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * JSON Schema: the part that drafts 07 and 2020-12 share and that our schemas need. The list of keywords
- * is in schema/README.md; any other keyword is an error when a schema is loaded, so that nothing in a
- * schema can be without effect. No I/O: references stay inside the document.
+ * JSON Schema: the part that drafts 07 and 2020-12 share and that our schemas need. The list of
+ * keywords is in schema/README.md; any other keyword is an error when a schema is loaded, so that
+ * nothing in a schema can be without effect. No I/O: references stay inside the document.
  */
 
 #include "model/base/cleanup.h"
@@ -56,10 +56,10 @@ const char *schema_keyword_to_string(SchemaKeyword k);
 /* One thing that is wrong with an instance. Everything is borrowed for the time of the call. */
 typedef struct SchemaError {
         SchemaKeyword keyword;
-        const char *instance; /* JSON pointer of the value */
-        const char *property; /* the unknown, missing or badly named member; NULL otherwise */
-        const Json *value;    /* the value */
-        const Json *schema;   /* the schema object that holds the keyword; NULL for `false` */
+        const char *instance;    /* JSON pointer of the value */
+        const char *property;    /* the unknown, missing or badly named member; NULL otherwise */
+        const Json *value;       /* the value */
+        const Json *schema;      /* the schema object that holds the keyword; NULL for `false` */
         const char *schema_path; /* its JSON pointer */
 } SchemaError;
 
@@ -75,22 +75,29 @@ DEFINE_CLEANUP(Schema *, schema_free)
 /* Compiles a schema; it shares @document. @dialect counts where the document has no $schema.
  * @assert_format: `format: regex` is checked instead of noted; any other format is an error then.
  * Returns 0; -EINVAL with *ret_message (caller frees); -ENOMEM. */
-_must_check_ int schema_new(Json *document, SchemaDialect dialect, bool assert_format,
-                char **ret_message, Schema **ret);
+_must_check_ int schema_new(Json *document,
+                SchemaDialect dialect,
+                bool assert_format,
+                char **ret_message,
+                Schema **ret);
 
 enum {
         _SCHEMA_OK,
         SCHEMA_INVALID,
 };
 
-/* Returns 0, SCHEMA_INVALID (each error went to @handler, if there is one), -ELOOP (the schema refers to
- * itself without end), or another negative errno. No errors are reported below a value of the wrong type. */
+/* Returns 0, SCHEMA_INVALID (each error went to @handler, if there is one), -ELOOP (the schema
+ * refers to itself without end), or another negative errno. No errors are reported below a value of
+ * the wrong type. */
 _must_check_ int schema_validate(
                 const Schema *s, const Json *instance, SchemaErrorHandler handler, void *user);
 
 /* The same against the part of the schema at a JSON pointer. -ENOENT: there is no such part. */
-_must_check_ int schema_validate_part(const Schema *s, const char *pointer, const Json *instance,
-                SchemaErrorHandler handler, void *user);
+_must_check_ int schema_validate_part(const Schema *s,
+                const char *pointer,
+                const Json *instance,
+                SchemaErrorHandler handler,
+                void *user);
 
 /* The subschema at a JSON pointer, with any $ref followed; NULL if there is none. Borrowed. */
 const Json *schema_lookup(const Schema *s, const char *pointer);

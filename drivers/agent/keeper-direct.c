@@ -222,7 +222,8 @@ int direct_start(Direct *d) {
         d->state = DIRECT_STARTING;
         d->main = pid;
         d->errors_fd = pipe_fds[0];
-        d->n_errors = d->n_errors_ready = 0;
+        d->n_errors = 0;
+        d->n_said = d->n_said_ready = 0;
         d->ready = d->killing = d->timed_out = d->start_failed = false;
         d->deadline_ms = 0;
         return 0;
@@ -438,6 +439,17 @@ void direct_on_child(Direct *d) {
                 kill_children(d);
 }
 
+/*
+ * The launcher was ready, its end of the pipe closed, and it has said nothing in between: so an
+ * exec closed it. (A launcher whose exec failed says so before it exits.) The numbers, not the
+ * order in which packet and text are seen here, tell what was said when.
+ */
+static void run_if_executed(Direct *d) {
+        if (d->state == DIRECT_STARTING && d->ready && d->errors_fd < 0 &&
+                        d->n_said == d->n_said_ready)
+                d->state = DIRECT_RUNNING;
+}
+
 void direct_on_errors(Direct *d) {
         char buffer[256];
         ssize_t n;
@@ -450,25 +462,21 @@ void direct_on_errors(Direct *d) {
 
                 memcpy(d->errors + d->n_errors, buffer, taken);
                 d->n_errors += taken;
+                d->n_said += (uint64_t)n;
         }
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
 
-        /* The launcher's end of the pipe closed, by its exec if it had said so and said nothing
-         * since. */
         close_fd(&d->errors_fd);
-        if (d->state == DIRECT_STARTING && d->ready && d->n_errors == d->n_errors_ready)
-                d->state = DIRECT_RUNNING;
+        run_if_executed(d);
 }
 
-void direct_on_ready(Direct *d) {
+void direct_on_ready(Direct *d, uint64_t n_said) {
         if (d->state != DIRECT_STARTING || d->ready)
                 return;
-        direct_on_errors(d);
         d->ready = true;
-        d->n_errors_ready = d->n_errors;
-        if (d->errors_fd < 0)
-                d->state = DIRECT_RUNNING;
+        d->n_said_ready = n_said;
+        run_if_executed(d);
 }
 
 void direct_on_time(Direct *d) {

@@ -34,8 +34,9 @@ typedef struct Direct {
         bool timed_out;
         bool start_failed; /* how the last start ended; cleared by who reported it */
         char errors[512];
-        size_t n_errors;
-        size_t n_errors_ready; /* as many of them came before KEEPER_READY */
+        size_t n_errors;       /* of them in the buffer */
+        uint64_t n_said;       /* and in all */
+        uint64_t n_said_ready; /* as many as the launcher had said when it was ready */
         char code[8];          /* $EXIT_CODE of the last end */
         char status[16];       /* $EXIT_STATUS */
         char invocation[33];
@@ -53,7 +54,7 @@ void direct_stop(Direct *d, uint64_t timeout_ms);
 /* What poll(2) found, or that the launcher said it is ready. */
 void direct_on_child(Direct *d);
 void direct_on_errors(Direct *d);
-void direct_on_ready(Direct *d);
+void direct_on_ready(Direct *d, uint64_t n_said);
 void direct_on_time(Direct *d);
 
 /* For poll(2): milliseconds until direct_on_time() is due, -1: never. */

@@ -10,8 +10,10 @@
 #define KEEPER_DIRECTORY "keep" /* below $MOSAIC_RUNTIME_DIR; one socket an agent */
 
 /* requests */
-#define KEEPER_TAKE 'T'  /* the terminal, please */
-#define KEEPER_READY 'R' /* the launcher is about to exec the agent */
+#define KEEPER_TAKE 'T' /* the terminal, please */
+#define KEEPER_READY                                                                               \
+        'R'              /* + bytes it has said on standard error: the launcher is about to exec   \
+                          */
 #define KEEPER_START 'S' /* run the launcher */
 #define KEEPER_STOP 'K'  /* + milliseconds in decimal: end the agent and what it left behind */
 #define KEEPER_QUERY 'Q' /* what runs? */

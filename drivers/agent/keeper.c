@@ -290,13 +290,17 @@ static void client_reply(Client *c, const Packet *p) {
                 c->waits_for = 0;
 }
 
-/* A free place, else that of who has been silent longest; NULL if all wait for an answer. */
-static Client *client_place(void) {
-        Client *oldest = NULL;
+/* A free place, else that of who has been silent longest; NULL if all wait for an answer. The last
+ * place is for the launcher alone, however many ask for what only it can bring about. */
+static Client *client_place(pid_t pid) {
+        Client *last = clients + CLIENTS_MAX - 1, *oldest = NULL;
 
-        for (size_t i = 0; i < CLIENTS_MAX; i++) {
-                Client *c = clients + i;
-
+        if (direct.main > 0 && pid == direct.main) {
+                if (last->fd >= 0)
+                        client_drop(last);
+                return last;
+        }
+        for (Client *c = clients; c < last; c++) {
                 if (c->fd < 0)
                         return c;
                 if (c->waits_for == 0 && (!oldest || c->serial - oldest->serial > UINT32_MAX / 2))
@@ -321,7 +325,7 @@ static void accept_clients(int listener) {
                         return;
                 }
                 if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
-                                peer.uid != geteuid() || !(c = client_place())) {
+                                peer.uid != geteuid() || !(c = client_place(peer.pid))) {
                         (void)close(fd);
                         continue;
                 }
@@ -425,8 +429,8 @@ static void reply_running(Client *c) {
 /* --- requests -----------------------------------------------------------------------------------
  */
 
-/* Milliseconds in decimal, at most a day; anything else ends the client. */
-static int parse_timeout(const char *text, size_t n, uint64_t *ret) {
+/* Decimal, at most eight digits: a day has fewer milliseconds. Anything else ends the client. */
+static int parse_number(const char *text, size_t n, uint64_t *ret) {
         uint64_t v = 0;
 
         if (n == 0 || n > 8)
@@ -436,15 +440,13 @@ static int parse_timeout(const char *text, size_t n, uint64_t *ret) {
                         return -EINVAL;
                 v = v * 10 + (uint64_t)(text[i] - '0');
         }
-        if (v > 86400000)
-                return -ERANGE;
         *ret = v;
         return 0;
 }
 
 static void handle_request(Client *c) {
         char request[16];
-        uint64_t timeout;
+        uint64_t number;
         ssize_t n;
 
         n = recv(c->fd, request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
@@ -462,19 +464,20 @@ static void handle_request(Client *c) {
                 reply_state(c);
                 break;
         case KEEPER_READY:
-                if (direct.main > 0 && c->pid == direct.main)
-                        direct_on_ready(&direct);
+                if (direct.main > 0 && c->pid == direct.main &&
+                                parse_number(request + 1, (size_t)n - 1, &number) == 0)
+                        direct_on_ready(&direct, number);
                 break;
         case KEEPER_START:
                 c->waits_for = KEEPER_START;
                 break;
         case KEEPER_STOP:
-                if (parse_timeout(request + 1, (size_t)n - 1, &timeout) < 0) {
+                if (parse_number(request + 1, (size_t)n - 1, &number) < 0) {
                         client_drop(c);
                         break;
                 }
                 c->waits_for = KEEPER_STOP;
-                direct_stop(&direct, timeout);
+                direct_stop(&direct, number);
                 break;
         default:
                 client_drop(c);

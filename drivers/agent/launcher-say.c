@@ -10,6 +10,7 @@
 static int log_fd = STDERR_FILENO;
 static int terminal_fd = -1;
 static const char *subject;
+static uint64_t n_said;
 
 void say_init(const char *name) {
         int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -17,6 +18,10 @@ void say_init(const char *name) {
         if (fd >= 0)
                 log_fd = fd;
         subject = name;
+}
+
+uint64_t said_bytes(void) {
+        return n_said;
 }
 
 void say_to_terminal(int fd) {
@@ -44,6 +49,7 @@ static void add_safely(StrBuf *b, const char *text) {
 static void say_list(const char *format, va_list ap) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         _cleanup_free_ char *text = NULL;
+        ssize_t n;
 
         if (vasprintf(&text, format, ap) < 0) {
                 text = NULL;
@@ -68,7 +74,9 @@ static void say_list(const char *format, va_list ap) {
                         b.length -= 2;
         }
         strbuf_add(&b, "\n");
-        (void)!write(log_fd, strbuf_text(&b), b.length);
+        n = write(log_fd, strbuf_text(&b), b.length);
+        if (n > 0)
+                n_said += (uint64_t)n;
 }
 
 void say(const char *format, ...) {

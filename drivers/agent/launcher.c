@@ -195,13 +195,17 @@ static int find_program(const AgentSpec *spec, char *const *env, char **ret) {
 
 /* Tells the supervisor: systemd by its protocol, a keeper that is our parent by its own. */
 static int say_ready(const Terminal *t) {
-        static const char request[] = { KEEPER_READY };
-        int r;
+        char request[32];
+        int n, r;
 
         r = notify_ready();
         if (r < 0)
                 return try_again("cannot tell systemd: %s", strerror(-r));
-        if (r == 0 && send(t->keeper_fd, request, sizeof(request), MSG_NOSIGNAL) < 0)
+        if (r > 0)
+                return 0;
+        n = snprintf(request, sizeof(request), "%c%llu", KEEPER_READY,
+                        (unsigned long long)said_bytes());
+        if (send(t->keeper_fd, request, (size_t)n, MSG_NOSIGNAL) < 0)
                 return try_again("cannot tell the keeper: %s", strerror(errno));
         return 0;
 }

@@ -42,6 +42,9 @@ void say_init(const char *name);
 /* From now on messages also go to this terminal; -1: no more. Borrowed. */
 void say_to_terminal(int fd);
 
+/* How many bytes went to standard error so far; the keeper counts them too. */
+uint64_t said_bytes(void);
+
 /* One line: "mosaic-launcher: NAME: ...". What could drive a terminal is replaced. */
 void say(const char *format, ...) _printf_(1, 2);
 

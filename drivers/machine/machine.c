@@ -96,7 +96,8 @@ int machine_driver_new(const Paths *paths, FleetRecord *record, MachineDriver **
 }
 
 static int need_manager(MachineDriver *m) {
-        if (m->manager && manager_is_alive(m->manager))
+        /* While jobs are on their way the broken connection stays: it is what can say that they are lost. */
+        if (m->manager && (manager_is_alive(m->manager) || m->n_work > 0))
                 return 0;
         m->manager = manager_free(m->manager);
         return manager_open(m->paths, CALL_TIMEOUT_USEC, &m->manager);

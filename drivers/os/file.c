@@ -60,6 +60,11 @@ static int write_temporary(int dir_fd,
         return r;
 }
 
+/* Makes a rename last. A file system that cannot do that (EINVAL) has no better answer either. */
+static int sync_directory(int fd) {
+        return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
+}
+
 static int open_directory(const char *path) {
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -104,7 +109,7 @@ int file_replace(const char *path, const void *bytes, size_t n, mode_t mode) {
                 (void)unlinkat(dir_fd, temporary, 0);
                 return r;
         }
-        return fsync(dir_fd) < 0 ? -errno : 0;
+        return sync_directory(dir_fd);
 }
 
 /* Writes all and renames all, with everything on disk in between. */
@@ -127,7 +132,7 @@ static int replace_all(int dir_fd,
         for (size_t i = 0; i < n; i++)
                 if (renameat(dir_fd, temporary[i], dir_fd, names[i]) < 0)
                         return -errno;
-        return fsync(dir_fd) < 0 ? -errno : 0;
+        return sync_directory(dir_fd);
 }
 
 int file_replace_many(const char *dir, char *const *names, char *const *texts, mode_t mode) {

@@ -18,7 +18,8 @@ typedef struct Site {
 
 /* --- findings --------------------------------------------------------------------------------- */
 
-/* Where the roster says it: for the agent itself, else in the defaults, else at the agent's name. */
+/* Where the roster says it: for the agent itself, else in the defaults, else at the agent's name.
+ */
 static Span place(const Site *s, const char *key, const char *part, StrBuf *pointer) {
         _cleanup_strbuf_ StrBuf defaults = STRBUF_NULL;
         Span span;
@@ -43,11 +44,21 @@ static Span place(const Site *s, const char *key, const char *part, StrBuf *poin
 }
 
 /* Adds a warning and, for the first one of the agent, blocks it. */
-static int block(const Site *s, const char *code, const char *key, const char *part, const char *help,
-                const char *format, ...) _printf_(6, 7);
+static int block(const Site *s,
+                const char *code,
+                const char *key,
+                const char *part,
+                const char *help,
+                const char *format,
+                ...) _printf_(6, 7);
 
-static int block(const Site *s, const char *code, const char *key, const char *part, const char *help,
-                const char *format, ...) {
+static int block(const Site *s,
+                const char *code,
+                const char *key,
+                const char *part,
+                const char *help,
+                const char *format,
+                ...) {
         _cleanup_strbuf_ StrBuf pointer = STRBUF_NULL;
         _cleanup_free_ char *text = NULL;
         va_list ap;
@@ -69,7 +80,8 @@ static int block(const Site *s, const char *code, const char *key, const char *p
         s->spec->blocked_code = strdup(code);
         if (!s->spec->blocked_code)
                 return -ENOMEM;
-        if (asprintf(&s->spec->blocked_text, "%s%s%s", text, help ? "; " : "", help ? help : "") < 0) {
+        if (asprintf(&s->spec->blocked_text, "%s%s%s", text, help ? "; " : "", help ? help : "") <
+                        0) {
                 s->spec->blocked_text = NULL;
                 return -ENOMEM;
         }
@@ -101,9 +113,15 @@ static int check_workdir(const Site *s) {
         return 0;
 }
 
-/* A regular file that can be read; *ret is valid if 0 is returned and the agent is not blocked by it. */
-static int check_readable(const Site *s, const char *code, const char *key, const char *part,
-                const char *path, struct stat *ret, bool *ok) {
+/* A regular file that can be read; *ret is valid if 0 is returned and the agent is not blocked by
+ * it. */
+static int check_readable(const Site *s,
+                const char *code,
+                const char *key,
+                const char *part,
+                const char *path,
+                struct stat *ret,
+                bool *ok) {
         *ok = false;
         if (stat(path, ret) < 0)
                 return block(s, code, key, part, NULL, "cannot read %s: %s", path, strerror(errno));
@@ -154,8 +172,8 @@ static int check_credentials(const Site *s) {
                 bool ok;
                 int r;
 
-                r = check_readable(s, "credential-unreadable", "credentials", c->variable, c->file, &st,
-                                &ok);
+                r = check_readable(s, "credential-unreadable", "credentials", c->variable, c->file,
+                                &st, &ok);
                 if (r < 0)
                         return r;
                 if (!ok)
@@ -181,11 +199,11 @@ static bool is_program(const char *path) {
         struct stat st;
 
         return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-                        faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+               faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
 }
 
-/* 1 found, 0 not found, -ENOMEM. Relative entries of PATH start at the agent's directory, as they do when
- * the launcher looks. */
+/* 1 found, 0 not found, -ENOMEM. Relative entries of PATH start at the agent's directory, as they
+ * do when the launcher looks. */
 static int find_in_path(const char *name, const char *path, const char *workdir) {
         for (const char *p = path; *p;) {
                 size_t n = strcspn(p, ":");
@@ -244,9 +262,10 @@ static int check_directories(const char *roster_path, const Machine *m, Diags *d
                         continue;
                 /* in a sticky directory only the owner of a file can replace it */
                 if ((st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX)) {
-                        (void)diags_add(diags, SEVERITY_WARNING, "roster-directory-writable", SPAN_NONE,
-                                        NULL, "chmod go-w on it",
-                                        "other users may replace the roster: they may write %s", path);
+                        (void)diags_add(diags, SEVERITY_WARNING, "roster-directory-writable",
+                                        SPAN_NONE, NULL, "chmod go-w on it",
+                                        "other users may replace the roster: they may write %s",
+                                        path);
                         break;
                 }
         }

@@ -36,7 +36,8 @@ size_t suggest_distance(const char *a, const char *b) {
 
                         now[j] = min3(last[j] + 1, now[j - 1] + 1, last[j - 1] + cost);
                         if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) &&
-                            fold(a[i - 2]) == fold(b[j - 1]) && before[j - 2] + 1 < now[j])
+                                        fold(a[i - 2]) == fold(b[j - 1]) &&
+                                        before[j - 2] + 1 < now[j])
                                 now[j] = before[j - 2] + 1;
                 }
                 before = last;

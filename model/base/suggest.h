@@ -18,6 +18,6 @@ typedef struct Suggestion {
 Suggestion suggestion_init(const char *word);
 void suggestion_offer(Suggestion *s, const char *name);
 
-/* Edits (insert, delete, replace, swap of neighbours) between two words, in which case and - _ do not
- * count. Words longer than 64 bytes are infinitely far from each other (SIZE_MAX). */
+/* Edits (insert, delete, replace, swap of neighbours) between two words, in which case and - _ do
+ * not count. Words longer than 64 bytes are infinitely far from each other (SIZE_MAX). */
 size_t suggest_distance(const char *a, const char *b);

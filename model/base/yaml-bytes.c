@@ -67,17 +67,15 @@ static void check_line(Gate *g, size_t end) {
         if (g->blank_lines == YAML_BLANK_LINES_MAX + 1) {
                 g->n_findings++;
                 (void)diags_add(g->diags, SEVERITY_ERROR, "too-many-blank-lines",
-                                (Span){ g->line_start, g->line_start }, NULL,
-                                "delete blank lines", "more than %d blank lines in a row",
-                                YAML_BLANK_LINES_MAX);
+                                (Span){ g->line_start, g->line_start }, NULL, "delete blank lines",
+                                "more than %d blank lines in a row", YAML_BLANK_LINES_MAX);
         }
         g->line_start = end + 1;
         g->blank = true;
 }
 
 static bool is_utf16(const char *bytes, size_t size) {
-        if (size >= 2 &&
-            (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0))
+        if (size >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0))
                 return true;
         /* without a mark: the first character of a roster is ASCII, so one of two bytes is 0 */
         return size >= 4 && ((bytes[0] == 0 && bytes[1] != 0 && bytes[2] == 0) ||

@@ -46,10 +46,10 @@ static const char *skip_sign(const char *p) {
 
 /* -1: no digit of that base. */
 static int digit_value(char c, unsigned base) {
-        int v = c >= '0' && c <= '9'       ? c - '0'
-                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                               : -1;
+        int v = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
 
         return v < (int)base ? v : -1;
 }
@@ -100,7 +100,7 @@ static YamlScalar make_integer(const char *digits, unsigned base, bool negative)
 
         for (const char *p = digits; *p; p++)
                 if (__builtin_mul_overflow(v, (uint64_t)base, &v) ||
-                    __builtin_add_overflow(v, (uint64_t)digit_value(*p, base), &v)) {
+                                __builtin_add_overflow(v, (uint64_t)digit_value(*p, base), &v)) {
                         s.refused = "this number is too large";
                         return s;
                 }
@@ -133,7 +133,7 @@ YamlScalar yaml_scalar(const char *text) {
         if (is_integer(text, &base, &digits))
                 return make_integer(digits, base, /* negative= */ text[0] == '-');
         if (one_of(skip_sign(text), infinities, ELEMENTSOF(infinities)) ||
-            one_of(text, nans, ELEMENTSOF(nans))) {
+                        one_of(text, nans, ELEMENTSOF(nans))) {
                 s.kind = YAML_DOUBLE;
                 s.refused = "infinity and not-a-number are no values here";
                 return s;

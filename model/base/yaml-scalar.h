@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * What a plain scalar means in the core schema of YAML 1.2: `yes`, `no`, dates and 12:30:45 are text.
+ * What a plain scalar means in the core schema of YAML 1.2: `yes`, `no`, dates and 12:30:45 are
+ * text.
  */
 
 #include <stdbool.h>
@@ -24,7 +25,7 @@ const char *yaml_kind_to_string(YamlKind k);
 typedef struct YamlScalar {
         YamlKind kind;
         bool boolean;
-        bool negative;      /* the integer is @integer, two's complement, as an int64_t */
+        bool negative; /* the integer is @integer, two's complement, as an int64_t */
         uint64_t integer;
         double number;
         const char *refused; /* static sentence: why it can be no number; NULL if it is fine */

@@ -80,8 +80,9 @@ typedef struct Loader {
         bool ended;      /* the library has seen the end of the stream */
 } Loader;
 
-/* libfyaml before 0.8 uses freed memory when a parser is destroyed after certain errors (its issue 57).
- * Such parsers, some 4 KB each, are kept instead: one for every faulty text that was ever loaded. */
+/* libfyaml before 0.8 uses freed memory when a parser is destroyed after certain errors (its issue
+ * 57). Such parsers, some 4 KB each, are kept instead: one for every faulty text that was ever
+ * loaded. */
 static struct fy_parser **graveyard;
 static size_t n_graveyard;
 
@@ -201,11 +202,13 @@ static void refuse_properties(Loader *l, struct fy_token *anchor, struct fy_toke
                                 "anchors are not used here");
         }
         if (tag)
-                (void)report(l, "tag", token_span(l, tag), "delete it; quote the value to make it text",
+                (void)report(l, "tag", token_span(l, tag),
+                                "delete it; quote the value to make it text",
                                 "tags are not used here");
 }
 
-/* The library's text of a scalar as a string of ours; sets node->broken and reports what cannot be one. */
+/* The library's text of a scalar as a string of ours; sets node->broken and reports what cannot be
+ * one. */
 static int take_text(Loader *l, YamlNode *node, struct fy_token *token) {
         enum fy_scalar_style style = fy_token_scalar_style(token);
         const char *text;
@@ -265,7 +268,8 @@ static int scalar_new(Loader *l, struct fy_event *event, YamlNode **ret) {
                 node->integer = s.integer;
                 node->number = s.number;
                 if (s.refused) {
-                        (void)report(l, "bad-number", span, "quote it if it is text", "%s", s.refused);
+                        (void)report(l, "bad-number", span, "quote it if it is text", "%s",
+                                        s.refused);
                         node->broken = true;
                 }
         }
@@ -301,7 +305,8 @@ static void add_node(Loader *l, YamlNode *node) {
 }
 
 static bool expects_key(const Loader *l) {
-        return l->depth > 0 && l->stack[l->depth - 1]->kind == YAML_MAPPING && !l->keys[l->depth - 1];
+        return l->depth > 0 && l->stack[l->depth - 1]->kind == YAML_MAPPING &&
+               !l->keys[l->depth - 1];
 }
 
 static void take_key(Loader *l, YamlNode *key) {
@@ -545,8 +550,8 @@ typedef struct Wording {
         bool bracket; /* name the bracket that is still open */
 } Wording;
 
-/* The messages of libfyaml 0.7 to 1.0 that a roster provokes; the first match counts, and what is not
- * listed is shown as it is. */
+/* The messages of libfyaml 0.7 to 1.0 that a roster provokes; the first match counts, and what is
+ * not listed is shown as it is. */
 static const Wording wordings[] = {
         { "double-quoted scalar without closing quote", "the closing \" of this string is missing",
                         NULL, false },
@@ -689,7 +694,8 @@ int yaml_load(const char *bytes, size_t size, Diags *diags, YamlDoc **ret) {
         if (!yaml_bytes_check(bytes, size, diags))
                 return YAML_INVALID;
 
-        /* The text must end with a newline (a backslash at the end of the file reads past it else). */
+        /* The text must end with a newline (a backslash at the end of the file reads past it else).
+         */
         copy = malloc(size + 2);
         if (!copy)
                 return -ENOMEM;

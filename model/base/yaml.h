@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * YAML text as a tree that knows where in the text everything stands. A strict dialect: one document,
- * YAML 1.2 core schema, no anchors, aliases, merge keys, tags, directives or duplicate keys. The only
- * file that talks to libfyaml, and only through its event interface (docs/reference/findings.md has
- * the codes; the library's traps are named where they are avoided).
+ * YAML text as a tree that knows where in the text everything stands. A strict dialect: one
+ * document, YAML 1.2 core schema, no anchors, aliases, merge keys, tags, directives or duplicate
+ * keys. The only file that talks to libfyaml, and only through its event interface
+ * (docs/reference/findings.md has the codes; the library's traps are named where they are avoided).
  */
 
 #include <stdbool.h>
@@ -60,7 +60,8 @@ enum {
  * negative errno. An empty file is invalid. The tree does not need @bytes. */
 _must_check_ int yaml_load(const char *bytes, size_t size, Diags *diags, YamlDoc **ret);
 
-/* Member of a mapping, element of a sequence; NULL if there is none or @n is something else or NULL. */
+/* Member of a mapping, element of a sequence; NULL if there is none or @n is something else or
+ * NULL. */
 const YamlNode *yaml_get(const YamlNode *n, const char *key);
 const YamlNode *yaml_at(const YamlNode *n, size_t i);
 

@@ -115,7 +115,7 @@ static void count_unchanged(PlanContext *c) {
                 const AgentSpec *a = c->desired->agents[i];
                 bool touched;
 
-                if (a->elsewhere)
+                if (a->elsewhere || !plan_in_scope(c, a->name))
                         continue;
                 p->n_agents++;
                 touched = plan_action(p, a->name);

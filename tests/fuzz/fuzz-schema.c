@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Input: a schema, a zero byte, an instance; both JSON. Also the JSON reader and writer: what is written
- * reads back equal. */
+/* Input: a schema, a zero byte, an instance; both JSON. Also the JSON reader and writer: what is
+ * written reads back equal. */
 
 #include <assert.h>
 #include <string.h>
@@ -42,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (json_parse((const char *)zero + 1, size - (size_t)(zero + 1 - data), &instance) < 0)
                 return 0;
         check_round_trip(instance);
-        r = schema_new(document, SCHEMA_DRAFT_2020_12, /* assert_format= */ false, &message, &schema);
+        r = schema_new(document, SCHEMA_DRAFT_2020_12, /* assert_format= */ false, &message,
+                        &schema);
         if (r < 0) {
                 assert(r == -ENOMEM || message);
                 return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Runs a fuzz target over the files of the folders that are named. Says how many there were: none is a
- * failure.
+ * Runs a fuzz target over the files of the folders that are named. Says how many there were: none
+ * is a failure.
  */
 
 #include <string.h>

@@ -483,7 +483,11 @@ class Client:
                  lambda: self.output[-2000:])
 
     def detach(self):
-        self.write(b'\x02d')
+        # one key after the other: tmux takes keys that come together for pasted text
+        self.write(b'\x02')
+        wait_for(lambda: self.pump() or '%d 1' % self.pid in self.fleet.tmux(
+            'list-clients', '-F', '#{client_pid} #{client_prefix}').split('\n'), 'the prefix key')
+        self.write(b'd')
         wait_for(lambda: self.pump() or not alive(self.pid), 'the client is gone')
         self.close()
 

@@ -4,7 +4,8 @@
 # start-agent-session.sh NAME: what mosaic-agent@NAME.service runs. It becomes the launcher, which takes
 # the terminal of the agent's pane over and becomes the agent: so the agent is systemd's own child.
 #
-# Installed and updated by `mosaic fleet install-systemd`; local changes are reported, not kept.
+# Installed and updated by `mosaic fleet install-systemd`; a file that you changed is kept, and the new one
+# lands beside it as start-agent-session.sh.new.
 
 set -eu
 

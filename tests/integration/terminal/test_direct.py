@@ -240,7 +240,7 @@ class Direct(unittest.TestCase):
             with f.keeper('web') as k:
                 answers.append(k.call(request, 20))
 
-        def all_ask(request, n=12):
+        def all_ask(request, n=15):
             answers.clear()
             threads = [threading.Thread(target=ask, args=(request,)) for _ in range(n)]
             for t in threads:
@@ -254,6 +254,25 @@ class Direct(unittest.TestCase):
         self.assertEqual(started, {'R%d' % f.run_record('web')['pid']})
         self.assertEqual(len(set(all_ask('K5000'))), 1)
         self.assertRegex(answers[0], ENDED)
+
+    def test_more_clients_than_places_do_not_keep_the_launcher_out(self):
+        f = self.fleet
+        with self.session('web', ['sleep', '1000']):
+            pass
+        clients = [f.keeper('web') for _ in range(60)]
+        answers = []
+        for k in clients:
+            try:
+                k.send('S')
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # its place was given to another
+        for k in clients:
+            try:
+                answers.append(k.receive(20))
+            except ConnectionResetError:
+                pass
+            k.close()
+        self.assertEqual(set(answers) - {''}, {'R%d' % f.run_record('web')['pid']})
 
     def probe(self, request, names, timeout_ms=0):
         out = subprocess.run(

@@ -200,7 +200,7 @@ class Failures(unittest.TestCase):
         idle = [f.keeper('web') for _ in range(40)]  # more than there is room for: the oldest go
         with f.keeper('web') as k:
             self.assertEqual(k.call('Q'), 'Q0 none')
-        for request in ('', 'X', 'K', 'Kx', 'K-1', 'K99999999', 'T' * 5000, 'K' + '1' * 20):
+        for request in ('', 'X', 'K', 'Kx', 'K-1', 'T' * 5000, 'K' + '1' * 20):
             with f.keeper('web') as k:
                 try:
                     k.send(request)

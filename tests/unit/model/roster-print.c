@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Loads a roster for a fixed machine and prints what comes out: findings as text, or as JSON (--json), and
- * the desired state as JSON (--desired). For golden tests. Exit: 0 valid, 1 invalid, 2 something else.
+ * Loads a roster for a fixed machine and prints what comes out: findings as text, or as JSON
+ * (--json), and the desired state as JSON (--desired). For golden tests. Exit: 0 valid, 1 invalid,
+ * 2 something else.
  *
  *     roster-print [--json | --desired | --github] FILE
  */
@@ -167,7 +168,8 @@ int main(int argc, char **argv) {
         if (strcmp(mode, "--github") == 0)
                 r = diags_render_github(&diags, name, bytes, size, &text) < 0 ? 2 : r;
         else
-                r = diags_render_text(&diags, name, bytes, size, /* color= */ false, &text) < 0 ? 2 : r;
+                r = diags_render_text(&diags, name, bytes, size, /* color= */ false, &text) < 0 ? 2
+                                                                                                : r;
         fputs(text, stdout);
         return r;
 }

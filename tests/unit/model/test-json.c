@@ -78,9 +78,10 @@ static void nesting_has_a_limit(void **state) {
 }
 
 static void getters(void **state) {
-        _cleanup_json_ Json *j = parse("{\"s\":\"x\",\"n\":null,\"i\":-5,\"u\":18446744073709551615,"
-                                       "\"d\":2.0,\"e\":2.5,\"b\":true,\"l\":[\"a\",\"b\"],\"m\":[1],"
-                                       "\"z\":\"a\\u0000b\"}");
+        _cleanup_json_ Json *j =
+                        parse("{\"s\":\"x\",\"n\":null,\"i\":-5,\"u\":18446744073709551615,"
+                              "\"d\":2.0,\"e\":2.5,\"b\":true,\"l\":[\"a\",\"b\"],\"m\":[1],"
+                              "\"z\":\"a\\u0000b\"}");
         _cleanup_strv_ char **list = NULL;
         _cleanup_free_ char *copy = NULL;
         uint64_t u;
@@ -124,8 +125,9 @@ static void getters(void **state) {
 }
 
 static void writing(void **state) {
-        _cleanup_json_ Json *j = parse("{\"b\":[1,{\"z\":1.10,\"a\":1e2}],\"a\":{},\"c\":[],"
-                                       "\"\\u001b\\u007f\\u0085\":\"/\\n\\t\\\"\\\\\\u0007é\",\"n\":null}");
+        _cleanup_json_ Json *j =
+                        parse("{\"b\":[1,{\"z\":1.10,\"a\":1e2}],\"a\":{},\"c\":[],"
+                              "\"\\u001b\\u007f\\u0085\":\"/\\n\\t\\\"\\\\\\u0007é\",\"n\":null}");
         _cleanup_free_ char *plain = NULL, *canonical = NULL, *pretty = NULL;
 
         (void)state;
@@ -192,7 +194,8 @@ static void building(void **state) {
         assert_int_equal(json_to_text(j, JSON_PLAIN, &text), 0);
         assert_string_equal(text,
                         "{\"u\":18446744073709551615,\"i\":-1,\"b\":false,\"n\":null,\"no\":null,"
-                        "\"f\":\"5%\",\"d\":0.1,\"t\":1.50,\"l\":[\"x\"],\"e\":[],\"o\":[{\"x\":1}]}");
+                        "\"f\":\"5%\",\"d\":0.1,\"t\":1.50,\"l\":[\"x\"],\"e\":[],\"o\":[{\"x\":1}]"
+                        "}");
 }
 
 static void building_wrongly(void **state) {
@@ -234,9 +237,12 @@ static void building_wrongly(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(strictness), cmocka_unit_test(nesting_has_a_limit),
-                cmocka_unit_test(getters),    cmocka_unit_test(writing),
-                cmocka_unit_test(equality),   cmocka_unit_test(building),
+                cmocka_unit_test(strictness),
+                cmocka_unit_test(nesting_has_a_limit),
+                cmocka_unit_test(getters),
+                cmocka_unit_test(writing),
+                cmocka_unit_test(equality),
+                cmocka_unit_test(building),
                 cmocka_unit_test(building_wrongly),
         };
 

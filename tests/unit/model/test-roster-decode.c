@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The decode tables and the schema say the same: the same keys, both ways, with the same effect; and every
- * key of the schema is explained to people. Then what an effect means: for each key of an agent, of the
- * defaults and of a runtime, setting it changes exactly the fingerprint that its effect promises.
+ * The decode tables and the schema say the same: the same keys, both ways, with the same effect;
+ * and every key of the schema is explained to people. Then what an effect means: for each key of an
+ * agent, of the defaults and of a runtime, setting it changes exactly the fingerprint that its
+ * effect promises.
  */
 
 #include <setjmp.h>
@@ -42,10 +43,11 @@ static int tear_down(void **state) {
 static void check_explained(const char *name, const Json *property) {
         const char *effect = json_get_string(property, "x-effect");
 
-        if (!json_get_string(property, "description") || json_length(json_get(property, "examples")) == 0)
+        if (!json_get_string(property, "description") ||
+                        json_length(json_get(property, "examples")) == 0)
                 fail_msg("%s has no description or no examples", name);
         if (!effect || (strcmp(effect, "live") != 0 && strcmp(effect, "restart") != 0 &&
-                                        strcmp(effect, "none") != 0))
+                                       strcmp(effect, "none") != 0))
                 fail_msg("%s has no x-effect", name);
 }
 
@@ -210,7 +212,8 @@ static const Setting *find_setting(const Setting *settings, size_t n, const char
         return NULL;
 }
 
-static void check_table(const char *where, const RosterTable *table, const Setting *settings, size_t n) {
+static void check_table(
+                const char *where, const RosterTable *table, const Setting *settings, size_t n) {
         for (size_t i = 0; i < table->n_keys; i++) {
                 const Setting *s = find_setting(settings, n, table->keys[i].name);
                 _cleanup_free_ char *before_line = NULL, *after_line = NULL, *before = NULL,

@@ -23,7 +23,10 @@ static const Machine machine = {
 };
 
 /* @extra: one more built-in runtime file, behind the product's own; NULL name: none. */
-static int load_with(const char *text, const RosterSource *extra, const Machine *m, Diags *diags,
+static int load_with(const char *text,
+                const RosterSource *extra,
+                const Machine *m,
+                Diags *diags,
                 Desired **ret) {
         const RosterSource roster = { "roster.yaml", text, strlen(text) };
         RosterSource runtimes[16];
@@ -64,7 +67,8 @@ static void the_profiles_load(void **state) {
                 _cleanup_(desired_freep) Desired *d = NULL;
 
                 assert_non_null(asset);
-                assert_int_equal(load_with((const char *)asset->bytes, NULL, &machine, &diags, &d), 0);
+                assert_int_equal(load_with((const char *)asset->bytes, NULL, &machine, &diags, &d),
+                                0);
                 assert_int_equal(diags.n_items, 0);
                 assert_int_equal(d->n_agents, profiles[i].n_agents);
         }
@@ -72,7 +76,8 @@ static void the_profiles_load(void **state) {
 
 /* "runtime: X" is enough for each of the built-in ones. */
 static void built_in_runtimes_suffice(void **state) {
-        static const char *const names[] = { "claude", "codex", "gemini", "opencode", "pi", "shell" };
+        static const char *const names[] = { "claude", "codex", "gemini", "opencode", "pi",
+                "shell" };
 
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
@@ -125,15 +130,17 @@ static void defaults_of_the_program(void **state) {
 }
 
 static void later_layers_win(void **state) {
-        _cleanup_(desired_freep) Desired *d = load(
-                        "version: 1\n"
-                        "defaults: {runtime: claude, env: {A: d, B: d, C: d}, limits: {memory: 1G, tasks: 9},\n"
-                        "  restart: {delay: 1s, window: 5m}, env_files: [/d],\n"
-                        "  credentials: {X: {file: /d}, Y: {file: /d}}}\n"
-                        "runtimes: {claude: {env: {B: r, C: r}}}\n"
-                        "agents:\n"
-                        "  a: {workdir: /w, env: {C: a}, limits: {memory: 2G}, restart: on-failure,\n"
-                        "    env_files: [/a], credentials: {Y: {file: ~/a}}}\n");
+        _cleanup_(desired_freep) Desired *d =
+                        load("version: 1\n"
+                             "defaults: {runtime: claude, env: {A: d, B: d, C: d}, limits: "
+                             "{memory: 1G, tasks: 9},\n"
+                             "  restart: {delay: 1s, window: 5m}, env_files: [/d],\n"
+                             "  credentials: {X: {file: /d}, Y: {file: /d}}}\n"
+                             "runtimes: {claude: {env: {B: r, C: r}}}\n"
+                             "agents:\n"
+                             "  a: {workdir: /w, env: {C: a}, limits: {memory: 2G}, restart: "
+                             "on-failure,\n"
+                             "    env_files: [/a], credentials: {Y: {file: ~/a}}}\n");
         const AgentSpec *s = d->agents[0];
 
         (void)state;
@@ -157,7 +164,8 @@ static void later_layers_win(void **state) {
 
 /* What only the product's data changed does not restart anything; it shows in `resolved`. */
 static void an_upgrade_keeps_fingerprints(void **state) {
-        static const char text[] = "version: 1\nagents: {a: {runtime: pi, workdir: /w, model: m}}\n";
+        static const char text[] =
+                        "version: 1\nagents: {a: {runtime: pi, workdir: /w, model: m}}\n";
         static const char newer[] = "command: [pi, --new-flag]\nmodel_args: [-m, \"{model}\"]\n"
                                     "env: {PI_NEW: \"1\"}\n";
         const RosterSource pi = { "somewhere/pi.yaml", newer, sizeof(newer) - 1 };
@@ -171,31 +179,33 @@ static void an_upgrade_keeps_fingerprints(void **state) {
         assert_string_not_equal(before->agents[0]->resolved, after->agents[0]->resolved);
         assert_string_equal(after->agents[0]->argv[1], "--new-flag");
         assert_string_equal(strv_env_get(after->agents[0]->env, "PI_NEW"), "1");
-        assert_null(strv_env_get(after->agents[0]->env, "PI_SKIP_VERSION_CHECK")); /* replaced whole */
+        assert_null(strv_env_get(
+                        after->agents[0]->env, "PI_SKIP_VERSION_CHECK")); /* replaced whole */
 }
 
 /* Order, quoting, comments, and where a value is written do not count. */
 static void the_way_of_writing_does_not_count(void **state) {
-        _cleanup_(desired_freep) Desired *a = load(
-                        "version: 1\n"
-                        "agents:\n"
-                        "  b: {runtime: shell, workdir: /w/b}\n"
-                        "  a: {workdir: ~/x, runtime: shell, env: {B: \"2\", A: '1'}, limits: {cpu: 100%}}\n");
-        _cleanup_(desired_freep) Desired *b = load(
-                        "# different\n"
-                        "version: 1\n"
-                        "defaults: {runtime: shell, env: {A: \"1\"}}\n"
-                        "agents:\n"
-                        "  a:\n    limits:\n      cpu: \"100%\"\n    env: {B: '2'}\n"
-                        "    workdir: /home/ana//x/\n"
-                        "  b: {runtime: shell, workdir: /w/b, env: {A: \"1\"}}\n");
+        _cleanup_(desired_freep) Desired *a = load("version: 1\n"
+                                                   "agents:\n"
+                                                   "  b: {runtime: shell, workdir: /w/b}\n"
+                                                   "  a: {workdir: ~/x, runtime: shell, env: {B: "
+                                                   "\"2\", A: '1'}, limits: {cpu: 100%}}\n");
+        _cleanup_(desired_freep) Desired *b =
+                        load("# different\n"
+                             "version: 1\n"
+                             "defaults: {runtime: shell, env: {A: \"1\"}}\n"
+                             "agents:\n"
+                             "  a:\n    limits:\n      cpu: \"100%\"\n    env: {B: '2'}\n"
+                             "    workdir: /home/ana//x/\n"
+                             "  b: {runtime: shell, workdir: /w/b, env: {A: \"1\"}}\n");
 
         (void)state;
         assert_string_equal(a->agents[0]->name, "a");
         assert_string_equal(a->agents[0]->restart_fingerprint, b->agents[0]->restart_fingerprint);
         assert_string_equal(a->agents[0]->live_fingerprint, b->agents[0]->live_fingerprint);
         assert_string_equal(a->agents[0]->resolved, b->agents[0]->resolved);
-        assert_string_not_equal(a->agents[1]->restart_fingerprint, b->agents[1]->restart_fingerprint);
+        assert_string_not_equal(
+                        a->agents[1]->restart_fingerprint, b->agents[1]->restart_fingerprint);
         assert_string_not_equal(a->roster_sha256, b->roster_sha256);
         assert_int_equal(a->agents[0]->line, 4);
         assert_int_equal(a->agents[1]->line, 3);
@@ -250,7 +260,8 @@ static void large_environments_are_refused(void **state) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
         (void)state;
-        strbuf_add(&b, "version: 1\nagents:\n  a:\n    runtime: shell\n    workdir: /w\n    env:\n");
+        strbuf_add(&b, "version: 1\nagents:\n  a:\n    runtime: shell\n    workdir: /w\n    "
+                       "env:\n");
         for (int i = 0; i < 5; i++) {
                 strbuf_addf(&b, "      V%d: ", i);
                 strbuf_fill(&b, 'x', 30000);
@@ -269,8 +280,10 @@ static void many_agents(void **state) {
         (void)state;
         strbuf_add(&b, "version: 1\ndefaults: {runtime: claude, env: {A: b}}\nagents:\n");
         for (int i = 0; i < 1000; i++)
-                strbuf_addf(&b, "  agent-%d: {workdir: ~/w/%d, after: [agent-%d], labels: {n: \"%d\"}}\n", i,
-                                i, (i + 1) % 1000 == 0 ? 999 : i + 1, i);
+                strbuf_addf(&b,
+                                "  agent-%d: {workdir: ~/w/%d, after: [agent-%d], labels: {n: "
+                                "\"%d\"}}\n",
+                                i, i, (i + 1) % 1000 == 0 ? 999 : i + 1, i);
         assert_int_equal(load_with(strbuf_text(&b), NULL, &machine, &diags, &d), ROSTER_INVALID);
         assert_int_equal(diags.n_errors, 1); /* the last one waits for itself */
         assert_string_equal(diags.items[0].code, "after-itself");

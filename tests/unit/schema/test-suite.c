@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The official JSON Schema test suite against the validator, required tests of one draft. Groups whose
- * schema has a keyword that we refuse are left out and counted; everything else must pass, and no fewer
- * tests than the given number may be run.
+ * The official JSON Schema test suite against the validator, required tests of one draft. Groups
+ * whose schema has a keyword that we refuse are left out and counted; everything else must pass,
+ * and no fewer tests than the given number may be run.
  *
  *     test-suite FOLDER/tests/draft7 LEAST        (exit 77: the folder is not there)
  */
@@ -40,8 +40,8 @@ static int run_group(const char *file, const Json *group, Score *score) {
         const Json *tests = json_get(group, "tests");
         int r;
 
-        r = schema_new(json_get(group, "schema"), score->dialect, /* assert_format= */ false, &message,
-                        &schema);
+        r = schema_new(json_get(group, "schema"), score->dialect, /* assert_format= */ false,
+                        &message, &schema);
         if (r == -EINVAL) {
                 score->left_out += (unsigned)json_length(tests);
                 return 0;
@@ -59,7 +59,8 @@ static int run_group(const char *file, const Json *group, Score *score) {
                 score->failed++;
                 printf("FAILED %s: %s: %s (want %s, got %d)\n", file,
                                 json_get_string(group, "description"),
-                                json_get_string(test, "description"), valid ? "valid" : "invalid", r);
+                                json_get_string(test, "description"), valid ? "valid" : "invalid",
+                                r);
         }
         return 0;
 }
@@ -94,7 +95,8 @@ static int list_files(const char *folder, char ***ret) {
         while ((e = readdir(d))) {
                 size_t n = strlen(e->d_name);
 
-                if (n > 5 && strcmp(e->d_name + n - 5, ".json") == 0 && strv_push(&names, e->d_name) < 0)
+                if (n > 5 && strcmp(e->d_name + n - 5, ".json") == 0 &&
+                                strv_push(&names, e->d_name) < 0)
                         return -ENOMEM;
         }
         strv_sort(names);

@@ -36,8 +36,8 @@ static void loading(void **state) {
                 { "{\"type\": \"strin\"}", "#: type names no type" },
                 { "{\"minLength\": -1}", "#: minLength must be a whole number" },
                 { "{\"maximum\": \"5\"}", "#: maximum must be a number" },
-                { "{\"pattern\": \"(\"}",
-                                "#: the pattern \"(\" does not compile: missing closing parenthesis" },
+                { "{\"pattern\": \"(\"}", "#: the pattern \"(\" does not compile: missing closing "
+                                          "parenthesis" },
                 { "{\"patternProperties\": {\"[\": true}}",
                                 "#: the pattern \"[\" does not compile: missing terminating ] for "
                                 "character class" },
@@ -62,7 +62,8 @@ static void loading(void **state) {
                 _cleanup_free_ char *message = NULL;
                 int r;
 
-                r = schema_new(document, SCHEMA_DRAFT_07, /* assert_format= */ true, &message, &schema);
+                r = schema_new(document, SCHEMA_DRAFT_07, /* assert_format= */ true, &message,
+                                &schema);
                 if (cases[i].message) {
                         assert_int_equal(r, -EINVAL);
                         assert_string_equal(message, cases[i].message);
@@ -99,20 +100,23 @@ static void errors(void **state) {
                                 "{\"a\": 5}", "type /a #/properties/a\n" },
                 { "{\"properties\": {\"a\": {\"type\": \"object\", \"required\": [\"x\", \"y\"]}}}",
                                 "{\"a\": {}}",
-                                "required /a (x) #/properties/a\nrequired /a (y) #/properties/a\n" },
+                                "required /a (x) #/properties/a\nrequired /a (y) "
+                                "#/properties/a\n" },
                 { "{\"additionalProperties\": false, \"properties\": {\"a/b\": {\"const\": 1}}}",
                                 "{\"c~d\": 1, \"a/b\": 2}",
                                 "additionalProperties  (c~d) #\nconst /a~1b #/properties/a~1b\n" },
-                { "{\"items\": {\"$ref\": \"#/$defs/n\"}, \"$defs\": {\"n\": {\"enum\": [1]}}}", "[1, 2]",
-                                "enum /1 #/$defs/n\n" },
+                { "{\"items\": {\"$ref\": \"#/$defs/n\"}, \"$defs\": {\"n\": {\"enum\": [1]}}}",
+                                "[1, 2]", "enum /1 #/$defs/n\n" },
                 { "{\"propertyNames\": {\"pattern\": \"^a\"}}", "{\"b\": 1}",
                                 "propertyNames /b (b) #/propertyNames\n" },
-                { "{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"null\"}]}", "5", "anyOf  #\n" },
+                { "{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"null\"}]}", "5",
+                                "anyOf  #\n" },
                 { "{\"oneOf\": [true, true]}", "5", "oneOf  #\n" },
                 { "{\"not\": {}}", "5", "not  #\n" },
                 { "{\"if\": {\"type\": \"string\"}, \"then\": {\"minLength\": 2}}", "\"é\"",
                                 "minLength  #/then\n" },
-                { "{\"if\": {\"type\": \"string\"}, \"else\": {\"const\": 1}}", "2", "const  #/else\n" },
+                { "{\"if\": {\"type\": \"string\"}, \"else\": {\"const\": 1}}", "2",
+                                "const  #/else\n" },
                 { "{\"maxItems\": 1, \"uniqueItems\": true}", "[1, 1]", "maxItems  #\n" },
                 { "{\"uniqueItems\": true}", "[1, 1.0]", "uniqueItems  #\n" },
                 { "{\"format\": \"regex\"}", "\"(\"", "format  #\n" },
@@ -133,7 +137,8 @@ static void errors(void **state) {
                 _cleanup_free_ char *message = NULL;
                 int r;
 
-                r = schema_new(document, SCHEMA_DRAFT_07, /* assert_format= */ true, &message, &schema);
+                r = schema_new(document, SCHEMA_DRAFT_07, /* assert_format= */ true, &message,
+                                &schema);
                 assert_int_equal(r, 0);
                 r = schema_validate(schema, instance, write_error, &b);
                 assert_string_equal(strbuf_text(&b), cases[i].errors);
@@ -170,14 +175,16 @@ static void endless_references_end(void **state) {
 }
 
 static void lookup_follows_references(void **state) {
-        _cleanup_json_ Json *document = parse("{\"properties\": {\"a\": {\"$ref\": \"#/$defs/x\"}}, "
-                                              "\"$defs\": {\"x\": {\"title\": \"found\"}}}");
+        _cleanup_json_ Json *document =
+                        parse("{\"properties\": {\"a\": {\"$ref\": \"#/$defs/x\"}}, "
+                              "\"$defs\": {\"x\": {\"title\": \"found\"}}}");
         _cleanup_schema_ Schema *schema = NULL;
         _cleanup_free_ char *message = NULL;
 
         (void)state;
         assert_int_equal(schema_new(document, SCHEMA_DRAFT_07, true, &message, &schema), 0);
-        assert_string_equal(json_get_string(schema_lookup(schema, "/properties/a"), "title"), "found");
+        assert_string_equal(
+                        json_get_string(schema_lookup(schema, "/properties/a"), "title"), "found");
         assert_null(schema_lookup(schema, "/properties/b"));
 }
 

@@ -43,8 +43,8 @@ static void sorts_stably_and_drops_repeats(void **state) {
         add(&d, "a", 9, "/x", "one");
         add(&d, "a", 3, NULL, "two");
         add(&d, "b", 3, NULL, "three");
-        add(&d, "a", 9, "/x", "again");  /* same code, place and path */
-        add(&d, "a", 9, "/y", "five");   /* same place, another value is missing */
+        add(&d, "a", 9, "/x", "again"); /* same code, place and path */
+        add(&d, "a", 9, "/y", "five");  /* same place, another value is missing */
         add(&d, "c", SIZE_MAX, NULL, "whole");
         add(&d, "b", 9, "/x", "six");
         add(&d, "b", 3, NULL, "again");

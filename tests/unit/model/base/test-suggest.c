@@ -16,9 +16,15 @@ static void distances(void **state) {
                 const char *a, *b;
                 size_t distance;
         } cases[] = {
-                { "", "", 0 }, { "a", "", 1 }, { "workdir", "wrkdir", 1 }, { "runtime", "runitme", 1 },
-                { "env_files", "env-files", 0 }, { "ENV", "env", 0 }, { "abc", "xyz", 3 },
-                { "kitten", "sitting", 3 }, { "ab", "ba", 1 },
+                { "", "", 0 },
+                { "a", "", 1 },
+                { "workdir", "wrkdir", 1 },
+                { "runtime", "runitme", 1 },
+                { "env_files", "env-files", 0 },
+                { "ENV", "env", 0 },
+                { "abc", "xyz", 3 },
+                { "kitten", "sitting", 3 },
+                { "ab", "ba", 1 },
         };
 
         (void)state;
@@ -26,7 +32,8 @@ static void distances(void **state) {
                 assert_int_equal(suggest_distance(cases[i].a, cases[i].b), cases[i].distance);
                 assert_int_equal(suggest_distance(cases[i].b, cases[i].a), cases[i].distance);
         }
-        assert_true(suggest_distance("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        assert_true(suggest_distance("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                                     "aaaa",
                                     "a") == SIZE_MAX);
 }
 
@@ -49,9 +56,11 @@ static void hashes(void **state) {
 
         (void)state;
         sha256_hex("abc", 3, hex);
-        assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_string_equal(
+                        hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         sha256_hex("", 0, hex);
-        assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_string_equal(
+                        hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
 static void pointers(void **state) {

@@ -29,9 +29,21 @@ static void round_trip_of_every_character(void **state) {
 
 static void invalid_forms(void **state) {
         static const char *const forms[] = {
-                "\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xed\xa0\x80",
-                "\xed\xbf\xbf", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff",
-                "\xfe", "\xc3", "\xe2\x82", "\xc3(",
+                "\x80",
+                "\xc0\x80",
+                "\xc1\xbf",
+                "\xe0\x80\x80",
+                "\xe0\x9f\xbf",
+                "\xed\xa0\x80",
+                "\xed\xbf\xbf",
+                "\xf0\x80\x80\x80",
+                "\xf4\x90\x80\x80",
+                "\xf5\x80\x80\x80",
+                "\xff",
+                "\xfe",
+                "\xc3",
+                "\xe2\x82",
+                "\xc3(",
         };
 
         (void)state;

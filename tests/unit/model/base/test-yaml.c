@@ -140,7 +140,8 @@ static void limits(void **state) {
         expect(repeat("a: \"", "x", 1 << 20, "\""), "line-too-long");
         expect(repeat("a: \"", "x", YAML_LINE_MAX - 5, "\""), NULL);
         expect(repeat("a: |\n  b\n", "\n", YAML_BLANK_LINES_MAX, "  c\n"), NULL);
-        expect(repeat("a: |\n  b\n", "\n", YAML_BLANK_LINES_MAX + 1, "  c\n"), "too-many-blank-lines");
+        expect(repeat("a: |\n  b\n", "\n", YAML_BLANK_LINES_MAX + 1, "  c\n"),
+                        "too-many-blank-lines");
         expect(repeat("a: |\n  b\n", " \t\r\n", 300, "  c\n"), "too-many-blank-lines");
         expect(repeat("# ", "xxxxxxx\n#", 550000, ""), "too-large");
         expect(repeat("a:\n", "- &x [*x, *x]\n", 20000, ""), "anchor");
@@ -257,8 +258,12 @@ static void texts(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(inputs),    cmocka_unit_test(limits), cmocka_unit_test(bombs),
-                cmocka_unit_test(many_keys), cmocka_unit_test(spans),  cmocka_unit_test(texts),
+                cmocka_unit_test(inputs),
+                cmocka_unit_test(limits),
+                cmocka_unit_test(bombs),
+                cmocka_unit_test(many_keys),
+                cmocka_unit_test(spans),
+                cmocka_unit_test(texts),
                 cmocka_unit_test(duplicates_name_both_places),
         };
 

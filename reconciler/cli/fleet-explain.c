@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "drivers/store/history.h"
+#include "model/base/parse.h"
+#include "model/json.h"
+#include "reconciler/condition.h"
+#include "reconciler/output.h"
+#include "reconciler/run.h"
+#include "reconciler/verb.h"
+
+#define LAST_ACTIONS 10
+
+/* One agent and what is known of it. */
+typedef struct Explained {
+        const Context *c;
+        const Pass *p;
+        const AgentSpec *spec;
+        Condition condition;
+        const Action *action;
+        History history;
+} Explained;
+
+static void title(const Context *c, const char *text) {
+        printf("%s%-10s%s", output_begin(c, STYLE_BOLD), text, output_end(c));
+}
+
+static const char *age(uint64_t now, uint64_t at, char *buffer, size_t n) {
+        if (at == 0 || at > now)
+                (void)snprintf(buffer, n, "?");
+        else
+                (void)format_duration(buffer, n, now - at);
+        return buffer;
+}
+
+static void print_desired(const Explained *e) {
+        const AgentSpec *s = e->spec;
+
+        title(e->c, "Desired");
+        printf("%s, runtime %s, in %s (line %u)\n", desired_state_to_string(s->state), s->runtime,
+                        s->workdir, s->line);
+        printf("%-10srestart %s, on_change %s, spec %.12s\n", "",
+                        restart_policy_to_string(s->restart_policy),
+                        on_change_to_string(s->on_change), s->restart_fingerprint);
+        for (char **d = s->after; d && *d; d++)
+                printf("%-10safter %s\n", "", *d);
+}
+
+static void print_source_state(const char *name, const Source *s) {
+        if (s->state == SOURCE_UNKNOWN)
+                printf("%-10s%-8s unknown: %s\n", "", name, s->why ? s->why : "?");
+}
+
+static void print_observed(const Explained *e) {
+        const Observed *o = e->p->observed;
+        const ObservedUnit *u = observed_unit(o, e->spec->name);
+        const ObservedRun *run = observed_run(o, e->spec->name);
+        const ObservedSession *session = observed_session(o, e->spec->name);
+        const ObservedStop *stop = observed_stop(o, e->spec->name);
+        const ObservedFiles *files = observed_files(o, e->spec->name);
+        char text[32];
+
+        title(e->c, "Observed");
+        printf("just now, %s\n", format_duration(text, sizeof(text), e->p->observe_usec));
+        print_source_state("tmux", &o->tmux);
+        print_source_state(supervisor_to_string(o->supervisor), &o->manager);
+        printf("%-10s%-8s %s", "", o->supervisor == SUPERVISOR_SYSTEMD ? "unit" : "process",
+                        o->manager.state == SOURCE_PRESENT
+                                        ? unit_state_to_string(u ? u->state : UNIT_NOT_LOADED)
+                                        : "unknown");
+        if (u && u->state == UNIT_ACTIVE && run && run->alive)
+                printf(", pid %d, for %s, spec %.12s", (int)run->pid,
+                                age(o->now_usec, run->started_usec, text, sizeof(text)),
+                                run->restart_fingerprint);
+        putchar('\n');
+        if (session)
+                printf("%-10s%-8s %s, pane %s, %u attached\n", "", "session", session->id,
+                                session->pane_id, session->attached);
+        else
+                printf("%-10s%-8s %s\n", "", "session",
+                                o->tmux.state == SOURCE_UNKNOWN ? "unknown" : "none");
+        printf("%-10s%-8s %s\n", "", "accepted",
+                        !files || !files->spec ? "no spec yet"
+                        : strcmp(files->restart_fingerprint, e->spec->restart_fingerprint) == 0
+                                        ? "the spec of the roster"
+                                        : "an older spec");
+        if (stop)
+                printf("%-10s%-8s %s ago: %s, %s %s%s\n", "", "last end",
+                                age(o->now_usec, stop->at_usec, text, sizeof(text)),
+                                stop->result ? stop->result : "?", stop->code ? stop->code : "?",
+                                stop->status ? stop->status : "?",
+                                stop->this_boot ? "" : ", before this boot");
+}
+
+static void print_decision(const Explained *e) {
+        bool any = false;
+
+        title(e->c, "Decision");
+        if (e->action) {
+                printf("%s %s: %s [%s]\n", action_kind_to_sign(e->action->kind),
+                                action_kind_to_string(e->action->kind), e->action->text,
+                                reason_to_string(e->action->reason));
+                any = true;
+        }
+        for (size_t i = 0; i < e->p->plan->n_remarks; i++) {
+                const Remark *m = e->p->plan->remarks + i;
+
+                /* What concerns the whole fleet concerns this agent too. */
+                if (m->is_agent ? strcmp(m->subject, e->spec->name) != 0 : m->kind < REMARK_WAITING)
+                        continue;
+                printf("%-*s%s: %s [%s]\n", any ? 10 : 0, "", remark_kind_to_string(m->kind),
+                                m->text, reason_to_string(m->reason));
+                if (m->help)
+                        printf("%-10s= %s\n", "", m->help);
+                any = true;
+        }
+        if (!any)
+                printf("nothing to do: it is as the roster says\n");
+}
+
+static void print_history(const Explained *e) {
+        char text[32];
+
+        title(e->c, "Actions");
+        if (e->history.n_items == 0)
+                printf("none is known\n");
+        for (size_t i = e->history.n_items; i-- > 0;) {
+                const HistoryEntry *h = e->history.items + i;
+
+                printf("%-*s%s ago by '%s': %s [%s] %s%s%s\n", i + 1 == e->history.n_items ? 0 : 10,
+                                "", age(e->p->observed->now_usec, h->at_usec, text, sizeof(text)),
+                                h->verb, h->action, h->reason, h->outcome, h->text ? ": " : "",
+                                h->text ? h->text : "");
+        }
+}
+
+static void put_history(JsonBuilder *b, const History *history) {
+        json_open_array(b, "actions");
+        for (size_t i = 0; i < history->n_items; i++) {
+                const HistoryEntry *h = history->items + i;
+
+                json_open_object(b, NULL);
+                json_put_uint(b, "at_usec", h->at_usec);
+                json_put_string(b, "verb", h->verb);
+                json_put_string(b, "action", h->action);
+                json_put_string(b, "reason", h->reason);
+                json_put_string(b, "outcome", h->outcome);
+                json_put_string(b, "message", h->text);
+                json_put_uint(b, "took_ms", h->took_usec / USEC_PER_MSEC);
+                json_close(b);
+        }
+        json_close(b);
+}
+
+static int print_json(const Explained *e, ExitCode code) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_free_ char *text = NULL;
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        json_open_object(&b, NULL);
+        json_put_string(&b, "format", "mosaic.fleet.explain");
+        json_put_string(&b, "version", "1.0");
+        output_put_agent(&b, "agent", e->spec, e->p);
+        json_put_uint(&b, "line", e->spec->line);
+        json_put_string(&b, "workdir", e->spec->workdir);
+        json_put_string(&b, "restart_fingerprint", e->spec->restart_fingerprint);
+        json_put_string(&b, "action", e->action ? action_kind_to_string(e->action->kind) : NULL);
+        json_put_string(&b, "action_reason",
+                        e->action ? reason_to_string(e->action->reason) : NULL);
+        output_put_remarks(&b, e->p->plan);
+        put_history(&b, &e->history);
+        json_open_object(&b, "summary");
+        json_put_uint(&b, "exit", (uint64_t)code);
+        json_close(&b);
+        json_close(&b);
+        r = json_finish(&b, &j);
+        if (r == 0)
+                r = json_to_text(j, JSON_PRETTY, &text);
+        if (r == 0)
+                puts(text);
+        return r;
+}
+
+static int run(Context *c, int argc, char **argv) {
+        _cleanup_options_ Options o = { 0 };
+        _cleanup_pass_ Pass p = PASS_NULL;
+        PlanPolicy policy = PLAN_POLICY_DEFAULT;
+        Explained e = { .c = c, .p = &p };
+        ExitCode code;
+        int r;
+
+        r = options_parse(c, OPTION_NAMES, argc, argv, &o);
+        if (r != 0)
+                return r;
+        if (!o.names || o.names[1]) {
+                fprintf(stderr, "mosaic: explain: say the name of one agent\n");
+                return EXIT_USAGE;
+        }
+        policy.names = o.names;
+        r = run_look(c, &policy, /* details= */ true, &p);
+        if (r != 0)
+                return r;
+        e.spec = desired_find(p.desired, o.names[0]);
+        e.condition = condition_of(e.spec, p.observed, p.plan);
+        e.action = plan_action(p.plan, e.spec->name);
+        r = history_read(c->paths, e.spec->name, LAST_ACTIONS, &e.history);
+        if (r < 0)
+                return r;
+        code = plan_exit_code(p.plan);
+        if (c->json)
+                r = print_json(&e, code);
+        else {
+                title(c, "Agent");
+                printf("%s: %s%s%s\n", e.spec->name,
+                                output_begin(c, e.condition.good ? STYLE_GREEN : STYLE_YELLOW),
+                                e.condition.word, output_end(c));
+                if (e.spec->description)
+                        printf("%-10s%s\n", "", e.spec->description);
+                print_desired(&e);
+                print_observed(&e);
+                print_decision(&e);
+                print_history(&e);
+                output_plan_summary(c, &p);
+        }
+        history_done(&e.history);
+        return r < 0 ? r : (int)code;
+}
+
+const Verb verb_fleet_explain = {
+        .group = "fleet",
+        .name = "explain",
+        .synopsis = "NAME [OPTION...]",
+        .summary = "Say why one agent is in the state it is in",
+        .help = "What the roster asks for, what was seen, which rule decides and what it waits "
+                "for,\n"
+                "and the last actions with their outcomes.\n"
+                "\n"
+                "Options:\n"
+                "      --json        Print it as JSON\n"
+                "      --color WHEN  auto, always or never\n"
+                "\n"
+                "Exit status: as 'plan' for this agent.\n"
+                "\n"
+                "Examples:\n"
+                "  mosaic fleet explain web\n",
+        .run = run,
+};
