@@ -175,9 +175,8 @@ static void on_job(DriverJob *job, void *userdata) {
                 finish(a, i, OUTCOME_FAILED, job->message ? job->message : strerror(-job->error));
                 return;
         }
-        /* What still has steps after this job is finished by who does them. */
-        if (job->kind == DRIVER_START ||
-                        !(action_at(a, i)->steps & (STEP_START | STEP_KILL_SESSION | STEP_FILES)))
+        /* A start is the last step of its action; after a stop there is more to do. */
+        if (job->kind == DRIVER_START)
                 finish(a, i, OUTCOME_DONE, NULL);
 }
 

@@ -295,7 +295,7 @@ static void stop_agent(FakeWorld *w, FakeAgent *a) {
                 a->n_stops++;
                 a->stopped_well = true;
         }
-        a->unit = UNIT_NOT_LOADED;
+        a->unit = a->dies_hard ? UNIT_FAILED : UNIT_NOT_LOADED;
         a->pid = 0;
 }
 

@@ -32,6 +32,7 @@ typedef struct FakeAgent {
         char running_resolved[FINGERPRINT_SIZE];
         bool stopped_well;  /* a stop record with result success */
         bool refuses_start; /* fault: its start fails */
+        bool dies_hard;     /* its unit is failed after a stop: it had to be killed */
         unsigned n_starts;
         unsigned n_stops;
 } FakeAgent;

@@ -344,6 +344,22 @@ static void test_stop_verb(void **state _unused_) {
         }
 }
 
+/* How an agent takes our stop is no failure of the fleet. */
+static void test_dies_hard(void **state _unused_) {
+        static const char *const now[] = { "ab-1", "ab-10" };
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(now, 2);
+        char name[] = "ab-1", *one[] = { name, NULL };
+        PlanPolicy stop = { .mode = PLAN_STOP, .allow_remove = -1, .names = one };
+        FakeWorld w;
+
+        converged(&w, d);
+        fake_agent(&w, "ab-1")->dies_hard = fake_agent(&w, "web")->dies_hard = true;
+        assert_int_equal(converge(&w, d, stop), 0);
+        assert_int_equal(fake_agent(&w, "ab-1")->unit, UNIT_NOT_LOADED);
+        assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 0);
+        assert_int_equal(fake_agent(&w, "web")->unit, UNIT_NOT_LOADED);
+}
+
 /* kill -9 at any call, before or after its effect; then the same command: same end, nothing
  * doubled. */
 static void test_crash_anywhere(void **state _unused_) {
@@ -415,6 +431,7 @@ int main(void) {
                 cmocka_unit_test(test_removal_only_after_success),
                 cmocka_unit_test(test_dependencies),
                 cmocka_unit_test(test_stop_verb),
+                cmocka_unit_test(test_dies_hard),
                 cmocka_unit_test(test_crash_anywhere),
                 cmocka_unit_test(test_order_does_not_matter),
         };

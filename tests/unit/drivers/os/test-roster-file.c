@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "drivers/os/roster-file.h"
+#include "drivers/os/site-check.h"
+#include "model/base/strv.h"
+
+static char folder[] = "/tmp/mosaic-site-XXXXXX";
+
+static char *in_folder(const char *name) {
+        static char path[sizeof(folder) + 100];
+
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+        return path;
+}
+
+static void write_file(const char *name, const char *text, mode_t mode) {
+        _cleanup_close_ int fd = open(in_folder(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+        assert_int_equal(fchmod(fd, mode), 0);
+}
+
+static int set_up(void **state) {
+        (void)state;
+        return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        (void)st;
+        (void)type;
+        (void)ftw;
+        return remove(path);
+}
+
+static int tear_down(void **state) {
+        (void)state;
+        return nftw(folder, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+}
+
+/* --- roster_file_read ------------------------------------------------------------------------- */
+
+static void expect_refused(const char *name, const char *code) {
+        _cleanup_diags_ Diags diags = DIAGS_NULL;
+        _cleanup_free_ char *bytes = NULL;
+        size_t size;
+
+        assert_int_equal(roster_file_read(in_folder(name), &diags, &bytes, &size), ROSTER_INVALID);
+        assert_null(bytes);
+        assert_int_equal(diags.n_errors, 1);
+        assert_string_equal(diags.items[0].code, code);
+}
+
+static void what_is_refused(void **state) {
+        _cleanup_close_ int fd = -1;
+
+        (void)state;
+        expect_refused("nothing", "roster-missing");
+        expect_refused("nothing/at/all", "roster-missing");
+        assert_int_equal(mkdir(in_folder("directory"), 0700), 0);
+        expect_refused("directory", "roster-not-a-file");
+        assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
+        expect_refused("fifo", "roster-not-a-file"); /* and does not wait for a writer */
+        write_file("group", "a", 0620);
+        expect_refused("group", "roster-writable");
+        write_file("world", "a", 0602);
+        expect_refused("world", "roster-writable");
+        write_file("large", "a", 0600);
+        assert_int_equal(truncate(in_folder("large"), (4 << 20) + 1), 0);
+        expect_refused("large", "too-large");
+        if (geteuid() == 0) {
+                write_file("foreign", "a", 0600);
+                assert_int_equal(chown(in_folder("foreign"), 12345, 12345), 0);
+                expect_refused("foreign", "roster-owner");
+        } else {
+                write_file("locked", "a", 0000);
+                expect_refused("locked", "roster-unreadable");
+        }
+}
+
+static void what_is_read(void **state) {
+        static const size_t sizes[] = { 0, 1, 4 << 20 };
+
+        (void)state;
+        write_file("roster", "", 0644);
+        for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+                _cleanup_diags_ Diags diags = DIAGS_NULL;
+                _cleanup_free_ char *bytes = NULL;
+                size_t size;
+
+                assert_int_equal(truncate(in_folder("roster"), (off_t)sizes[i]), 0);
+                assert_int_equal(roster_file_read(in_folder("roster"), &diags, &bytes, &size), 0);
+                assert_int_equal(size, sizes[i]);
+                assert_int_equal(bytes[size], '\0');
+                assert_int_equal(diags.n_items, 0);
+        }
+}
+
+static void links_are_followed(void **state) {
+        _cleanup_diags_ Diags diags = DIAGS_NULL;
+        _cleanup_free_ char *bytes = NULL;
+        size_t size;
+
+        (void)state;
+        write_file("target", "text", 0600);
+        assert_int_equal(symlink("target", in_folder("link")), 0);
+        assert_int_equal(roster_file_read(in_folder("link"), &diags, &bytes, &size), 0);
+        assert_string_equal(bytes, "text");
+}
+
+/* --- site_check ------------------------------------------------------------------------------- */
+
+/* One agent whose every need is met; @line goes into it. */
+static Desired *load(const char *line) {
+        static const char runtime[] = "command: [prog]\ninstall: get prog\n";
+        const RosterSource builtin = { "x/mine.yaml", runtime, sizeof(runtime) - 1 };
+        const Machine machine = { .hostname = "h", .user_home = "/home/ana", .mosaic_home = "/mosaic" };
+        _cleanup_diags_ Diags diags = DIAGS_NULL;
+        _cleanup_free_ char *text = NULL;
+        RosterSource roster = { .name = "roster.yaml" };
+        Desired *d = NULL;
+        int n;
+
+        n = asprintf(&text, "version: 1\nagents:\n  a:\n    runtime: mine\n%s%s%s    %s\n",
+                        strstr(line, "workdir:") ? "" : "    workdir: ",
+                        strstr(line, "workdir:") ? "" : in_folder("work"),
+                        strstr(line, "workdir:") ? "" : "\n", line);
+        assert_true(n > 0);
+        roster.bytes = text;
+        roster.size = (size_t)n;
+        if (roster_load(&roster, &builtin, 1, &machine, &diags, &d) != 0)
+                fail_msg("%s", diags.items[0].text);
+        return d;
+}
+
+/* @code NULL: nothing to object. Otherwise the agent is blocked by it, by a warning on line @where. */
+static void expect_site(const char *line, const char *code, bool blocks) {
+        _cleanup_(desired_freep) Desired *d = load(line);
+        _cleanup_diags_ Diags diags = DIAGS_NULL;
+        _cleanup_free_ char *path = strdup(in_folder("bin"));
+        Machine machine = { .hostname = "h", .user_home = folder, .mosaic_home = "/mosaic" };
+
+        machine.path = path;
+        assert_int_equal(site_check(d, in_folder("roster.yaml"), &machine, &diags), 0);
+        if (!code) {
+                if (diags.n_items > 0)
+                        fail_msg("%s: %s", line, diags.items[0].text);
+                assert_null(d->agents[0]->blocked_code);
+                return;
+        }
+        if (diags.n_items == 0)
+                fail_msg("%s: nothing found", line);
+        assert_string_equal(diags.items[0].code, code);
+        assert_int_equal(diags.items[0].severity, SEVERITY_WARNING);
+        assert_int_equal(diags.n_errors, 0);
+        assert_true(diags.items[0].span.start != SIZE_MAX);
+        if (blocks) {
+                assert_string_equal(d->agents[0]->blocked_code, code);
+                assert_non_null(d->agents[0]->blocked_text);
+        } else
+                assert_null(d->agents[0]->blocked_code);
+}
+
+static char *line_with(const char *format, const char *name) _printf_(1, 0);
+
+static char *line_with(const char *format, const char *name) {
+        static char line[300];
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        (void)snprintf(line, sizeof(line), format, in_folder(name));
+#pragma GCC diagnostic pop
+        return line;
+}
+
+static void sites(void **state) {
+        (void)state;
+        assert_int_equal(mkdir(in_folder("work"), 0700), 0);
+        assert_int_equal(mkdir(in_folder("bin"), 0700), 0);
+        expect_site("description: x", "program-missing", true);
+        expect_site("state: stopped", NULL, false);
+        expect_site("host: other", NULL, false);
+        write_file("bin/prog", "#!/bin/sh\n", 0600);
+        expect_site("description: x", "program-missing", true); /* not executable */
+        write_file("bin/prog", "#!/bin/sh\n", 0700);
+        expect_site("description: x", NULL, false);
+        expect_site(line_with("env: {PATH: \"/nowhere:%s\"}", "bin"), NULL, false);
+        expect_site("env: {PATH: /nowhere}", "program-missing", true);
+
+        expect_site("workdir: /nowhere/at/all", "workdir-missing", true);
+        write_file("file", "A=b\n", 0600);
+        expect_site(line_with("workdir: %s", "file"), "workdir-not-a-directory", true);
+
+        expect_site(line_with("env_files: [%s]", "file"), NULL, false);
+        expect_site("env_files: [/nowhere]", "env-file-unreadable", true);
+        expect_site(line_with("env_files: [%s]", "work"), "env-file-unreadable", true);
+        write_file("open", "A=b\n", 0666);
+        expect_site(line_with("env_files: [%s]", "open"), "env-file-writable", false);
+
+        expect_site(line_with("credentials: {X: {file: %s}}", "file"), NULL, false);
+        expect_site("credentials: {X: {file: /nowhere}}", "credential-unreadable", true);
+        write_file("readable", "secret", 0640);
+        expect_site(line_with("credentials: {X: {file: %s}}", "readable"), "credential-mode", true);
+        if (geteuid() == 0) {
+                write_file("foreign-secret", "secret", 0600);
+                assert_int_equal(chown(in_folder("foreign-secret"), 12345, 12345), 0);
+                expect_site(line_with("credentials: {X: {file: %s}}", "foreign-secret"),
+                                "credential-owner", true);
+                expect_site(line_with("env_files: [%s]", "foreign-secret"), "env-file-owner", true);
+        }
+}
+
+static void a_missing_program_says_how_to_get_it(void **state) {
+        _cleanup_(desired_freep) Desired *d = load("env: {PATH: /nowhere}");
+        const Machine machine = { .hostname = "h", .user_home = folder, .mosaic_home = "/mosaic" };
+        _cleanup_diags_ Diags diags = DIAGS_NULL;
+
+        (void)state;
+        assert_int_equal(site_check(d, in_folder("roster.yaml"), &machine, &diags), 0);
+        assert_string_equal(d->agents[0]->blocked_text,
+                        "the program \"prog\" is not in the agents' PATH; get prog");
+        assert_string_equal(diags.items[0].path, "/agents/a/runtime");
+
+        /* what was wrong before and is no more does not stay */
+        assert_int_equal(strv_env_set(&d->agents[0]->env, "PATH", in_folder("bin")), 0);
+        assert_int_equal(site_check(d, in_folder("roster.yaml"), &machine, &diags), 0);
+        assert_null(d->agents[0]->blocked_code);
+}
+
+static void writable_directories_are_named(void **state) {
+        _cleanup_(desired_freep) Desired *d = load("state: stopped");
+        const Machine machine = { .hostname = "h", .user_home = folder, .mosaic_home = "/mosaic" };
+        _cleanup_diags_ Diags diags = DIAGS_NULL;
+
+        (void)state;
+        assert_int_equal(mkdir(in_folder("shared"), 0700), 0);
+        assert_int_equal(site_check(d, in_folder("shared/roster.yaml"), &machine, &diags), 0);
+        assert_int_equal(diags.n_items, 0);
+        assert_int_equal(chmod(in_folder("shared"), 0777), 0);
+        assert_int_equal(site_check(d, in_folder("shared/roster.yaml"), &machine, &diags), 0);
+        assert_string_equal(diags.items[0].code, "roster-directory-writable");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_is_refused),
+                cmocka_unit_test(what_is_read),
+                cmocka_unit_test(links_are_followed),
+                cmocka_unit_test(sites),
+                cmocka_unit_test(a_missing_program_says_how_to_get_it),
+                cmocka_unit_test(writable_directories_are_named),
+        };
+
+        return cmocka_run_group_tests(tests, set_up, tear_down);
+}
