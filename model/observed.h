@@ -85,7 +85,7 @@ typedef struct ObservedRun {
         char *agent;
         bool alive; /* same boot, same pid, same start time */
         pid_t pid;
-        pid_t server_pid; /* the tmux server whose terminal it has; 0 unknown */
+        pid_t server_pid;      /* the tmux server whose terminal it has; 0 unknown */
         uint64_t started_usec; /* CLOCK_REALTIME */
         char *invocation;
         char *pane_id;
@@ -118,10 +118,11 @@ typedef struct ObservedFiles {
         char restart_fingerprint[FINGERPRINT_SIZE]; /* of the accepted spec */
         char live_fingerprint[FINGERPRINT_SIZE];
         char resolved[FINGERPRINT_SIZE];
-        uint64_t stop_timeout_usec; /* of the accepted spec; an agent that left the roster has no other */
-        bool spec;           /* state/specs/NAME.json is there */
-        bool dropin;         /* our drop-in is there */
-        bool dropin_current; /* and says what the desired spec says */
+        uint64_t stop_timeout_usec; /* of the accepted spec; an agent that left the roster has no
+                                       other */
+        bool spec;                  /* state/specs/NAME.json is there */
+        bool dropin;                /* our drop-in is there */
+        bool dropin_current;        /* and says what the desired spec says */
 } ObservedFiles;
 
 typedef struct Observed {
@@ -134,6 +135,7 @@ typedef struct Observed {
         pid_t server_pid;         /* tmux server; 0 none */
         bool server_foreign;      /* a server on our socket that is not of this fleet */
         bool server_unsupervised; /* ours, but outside the holder's unit */
+        bool tmux_settings_wait;  /* the roster says other ones than the running server has */
         bool units_installed;     /* template and holder unit are there */
         UnitState holder;
         uint64_t holder_since_usec; /* CLOCK_REALTIME of the last start; 0 unknown */

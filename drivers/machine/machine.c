@@ -96,7 +96,8 @@ int machine_driver_new(const Paths *paths, FleetRecord *record, MachineDriver **
 }
 
 static int need_manager(MachineDriver *m) {
-        /* While jobs are on their way the broken connection stays: it is what can say that they are lost. */
+        /* While jobs are on their way the broken connection stays: it is what can say that they are
+         * lost. */
         if (m->manager && (manager_is_alive(m->manager) || m->n_work > 0))
                 return 0;
         m->manager = manager_free(m->manager);
@@ -203,6 +204,11 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
                 r = find_hidden_server(m, o);
         if (r < 0)
                 return r;
+        if (o->tmux.state == SOURCE_PRESENT) {
+                r = fleet_record_differs(m->record, m->paths, desired, &o->tmux_settings_wait);
+                if (r < 0)
+                        return r;
+        }
         if (!is_systemd(m))
                 o->holder = o->tmux.state == SOURCE_PRESENT ? UNIT_ACTIVE : UNIT_NOT_LOADED;
         observed_sort(o);

@@ -127,9 +127,9 @@ int fleet_record_new(const Paths *p, Supervisor supervisor, FleetRecord **ret) {
         return 0;
 }
 
-int fleet_record_accept(FleetRecord *record, const Paths *p, const Desired *d) {
-        _cleanup_free_ char *name = NULL, *socket = NULL;
-        int r;
+/* The socket that the roster asks for. Caller frees. */
+static int wanted_socket(const FleetRecord *record, const Paths *p, const Desired *d, char **ret) {
+        _cleanup_free_ char *name = NULL;
 
         /* Two fleets of one user must not meet on one socket, so the id is part of its name. */
         if (d && d->tmux_socket)
@@ -141,7 +141,26 @@ int fleet_record_accept(FleetRecord *record, const Paths *p, const Desired *d) {
                 name = strdup(DEFAULT_SOCKET);
         if (!name)
                 return -ENOMEM;
-        r = tmux_socket_path(record->tmux_tmpdir, name, &socket);
+        return tmux_socket_path(record->tmux_tmpdir, name, ret);
+}
+
+int fleet_record_differs(const FleetRecord *record, const Paths *p, const Desired *d, bool *ret) {
+        _cleanup_free_ char *socket = NULL;
+        int r;
+
+        r = wanted_socket(record, p, d, &socket);
+        if (r < 0)
+                return r;
+        *ret = strcmp(socket, record->tmux_socket) != 0 || record->width != d->tmux_width ||
+               record->height != d->tmux_height || record->history != d->tmux_history;
+        return 0;
+}
+
+int fleet_record_accept(FleetRecord *record, const Paths *p, const Desired *d) {
+        _cleanup_free_ char *socket = NULL;
+        int r;
+
+        r = wanted_socket(record, p, d, &socket);
         if (r < 0)
                 return r;
         free(record->tmux_socket);

@@ -31,5 +31,7 @@ _must_check_ int fleet_record_write(const Paths *p, const FleetRecord *r);
  * sizes and socket name of the fleet id. */
 _must_check_ int fleet_record_new(const Paths *p, Supervisor supervisor, FleetRecord **ret);
 
-/* Takes over what the roster says of tmux. */
+/* Takes over what the roster says of tmux; and whether that would change anything. */
 _must_check_ int fleet_record_accept(FleetRecord *r, const Paths *p, const Desired *d);
+_must_check_ int fleet_record_differs(
+                const FleetRecord *r, const Paths *p, const Desired *d, bool *ret);

@@ -79,6 +79,17 @@ static int plan_obstacles(PlanContext *c) {
         return 0;
 }
 
+/* Socket, sizes and history belong to the server: they are taken when it starts. */
+static int plan_settings(PlanContext *c) {
+        if (!c->observed->tmux_settings_wait || c->policy->mode == PLAN_STOP)
+                return 0;
+        return plan_add_remark(c->plan, REMARK_PENDING, "tmux", /* is_agent= */ false,
+                               REASON_FIELD_RESTART, 0, "mosaic fleet stop; mosaic fleet start",
+                               "the keys below tmux: changed: used when the server is started next")
+                               ? 0
+                               : -ENOMEM;
+}
+
 /* The server must be there before anything can be started on it. */
 static int plan_holder(PlanContext *c) {
         bool needed = false;
@@ -163,6 +174,9 @@ int planner_plan(const Desired *desired,
         if (r < 0)
                 return r;
         r = plan_holder(&c);
+        if (r < 0)
+                return r;
+        r = plan_settings(&c);
         if (r < 0)
                 return r;
         r = plan_foreign(&c);

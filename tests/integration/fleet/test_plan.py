@@ -152,7 +152,7 @@ class Plan:
 
     def test_usage_errors(self):
         for args in (['no-such-verb'], ['plan', '--no-such'], ['apply', '--allow-remove', 'x'], ['stop', '../x'],
-                     ['apply', '--plan'], ['init', 'word'], []):
+                     ['apply', '--plan'], ['init', 'word']):
             r = self.fleet(*args, code=USAGE)
             self.assertTrue(r.err.strip(), r)
             self.assertEqual(r.out, '', r)
