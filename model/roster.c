@@ -316,8 +316,10 @@ int roster_load(const RosterSource *source,
                 diags_sort(diags);
                 return r < 0 ? r : ROSTER_INVALID;
         }
-        if (version_is_newer(doc->root, diags))
+        if (version_is_newer(doc->root, diags)) {
+                diags_sort(diags);
                 return ROSTER_INVALID;
+        }
         r = roster_schema_new(&schema);
         if (r < 0)
                 return r;

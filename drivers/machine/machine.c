@@ -178,11 +178,16 @@ static int find_hidden_server(const MachineDriver *m, Observed *o) {
 }
 
 static int machine_observe(void *world, const Desired *desired, bool details, Observed **ret) {
+        _cleanup_(tmux_listing_freep) TmuxListing *listing = NULL;
         _cleanup_(observed_freep) Observed *o = NULL;
         MachineDriver *m = world;
         int r;
 
         r = observed_new(m->record->supervisor, &o);
+        if (r < 0)
+                return r;
+        /* tmux takes longest: everything else is read meanwhile. */
+        r = tmux_listing_begin(m->tmux, &listing);
         if (r < 0)
                 return r;
         o->now_usec = clock_realtime_usec();
@@ -199,7 +204,7 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
                 r = store_observe_units(o);
         if (r < 0)
                 return r;
-        r = tmux_server_observe(m->tmux, o);
+        r = tmux_listing_end(listing, o);
         if (r == 0)
                 r = find_hidden_server(m, o);
         if (r < 0)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "drivers/os/clock.h"
@@ -173,33 +174,84 @@ exchange(const ProcessRequest *request, Pipes *p, uint64_t deadline, StrBuf *out
         return 0;
 }
 
-int process_run(const ProcessRequest *request, ProcessResult *ret) {
-        _cleanup_(pipes_done) Pipes p = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
-        _cleanup_strbuf_ StrBuf out = STRBUF_NULL, err = STRBUF_NULL;
-        _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
-        uint64_t deadline = clock_monotonic_usec() + request->timeout_usec;
-        struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
-        int status = 0, r;
-        pid_t pid;
+struct Process {
+        ProcessRequest request; /* its input is read until process_finish() has returned */
+        Pipes pipes;
+        pid_t pid; /* 0 once it was waited for */
+        uint64_t deadline_usec;
+};
 
-        r = pipes_open(request->input, &p);
-        if (r < 0)
-                return r;
-        r = start(request, &p, &pid);
-        if (r < 0)
-                return r;
-        close_fd(p.in + 0);
-        close_fd(p.out + 1);
-        close_fd(p.err + 1);
+/* Waits for the end of a child that has closed its outputs; kills it at the deadline. */
+static int reap(Process *p, int *ret_status) {
+        int pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0), r = 0;
 
-        (void)sigaction(SIGPIPE, &ignore, &before);
-        r = exchange(request, &p, deadline, &out, &err);
-        (void)sigaction(SIGPIPE, &before, NULL);
-        if (r < 0)
-                (void)kill(pid, SIGKILL);
-        while (waitpid(pid, &status, 0) < 0)
+        if (pidfd >= 0) {
+                struct pollfd wait = { .fd = pidfd, .events = POLLIN };
+                uint64_t now = clock_monotonic_usec();
+
+                if (now >= p->deadline_usec ||
+                                poll(&wait, 1, (int)((p->deadline_usec - now + 999) / 1000)) == 0) {
+                        (void)kill(p->pid, SIGKILL);
+                        r = -ETIMEDOUT;
+                }
+                (void)close(pidfd);
+        }
+        while (waitpid(p->pid, ret_status, 0) < 0)
                 if (errno != EINTR)
                         return -errno;
+        p->pid = 0;
+        return r;
+}
+
+Process *process_free(Process *p) {
+        int status;
+
+        if (!p)
+                return NULL;
+        if (p->pid > 0) {
+                (void)kill(p->pid, SIGKILL);
+                (void)reap(p, &status);
+        }
+        pipes_done(&p->pipes);
+        free(p);
+        return NULL;
+}
+
+int process_start(const ProcessRequest *request, Process **ret) {
+        _cleanup_(process_freep) Process *p = calloc(1, sizeof(Process));
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        p->request = *request;
+        p->pipes = (Pipes){ { -1, -1 }, { -1, -1 }, { -1, -1 } };
+        p->deadline_usec = clock_monotonic_usec() + request->timeout_usec;
+        r = pipes_open(request->input, &p->pipes);
+        if (r < 0)
+                return r;
+        r = start(request, &p->pipes, &p->pid);
+        if (r < 0) {
+                p->pid = 0;
+                return r;
+        }
+        close_fd(p->pipes.in + 0);
+        close_fd(p->pipes.out + 1);
+        close_fd(p->pipes.err + 1);
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+int process_finish(Process *p, ProcessResult *ret) {
+        _cleanup_strbuf_ StrBuf out = STRBUF_NULL, err = STRBUF_NULL;
+        _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
+        struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+        int status = 0, r;
+
+        (void)sigaction(SIGPIPE, &ignore, &before);
+        r = exchange(&p->request, &p->pipes, p->deadline_usec, &out, &err);
+        (void)sigaction(SIGPIPE, &before, NULL);
+        if (r == 0)
+                r = reap(p, &status);
         if (r < 0)
                 return r;
 
@@ -211,4 +263,12 @@ int process_run(const ProcessRequest *request, ProcessResult *ret) {
         *ret = result;
         result = PROCESS_RESULT_NULL;
         return 0;
+}
+
+int process_run(const ProcessRequest *request, ProcessResult *ret) {
+        _cleanup_(process_freep) Process *p = NULL;
+        int r;
+
+        r = process_start(request, &p);
+        return r < 0 ? r : process_finish(p, ret);
 }

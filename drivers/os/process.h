@@ -40,5 +40,16 @@ void process_result_done(ProcessResult *r);
  */
 _must_check_ int process_run(const ProcessRequest *request, ProcessResult *ret);
 
+/*
+ * The same in two steps, so that other work can be done while the child runs. What the request
+ * points to must stay until the end. process_free() kills a child that was not waited for.
+ */
+typedef struct Process Process;
+
+_must_check_ int process_start(const ProcessRequest *request, Process **ret);
+_must_check_ int process_finish(Process *p, ProcessResult *ret);
+Process *process_free(Process *p);
+DEFINE_CLEANUP(Process *, process_free)
+
 /* Children started by this process so far; for tests and for `--timing`. */
 unsigned process_count(void);

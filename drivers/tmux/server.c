@@ -104,30 +104,19 @@ int tmux_server_probe(const TmuxServer *s) {
         return 0;
 }
 
-static int run_client(
-                const TmuxServer *s, char *const *words, const char *input, ProcessResult *ret) {
-        _cleanup_strv_ char **argv = NULL;
+static int client_argv(const TmuxServer *s, const char *const *words, size_t n, char ***ret) {
         const char *const head[] = { "tmux", "-N", "-S", s->socket };
-        ProcessRequest request;
-        int r;
+        _cleanup_strv_ char **argv = NULL;
 
-        for (size_t i = 0; i < ELEMENTSOF(head); i++) {
-                r = strv_push(&argv, head[i]);
+        for (size_t i = 0; i < ELEMENTSOF(head) + n; i++) {
+                int r = strv_push(&argv,
+                                i < ELEMENTSOF(head) ? head[i] : words[i - ELEMENTSOF(head)]);
+
                 if (r < 0)
                         return r;
         }
-        r = strv_extend(&argv, words);
-        if (r < 0)
-                return r;
-        request = (ProcessRequest){
-                .argv = argv,
-                .env = s->env,
-                .input = input,
-                .input_size = input ? strlen(input) : 0,
-                .output_max = LISTING_MAX,
-                .timeout_usec = s->timeout_usec,
-        };
-        return process_run(&request, ret);
+        *ret = TAKE_PTR(argv);
+        return 0;
 }
 
 /* What a failed connect says about the server. */
@@ -163,31 +152,75 @@ static char *first_line(char *text) {
         return text;
 }
 
-static int observe(const TmuxServer *s, Observed *o) {
-        _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
-        char list[] = "list-panes", all[] = "-a", format[] = "-F";
-        _cleanup_free_ char *fields = strdup(tmux_listing_format);
-        char *words[] = { list, all, format, fields, NULL };
+struct TmuxListing {
+        const TmuxServer *server;
+        Source source; /* why no client was started */
+        char **argv;
+        Process *client;
+        uint64_t begin_usec;
+};
+
+TmuxListing *tmux_listing_free(TmuxListing *l) {
+        if (!l)
+                return NULL;
+        process_free(l->client);
+        strv_free(l->argv);
+        free(l->source.why);
+        free(l);
+        return NULL;
+}
+
+int tmux_listing_begin(const TmuxServer *s, TmuxListing **ret) {
+        const char *const words[] = { "list-panes", "-a", "-F", tmux_listing_format };
+        _cleanup_(tmux_listing_freep) TmuxListing *l = calloc(1, sizeof(TmuxListing));
+        ProcessRequest request;
         int r;
 
-        if (!fields)
+        if (!l)
                 return -ENOMEM;
+        l->server = s;
+        l->begin_usec = clock_monotonic_usec();
         r = tmux_server_probe(s);
-        if (r < 0) {
-                classify_probe(s, r, &o->tmux);
-                return 0;
+        if (r < 0)
+                classify_probe(s, r, &l->source);
+        else {
+                r = client_argv(s, words, ELEMENTSOF(words), &l->argv);
+                if (r < 0)
+                        return r;
+                request = (ProcessRequest){
+                        .argv = l->argv,
+                        .env = s->env,
+                        .output_max = LISTING_MAX,
+                        .timeout_usec = s->timeout_usec,
+                };
+                r = process_start(&request, &l->client);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        source_set(&l->source, SOURCE_UNKNOWN, "cannot run tmux: %s", strerror(-r));
         }
-        r = run_client(s, words, NULL, &result);
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+/* What the client said. */
+static int read_listing(TmuxListing *l, Observed *o) {
+        _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
+        int r;
+
+        r = process_finish(l->client, &result);
         if (r == -ENOMEM)
                 return r;
         if (r == -ETIMEDOUT) {
                 source_set(&o->tmux, SOURCE_UNKNOWN,
-                                "the tmux server on %s did not answer within %u s", s->socket,
-                                (unsigned)(s->timeout_usec / USEC_PER_SEC));
+                                "the tmux server on %s did not answer within %u s",
+                                l->server->socket,
+                                (unsigned)(l->server->timeout_usec / USEC_PER_SEC));
                 return 0;
         }
         if (r < 0) {
-                source_set(&o->tmux, SOURCE_UNKNOWN, "cannot run tmux: %s", strerror(-r));
+                source_set(&o->tmux, SOURCE_UNKNOWN, "cannot read the listing of tmux: %s",
+                                strerror(-r));
                 return 0;
         }
         if (result.status != 0) {
@@ -196,7 +229,7 @@ static int observe(const TmuxServer *s, Observed *o) {
                                 *result.errors ? first_line(result.errors) : "no message");
                 return 0;
         }
-        r = tmux_listing_parse(result.output, s->fleet, o);
+        r = tmux_listing_parse(result.output, l->server->fleet, o);
         if (r == -EBADMSG) {
                 source_set(&o->tmux, SOURCE_UNKNOWN, "the listing of the tmux server is garbled");
                 return 0;
@@ -207,15 +240,19 @@ static int observe(const TmuxServer *s, Observed *o) {
         return 0;
 }
 
-int tmux_server_observe(const TmuxServer *s, Observed *o) {
-        uint64_t before = clock_monotonic_usec();
+int tmux_listing_end(TmuxListing *l, Observed *o) {
         bool ours = false;
-        int r;
+        int r = 0;
 
-        r = observe(s, o);
+        if (l->client)
+                r = read_listing(l, o);
+        else {
+                o->tmux.state = l->source.state;
+                o->tmux.why = TAKE_PTR(l->source.why);
+        }
         if (r < 0)
                 return r;
-        o->tmux.took_usec = clock_monotonic_usec() - before;
+        o->tmux.took_usec = clock_monotonic_usec() - l->begin_usec;
         for (size_t i = 0; i < o->n_sessions; i++)
                 ours = ours || o->sessions[i].owner != SESSION_FOREIGN;
         o->server_foreign = o->tmux.state == SOURCE_PRESENT && o->n_sessions > 0 && !ours;
@@ -225,11 +262,23 @@ int tmux_server_observe(const TmuxServer *s, Observed *o) {
 int tmux_server_run(
                 const TmuxServer *s, const char *commands, char **ret_output, char **ret_errors) {
         _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
-        char source[] = "source-file", from[] = "-";
-        char *words[] = { source, from, NULL };
+        const char *const words[] = { "source-file", "-" };
+        _cleanup_strv_ char **argv = NULL;
+        ProcessRequest request;
         int r;
 
-        r = run_client(s, words, commands, &result);
+        r = client_argv(s, words, ELEMENTSOF(words), &argv);
+        if (r < 0)
+                return r;
+        request = (ProcessRequest){
+                .argv = argv,
+                .env = s->env,
+                .input = commands,
+                .input_size = strlen(commands),
+                .output_max = LISTING_MAX,
+                .timeout_usec = s->timeout_usec,
+        };
+        r = process_run(&request, &result);
         if (r < 0)
                 return r;
         if (result.signal != 0)

@@ -32,9 +32,17 @@ _must_check_ int tmux_socket_path(const char *tmpdir, const char *name, char **r
  * -EACCES, -ENOTSOCK, -ETIMEDOUT (backlog full: the server hangs) ... */
 _must_check_ int tmux_server_probe(const TmuxServer *s);
 
-/* One listing into @o: sessions, server_pid, and o->tmux with its sentence if it is not present.
- * Fails only without memory. */
-_must_check_ int tmux_server_observe(const TmuxServer *s, Observed *o);
+/*
+ * One listing, in two steps, so that other sources can be read while the server writes it. The
+ * second fills sessions and server_pid of @o, and o->tmux with its sentence if it is not present.
+ * Both fail only without memory. @s is borrowed until the end.
+ */
+typedef struct TmuxListing TmuxListing;
+
+_must_check_ int tmux_listing_begin(const TmuxServer *s, TmuxListing **ret);
+_must_check_ int tmux_listing_end(TmuxListing *l, Observed *o);
+TmuxListing *tmux_listing_free(TmuxListing *l);
+DEFINE_CLEANUP(TmuxListing *, tmux_listing_free)
 
 /*
  * Sends a command list (lines of tmux configuration syntax) over standard input. Returns 0 if tmux

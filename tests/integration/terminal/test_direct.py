@@ -118,12 +118,18 @@ class Direct(unittest.TestCase):
         out = os.path.join(f.root, 'signals')
         script = f.write('count.py', (
             'import os, signal, sys, time\n'
-            'got = []\n'
+            'read, write = os.pipe()\n'
+            'os.set_blocking(write, False)\n'
+            'signal.set_wakeup_fd(write)\n'  # one byte for each delivery
             'for s in (signal.SIGTERM, signal.SIGHUP):\n'
-            '    signal.signal(s, lambda n, _: got.append(n))\n'
+            '    signal.signal(s, lambda *_: None)\n'
             'print("READY", flush=True)\n'
-            'while signal.SIGHUP not in got: time.sleep(0.01)\n'
+            'got = b""\n'
+            'while signal.SIGHUP not in got: got += os.read(read, 100)\n'
             'time.sleep(0.2)\n'
+            'os.set_blocking(read, False)\n'
+            'try: got += os.read(read, 100)\n'
+            'except BlockingIOError: pass\n'
             'open(sys.argv[1], "w").write(repr(sorted(got)))\n'
             'sys.exit(143)\n'))
         with self.session('web', [sys.executable, '-I', script, out],

@@ -143,7 +143,7 @@ int main(int argc, char **argv) {
         _cleanup_json_ Json *j = NULL;
         RosterSource runtimes[16], roster;
         const char *mode = argc > 2 ? argv[1] : "", *path = argv[argc - 1], *name;
-        size_t size, n;
+        size_t size = 0, n;
         int r;
 
         if (argc < 2 || read_file(path, &bytes, &size) < 0) {

@@ -24,7 +24,8 @@ static char *in_folder(const char *name) {
 }
 
 static void write_file(const char *name, const char *text, mode_t mode) {
-        _cleanup_close_ int fd = open(in_folder(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        _cleanup_close_ int fd =
+                        open(in_folder(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
         assert_true(fd >= 0);
         assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
@@ -124,7 +125,9 @@ static void links_are_followed(void **state) {
 static Desired *load(const char *line) {
         static const char runtime[] = "command: [prog]\ninstall: get prog\n";
         const RosterSource builtin = { "x/mine.yaml", runtime, sizeof(runtime) - 1 };
-        const Machine machine = { .hostname = "h", .user_home = "/home/ana", .mosaic_home = "/mosaic" };
+        const Machine machine = {
+                .hostname = "h", .user_home = "/home/ana", .mosaic_home = "/mosaic"
+        };
         _cleanup_diags_ Diags diags = DIAGS_NULL;
         _cleanup_free_ char *text = NULL;
         RosterSource roster = { .name = "roster.yaml" };
@@ -143,7 +146,8 @@ static Desired *load(const char *line) {
         return d;
 }
 
-/* @code NULL: nothing to object. Otherwise the agent is blocked by it, by a warning on line @where. */
+/* @code NULL: nothing to object. Otherwise the agent is blocked by it, by a warning on line @where.
+ */
 static void expect_site(const char *line, const char *code, bool blocks) {
         _cleanup_(desired_freep) Desired *d = load(line);
         _cleanup_diags_ Diags diags = DIAGS_NULL;
