@@ -61,6 +61,7 @@ typedef struct Driver {
         /* The tmux server with its holder session. @ret_message: why not; caller frees. */
         int (*start_holder)(void *world, char **ret_message);
         int (*stop_holder)(void *world, char **ret_message);
+        int (*repair_holder)(void *world, const Observed *observed, char **ret_message);
 
         /* DRIVER_SESSION, DRIVER_RENAME, DRIVER_KILL_SESSION: all in one tmux client, finished on
          * return. */

@@ -133,6 +133,7 @@ typedef struct Observed {
         Source files;
 
         pid_t server_pid;         /* tmux server; 0 none */
+        pid_t hidden_server_pid;  /* it lives behind a socket that is gone; 0 none */
         bool server_foreign;      /* a server on our socket that is not of this fleet */
         bool server_unsupervised; /* ours, but outside the holder's unit */
         bool tmux_settings_wait;  /* the roster says other ones than the running server has */

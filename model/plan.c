@@ -148,6 +148,7 @@ static const struct {
         Disruption disruption;
 } action_kinds[_ACTION_KIND_MAX] = {
         [ACTION_HOLDER_START] = { "holder-start", "+", DISRUPTION_NONE },
+        [ACTION_HOLDER_REPAIR] = { "holder-repair", "~", DISRUPTION_NONE },
         [ACTION_CREATE] = { "create", "+", DISRUPTION_NONE },
         [ACTION_START] = { "start", "^", DISRUPTION_NONE },
         [ACTION_UPDATE] = { "update", "~", DISRUPTION_NONE },
@@ -189,6 +190,7 @@ static const char *const reason_names[_REASON_MAX] = {
         [REASON_UNIT_FAILED] = "unit_failed",
         [REASON_NOT_RUNNING] = "not_running",
         [REASON_HOLDER_DOWN] = "holder_down",
+        [REASON_SOCKET_GONE] = "socket_gone",
         [REASON_BOOT] = "boot",
         [REASON_FIELD_RESTART] = "field_forces_restart",
         [REASON_FIELD_LIVE] = "field_live",

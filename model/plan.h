@@ -14,13 +14,14 @@
 #include "model/base/cleanup.h"
 
 typedef enum ActionKind {
-        ACTION_HOLDER_START, /* the tmux server */
-        ACTION_CREATE,       /* an agent that never was here */
-        ACTION_START,        /* an agent that should run and does not */
-        ACTION_UPDATE,       /* changes the process does not notice */
-        ACTION_STOP,         /* wanted: stopped */
-        ACTION_RESTART,      /* the process must be replaced */
-        ACTION_REMOVE,       /* left the roster */
+        ACTION_HOLDER_START,  /* the tmux server */
+        ACTION_HOLDER_REPAIR, /* it lives, but its socket is gone */
+        ACTION_CREATE,        /* an agent that never was here */
+        ACTION_START,         /* an agent that should run and does not */
+        ACTION_UPDATE,        /* changes the process does not notice */
+        ACTION_STOP,          /* wanted: stopped */
+        ACTION_RESTART,       /* the process must be replaced */
+        ACTION_REMOVE,        /* left the roster */
         _ACTION_KIND_MAX,
 } ActionKind;
 
@@ -36,6 +37,7 @@ typedef enum ActionStep {
         STEP_KILL_SESSION = 1u << 7, /* end the session, by id */
         STEP_FILES = 1u << 8,        /* delete spec, drop-in, run file and records */
         STEP_RELOAD = 1u << 9,       /* the loaded unit must read its drop-in again */
+        STEP_REPAIR = 1u << 10,      /* ask the server for its socket */
 } ActionStep;
 
 typedef enum Reason {
@@ -45,6 +47,7 @@ typedef enum Reason {
         REASON_UNIT_FAILED,
         REASON_NOT_RUNNING,
         REASON_HOLDER_DOWN,
+        REASON_SOCKET_GONE,
         REASON_BOOT,
         REASON_FIELD_RESTART,
         REASON_FIELD_LIVE,

@@ -364,6 +364,21 @@ static int apply_starts(Apply *a) {
 /* --- the rest ----------------------------------------------------------------------------------
  */
 
+static void apply_repair(Apply *a) {
+        for (size_t i = 0; i < a->plan->n_actions; i++) {
+                _cleanup_free_ char *message = NULL;
+                int r;
+
+                if (action_at(a, i)->kind != ACTION_HOLDER_REPAIR)
+                        continue;
+                r = a->driver->repair_holder(a->driver->world, a->observed, &message);
+                finish(a, i, r < 0 ? OUTCOME_FAILED : OUTCOME_DONE,
+                                r == 0    ? NULL
+                                : message ? message
+                                          : strerror(-r));
+        }
+}
+
 static int apply_holder(Apply *a) {
         for (size_t i = 0; i < a->plan->n_actions; i++) {
                 _cleanup_free_ char *message = NULL;
@@ -448,6 +463,7 @@ static bool may_remove(Apply *a) {
 static int run(Apply *a) {
         int r;
 
+        apply_repair(a);
         r = apply_files(a);
         if (r < 0)
                 return r;

@@ -90,6 +90,7 @@ static int address_width(const Plan *plan) {
 static Style action_style(ActionKind k) {
         switch (k) {
         case ACTION_HOLDER_START:
+        case ACTION_HOLDER_REPAIR:
         case ACTION_CREATE:
         case ACTION_START:
                 return STYLE_GREEN;

@@ -2,8 +2,11 @@
 #include "drivers/machine/machine.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 #include "drivers/direct/direct.h"
 #include "drivers/os/clock.h"
@@ -145,6 +148,23 @@ static int observe_dropins(const MachineDriver *m, const Desired *desired, Obser
         return 0;
 }
 
+/* By its name in /proc; a process that is gone is none. */
+static int is_tmux_server(pid_t pid, bool *ret) {
+        _cleanup_free_ char *path = NULL, *name = NULL;
+        size_t size;
+        int r;
+
+        if (asprintf(&path, "/proc/%d/comm", (int)pid) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        r = file_read_limited(path, NAME_MAX, &name, &size);
+        if (r == -ENOMEM)
+                return r;
+        *ret = r == 0 && strncmp(name, "tmux: server", 12) == 0;
+        return 0;
+}
+
 /*
  * No socket, but a living agent whose terminal belongs to a living server: somebody unlinked the
  * socket. A second server would be a second fleet; SIGUSR1 makes the first one create it again.
@@ -153,25 +173,20 @@ static int find_hidden_server(const MachineDriver *m, Observed *o) {
         if (o->tmux.state != SOURCE_ABSENT)
                 return 0;
         for (size_t i = 0; i < o->n_run; i++) {
-                _cleanup_free_ char *path = NULL, *name = NULL;
-                size_t size;
+                bool is_tmux;
                 int r;
 
                 if (!o->run[i].alive || o->run[i].server_pid <= 0)
                         continue;
-                if (asprintf(&path, "/proc/%d/comm", (int)o->run[i].server_pid) < 0) {
-                        path = NULL;
-                        return -ENOMEM;
-                }
-                r = file_read_limited(path, NAME_MAX, &name, &size);
-                if (r == -ENOMEM)
+                r = is_tmux_server(o->run[i].server_pid, &is_tmux);
+                if (r < 0)
                         return r;
-                if (r < 0 || strncmp(name, "tmux", 4) != 0)
+                if (!is_tmux)
                         continue;
+                o->hidden_server_pid = o->run[i].server_pid;
                 source_set(&o->tmux, SOURCE_UNKNOWN,
-                                "the socket %s is gone, but its server lives; 'kill -USR1 %d' "
-                                "makes it again",
-                                m->record->tmux_socket, (int)o->run[i].server_pid);
+                                "the socket %s is gone, but its server lives (pid %d)",
+                                m->record->tmux_socket, (int)o->hidden_server_pid);
                 return 0;
         }
         return 0;
@@ -337,6 +352,35 @@ static int machine_stop_holder(void *world, char **ret_message) {
 
         return is_systemd(m) ? run_unit(m, "tmux-holder", JOB_STOP, ret_message)
                              : direct_stop_server(m->direct, m->tmux, ret_message);
+}
+
+/* The pid was that of a tmux server a moment ago; by its pidfd it is still the same process. */
+static int machine_repair_holder(void *world, const Observed *observed, char **ret_message) {
+        const struct timespec step = { .tv_nsec = 10 * 1000000L };
+        uint64_t deadline = clock_monotonic_usec() + CALL_TIMEOUT_USEC;
+        MachineDriver *m = world;
+        _cleanup_close_ int fd = -1;
+        bool is_tmux;
+        int r;
+
+        fd = (int)syscall(SYS_pidfd_open, observed->hidden_server_pid, 0);
+        if (fd < 0)
+                return -errno;
+        r = is_tmux_server(observed->hidden_server_pid, &is_tmux);
+        if (r < 0)
+                return r;
+        if (!is_tmux)
+                return -ESRCH;
+        if (syscall(SYS_pidfd_send_signal, fd, SIGUSR1, NULL, 0) < 0)
+                return -errno;
+        while (tmux_server_probe(m->tmux) < 0) {
+                if (clock_monotonic_usec() >= deadline) {
+                        *ret_message = strdup("the server did not make its socket again");
+                        return -ETIMEDOUT;
+                }
+                (void)nanosleep(&step, NULL);
+        }
+        return 0;
 }
 
 /* --- sessions ----------------------------------------------------------------------------------
@@ -513,6 +557,7 @@ Driver machine_driver_interface(MachineDriver *m) {
                 .announce_restarts = machine_announce_restarts,
                 .start_holder = machine_start_holder,
                 .stop_holder = machine_stop_holder,
+                .repair_holder = machine_repair_holder,
                 .sessions = machine_sessions,
                 .submit = machine_submit,
                 .wait = machine_wait,

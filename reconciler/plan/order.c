@@ -86,6 +86,7 @@ static int drop_dependants(PlanContext *c) {
 static int wave(ActionKind k) {
         switch (k) {
         case ACTION_HOLDER_START:
+        case ACTION_HOLDER_REPAIR:
                 return 0;
         case ACTION_CREATE:
         case ACTION_START:

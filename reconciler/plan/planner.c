@@ -31,6 +31,19 @@ static int remark_source(PlanContext *c, const char *name, const Source *s, cons
                                : -ENOMEM;
 }
 
+/* Asked to, the server makes its socket again; a second server would be a second fleet. */
+static int plan_repair(PlanContext *c) {
+        if (c->observed->hidden_server_pid <= 0 || c->policy->mode == PLAN_STOP)
+                return 0;
+        return plan_add_action(c->plan, ACTION_HOLDER_REPAIR, NULL, REASON_SOCKET_GONE, 0,
+                               STEP_REPAIR,
+                               "its socket is gone and it lives (pid %d): it is asked to make it "
+                               "again",
+                               (int)c->observed->hidden_server_pid)
+                               ? 0
+                               : -ENOMEM;
+}
+
 static int plan_sources(PlanContext *c) {
         const Observed *o = c->observed;
         int r;
@@ -158,6 +171,9 @@ int planner_plan(const Desired *desired,
                 .plan = plan,
         };
         r = plan_sources(&c);
+        if (r < 0)
+                return r;
+        r = plan_repair(&c);
         if (r < 0)
                 return r;
         r = plan_obstacles(&c);

@@ -160,6 +160,10 @@ static int fake_observe(
         o->tmux.state = w->tmux != SOURCE_PRESENT ? w->tmux
                         : w->server               ? SOURCE_PRESENT
                                                   : SOURCE_ABSENT;
+        if (w->hidden) {
+                o->hidden_server_pid = 77;
+                o->tmux.state = SOURCE_UNKNOWN;
+        }
         o->units_installed = true;
         o->holder = w->server ? UNIT_ACTIVE : UNIT_NOT_LOADED;
         o->holder_since_usec = 500;
@@ -263,6 +267,17 @@ static int fake_start_holder(void *world, char **ret_message _unused_) {
 static int fake_stop_holder(void *world, char **ret_message _unused_) {
         server_gone(world);
         return 0;
+}
+
+static int fake_repair_holder(
+                void *world, const Observed *observed _unused_, char **ret_message _unused_) {
+        FakeWorld *w = world;
+        bool after;
+
+        if (crashed(w, &after))
+                return -EIO;
+        w->hidden = false;
+        return after ? -EIO : 0;
 }
 
 static int fake_sessions(void *world, DriverJob *jobs, size_t n) {
@@ -378,6 +393,7 @@ Driver fake_world_driver(FakeWorld *w) {
                 .announce_restarts = fake_announce_restarts,
                 .start_holder = fake_start_holder,
                 .stop_holder = fake_stop_holder,
+                .repair_holder = fake_repair_holder,
                 .sessions = fake_sessions,
                 .submit = fake_submit,
                 .wait = fake_wait,

@@ -41,6 +41,7 @@ typedef struct FakeWorld {
         FakeAgent agents[FAKE_AGENTS_MAX];
         size_t n_agents;
         bool server;
+        bool hidden;          /* fault: the server lives, its socket is gone */
         bool foreign_session; /* a session called as the first agent, not ours */
         SourceState tmux;     /* SOURCE_UNKNOWN: fault */
         SourceState manager;

@@ -240,6 +240,26 @@ static void test_unknown(void **state _unused_) {
                 }
 }
 
+/* A server behind a socket that is gone: repaired, never doubled, nobody restarted. */
+static void test_hidden_server(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(plan_freep) Plan *p = NULL, *q = NULL;
+        FakeWorld w;
+
+        converged(&w, d);
+        w.hidden = true;
+        p = plan_of(&w, d);
+        assert_int_equal(p->n_actions, 1);
+        assert_int_equal(p->actions[0].kind, ACTION_HOLDER_REPAIR);
+        assert_int_equal(plan_exit_code(p), EXIT_UNKNOWN);
+        assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
+        q = plan_of(&w, d);
+        assert_int_equal(plan_exit_code(q), EXIT_OK);
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(fake_agent(&w, three[i])->n_starts, 1);
+        assert_int_equal(w.n_destroyed, 0);
+}
+
 static void test_foreign_name(void **state _unused_) {
         static const char *const one[] = { "web" };
         _cleanup_(desired_freep) Desired *d = fake_desired(one, 1);
@@ -426,6 +446,7 @@ int main(void) {
                 cmocka_unit_test(test_drift),
                 cmocka_unit_test(test_manual_stop),
                 cmocka_unit_test(test_unknown),
+                cmocka_unit_test(test_hidden_server),
                 cmocka_unit_test(test_foreign_name),
                 cmocka_unit_test(test_removal_cap),
                 cmocka_unit_test(test_removal_only_after_success),
