@@ -262,10 +262,20 @@ int output_status_json(const Context *c, const Pass *p, ExitCode code) {
         return print_document(&b);
 }
 
-int output_findings_json(const Context *c, const Pass *p) {
-        _cleanup_json_ Json *j = NULL;
-        int r;
+int output_findings_json(const Context *c, const Pass *p, ExitCode code) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
-        r = diags_to_json(&p->diags, c->paths->roster, p->roster_bytes, p->roster_size, &j);
-        return r < 0 ? r : print_json(j);
+        json_open_object(&b, NULL);
+        json_put_string(&b, "format", "mosaic.fleet.validate");
+        json_put_string(&b, "version", "1.0");
+        json_put_string(&b, "file", c->paths->roster);
+        json_put_bool(&b, "valid", p->diags.n_errors == 0);
+        json_put_uint(&b, "errors", p->diags.n_errors);
+        json_put_uint(&b, "warnings", p->diags.n_warnings);
+        diags_put_json(&b, "diagnostics", &p->diags, p->roster_bytes, p->roster_size);
+        json_open_object(&b, "summary");
+        json_put_uint(&b, "exit", (uint64_t)code);
+        json_close(&b);
+        json_close(&b);
+        return print_document(&b);
 }

@@ -304,11 +304,11 @@ void output_checks(const Context *c, const Checks *checks) {
         for (size_t i = 0; i < checks->n_items; i++) {
                 const Check *check = checks->items + i;
 
-                printf("%s%-8s%s %-15s %s\n", output_begin(c, check_style(check->state)),
+                printf("%s%-8s%s %-14s %s\n", output_begin(c, check_style(check->state)),
                                 check_state_to_string(check->state), output_end(c), check->name,
                                 check->text);
                 if (check->help && check->state != CHECK_OK)
-                        printf("%-8s %-15s %s= %s%s\n", "", "", output_begin(c, STYLE_DIM),
+                        printf("%-8s %-14s %s= %s%s\n", "", "", output_begin(c, STYLE_DIM),
                                         check->help, output_end(c));
         }
 }

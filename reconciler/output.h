@@ -61,4 +61,4 @@ _must_check_ int output_pass_json(const Context *c, const char *verb, const Pass
 _must_check_ int output_verify_json(
                 const Context *c, const Pass *p, const Checks *checks, ExitCode code);
 _must_check_ int output_status_json(const Context *c, const Pass *p, ExitCode code);
-_must_check_ int output_findings_json(const Context *c, const Pass *p);
+_must_check_ int output_findings_json(const Context *c, const Pass *p, ExitCode code);

@@ -52,7 +52,7 @@ static int load(Context *c, Pass *p) {
         if (r < 0)
                 return r;
         if (r == EXIT_INVALID && c->json) {
-                r = output_findings_json(c, p);
+                r = output_findings_json(c, p, EXIT_INVALID);
                 return r < 0 ? r : EXIT_INVALID;
         }
         output_findings(c, p, /* warnings= */ false);

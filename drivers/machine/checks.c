@@ -234,8 +234,8 @@ static int check_default_server(const FleetRecord *record, Checks *c) {
                                         other.st_ino == ours.st_ino && other.st_dev == ours.st_dev))
                 return checks_add(c, "default-server", CHECK_FAILED, NULL,
                                 "this fleet's socket is that of the default tmux server");
-        return checks_add(c, "default-server", CHECK_OK, NULL,
-                        "not involved: this fleet lives on %s", record->tmux_socket);
+        return checks_add(c, "default-server", CHECK_OK, NULL, "not involved, this fleet has %s",
+                        record->tmux_socket);
 }
 
 int machine_checks(const Paths *p,

@@ -347,11 +347,20 @@ static int machine_start_holder(void *world, char **ret_message) {
                              : direct_start_server(m->direct, m->tmux, ret_message);
 }
 
+/* tmux leaves its socket behind; one that nobody listens on is rubbish. */
+static int remove_socket(const MachineDriver *m) {
+        if (tmux_server_probe(m->tmux) != -ECONNREFUSED)
+                return 0;
+        return unlink(m->record->tmux_socket) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 static int machine_stop_holder(void *world, char **ret_message) {
         MachineDriver *m = world;
+        int r;
 
-        return is_systemd(m) ? run_unit(m, "tmux-holder", JOB_STOP, ret_message)
-                             : direct_stop_server(m->direct, m->tmux, ret_message);
+        r = is_systemd(m) ? run_unit(m, "tmux-holder", JOB_STOP, ret_message)
+                          : direct_stop_server(m->direct, m->tmux, ret_message);
+        return r < 0 ? r : remove_socket(m);
 }
 
 /* The pid was that of a tmux server a moment ago; by its pidfd it is still the same process. */

@@ -25,18 +25,16 @@ const Verb verb_fleet_apply = {
         .name = "apply",
         .synopsis = "[NAME...] [OPTION...]",
         .summary = "Make this machine match the roster, now",
-        .help = "On a terminal the plan is shown and you are asked; what is done is what was "
-                "shown.\n"
-                "An agent whose spec did not change keeps its process. With names, only these\n"
-                "agents are looked at, and nothing is removed.\n"
+        .help = "On a terminal the plan is shown and you are asked; what is done is what was\n"
+                "shown. An agent whose spec did not change keeps its process. With names, only\n"
+                "these agents are looked at, and nothing is removed.\n"
                 "\n"
                 "Options:\n"
                 "  -y, --yes               Do not ask\n"
                 "      --allow-remove N    Remove exactly N running agents that left the roster;\n"
                 "                          without it at most a quarter of them, or one\n"
                 "      --force-busy NAME   Restart this agent though somebody is attached\n"
-                "      --plan FILE         Do what 'plan --out FILE' showed, or nothing; does not "
-                "ask\n"
+                "      --plan FILE         Do what 'plan --out FILE' showed, or nothing\n"
                 "      --lock-timeout T    Wait this long for another writer (30s)\n"
                 "      --json              Print the result as JSON; does not ask\n"
                 "      --color WHEN        auto, always or never\n"

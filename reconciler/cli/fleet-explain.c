@@ -232,9 +232,8 @@ const Verb verb_fleet_explain = {
         .name = "explain",
         .synopsis = "NAME [OPTION...]",
         .summary = "Say why one agent is in the state it is in",
-        .help = "What the roster asks for, what was seen, which rule decides and what it waits "
-                "for,\n"
-                "and the last actions with their outcomes.\n"
+        .help = "What the roster asks for, what was seen, which rule decides and what it waits\n"
+                "for, and the last actions with their outcomes.\n"
                 "\n"
                 "Options:\n"
                 "      --json        Print it as JSON\n"

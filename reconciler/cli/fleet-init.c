@@ -95,22 +95,6 @@ static int make_directories(const Context *c) {
         return dir_make(dir);
 }
 
-/* The schema beside the roster, for editors; the product's own file. */
-static int write_schema(const Context *c) {
-        const Asset *schema = asset_find("fleet/roster.schema.json");
-        _cleanup_free_ char *path = NULL;
-        int r;
-
-        if (!schema)
-                return -ENOENT;
-        if (asprintf(&path, "%s/fleet/roster.schema.json", c->paths->home) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        r = access(path, F_OK) == 0 ? 0 : file_replace(path, schema->bytes, schema->size, 0600);
-        return r;
-}
-
 /* What the profile names as working directories, so that the next verb can be 'start'. */
 static int make_workdirs(Context *c, char ***ret_made) {
         _cleanup_pass_ Pass p = PASS_NULL;
@@ -172,8 +156,7 @@ static int write_roster(Context *c, const Options *o, const Asset *profile, Init
         if (r < 0)
                 return r;
         ret->status = "written";
-        r = write_schema(c);
-        return r < 0 ? r : make_workdirs(c, &ret->made);
+        return make_workdirs(c, &ret->made);
 }
 
 /* The supervisor is chosen here, once; afterwards only --supervisor --force changes it. */
@@ -304,7 +287,7 @@ const Verb verb_fleet_init = {
         .group = "fleet",
         .name = "init",
         .synopsis = "[--profile NAME] [--write] [OPTION...]",
-        .summary = "Write a first roster, and choose who supervises the agents",
+        .summary = "Write a first roster and choose the supervisor",
         .help = "Without --write the roster is printed. One that is there is never overwritten\n"
                 "without --force, and then a numbered copy is kept. Directories that the profile\n"
                 "names for its agents are made.\n"

@@ -73,7 +73,7 @@ const Verb verb_fleet_install_systemd = {
         .group = "fleet",
         .name = "install-systemd",
         .synopsis = "[OPTION...]",
-        .summary = "Install the user units, tools and schema of this fleet",
+        .summary = "Install user units, tools and schema",
         .help = "Idempotent. A file that you changed is kept, and the new one lands beside it as\n"
                 "NAME.new. Enables and starts nothing; says the commands that do.\n"
                 "\n"

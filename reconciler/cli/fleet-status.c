@@ -30,7 +30,7 @@ const Verb verb_fleet_status = {
         .group = "fleet",
         .name = "status",
         .synopsis = "[OPTION...]",
-        .summary = "Show every agent: wanted, unit, pane, process, condition",
+        .summary = "Show every agent and the condition it is in",
         .help = "A star behind the pane says that somebody is attached. RST is how often systemd\n"
                 "restarted the agent since its last start by hand.\n"
                 "\n"

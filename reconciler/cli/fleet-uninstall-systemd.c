@@ -66,9 +66,9 @@ const Verb verb_fleet_uninstall_systemd = {
         .name = "uninstall-systemd",
         .synopsis = "[OPTION...]",
         .summary = "Remove exactly what install-systemd wrote",
-        .help = "Refuses while agents or the tmux server run. The roster stays, always; files "
-                "that\n"
-                "you changed stay unless --purge is said.\n"
+        .help = "Refuses while agents or the tmux server run. This fleet's state (accepted\n"
+                "specs, holds) goes too. The roster stays, always; files that you changed stay\n"
+                "unless --purge is said.\n"
                 "\n"
                 "Options:\n"
                 "      --dry-run         Say what would be done\n"

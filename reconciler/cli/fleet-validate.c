@@ -25,7 +25,7 @@ static int run(Context *c, int argc, char **argv) {
         if (r < 0)
                 return r;
         if (c->json) {
-                int q = output_findings_json(c, &p);
+                int q = output_findings_json(c, &p, (ExitCode)r);
 
                 return q < 0 ? q : r;
         }
@@ -45,7 +45,7 @@ const Verb verb_fleet_validate = {
         .group = "fleet",
         .name = "validate",
         .synopsis = "[FILE] [OPTION...]",
-        .summary = "Check the roster alone, and say all that is wrong with it",
+        .summary = "Check the roster alone, and say all its faults",
         .help = "Without FILE it is the roster of this fleet. Findings go to standard error, each\n"
                 "with file, line, column, the source line and help. Nothing is changed.\n"
                 "\n"

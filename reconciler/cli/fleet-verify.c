@@ -38,7 +38,7 @@ const Verb verb_fleet_verify = {
         .group = "fleet",
         .name = "verify",
         .synopsis = "[OPTION...]",
-        .summary = "Check that the machine matches the roster and is set up well",
+        .summary = "Check that this machine is as the roster says",
         .help = "The plan, plus checks: installed files, the tmux server and its cgroup, linger,\n"
                 "limits, and that the default tmux server is not involved. Touches nothing and\n"
                 "connects to no other server.\n"
