@@ -13,6 +13,7 @@
 #include "model/roster-schema.h"
 #include "model/roster-words.h"
 
+#define SUGGESTIONS_MAX 200
 #define MEMORY_MIN (UINT64_C(64) << 20)
 #define STOP_TIMEOUT_LONG (300 * USEC_PER_SEC)
 #define READY_TIMEOUT_LONG (600 * USEC_PER_SEC)
@@ -35,7 +36,8 @@ static int check_runtime_name(const Finder *f, const YamlNode *node) {
 
         if (roster_find_runtime(f->roster, node->text))
                 return 0;
-        for (size_t i = 0; i < f->roster->n_runtimes; i++)
+        /* each costs a look at all runtimes; who has that many errors has another problem */
+        for (size_t i = 0; f->diags->n_errors < SUGGESTIONS_MAX && i < f->roster->n_runtimes; i++)
                 suggestion_offer(&s, f->roster->runtimes[i].name);
         if (s.best)
                 strbuf_addf(&help, "did you mean \"%s\"? ", s.best);

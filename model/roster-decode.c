@@ -327,8 +327,10 @@ int roster_add_builtin(Roster *r, const char *name, const YamlNode *root) {
         return 0;
 }
 
-/* The schema refuses more; inserting them in order is quadratic. */
-#define RUNTIMES_MAX 1000
+/* The schema refuses more than 256 runtimes and 4096 agents. What is beyond is not looked at any
+ * further: the checks compare some things with each other. */
+#define RUNTIMES_MAX 300
+#define AGENTS_MAX 5000
 
 static int decode_runtimes(const YamlNode *map, Roster *r) {
         for (const YamlNode *m = map ? map->first : NULL; m && r->n_runtimes < RUNTIMES_MAX;
@@ -348,10 +350,11 @@ static int decode_runtimes(const YamlNode *map, Roster *r) {
 static int decode_agents(const YamlNode *map, Roster *r) {
         if (!map || map->n_children == 0)
                 return 0;
-        r->agents = calloc(map->n_children, sizeof(*r->agents));
+        r->agents = calloc(map->n_children < AGENTS_MAX ? map->n_children : AGENTS_MAX,
+                        sizeof(*r->agents));
         if (!r->agents)
                 return -ENOMEM;
-        for (const YamlNode *m = map->first; m; m = m->next) {
+        for (const YamlNode *m = map->first; m && r->n_agents < AGENTS_MAX; m = m->next) {
                 RosterAgent *a = &r->agents[r->n_agents++];
 
                 a->name = m->key->text;

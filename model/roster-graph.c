@@ -6,6 +6,10 @@
 #include "model/base/suggest.h"
 #include "model/roster-resolve.h"
 
+/* A suggestion looks at every agent and a circle at the whole path: enough is enough. */
+#define SUGGESTIONS_MAX 50
+#define CIRCLES_MAX 50
+
 typedef enum Colour {
         WHITE, /* not visited */
         GREY,  /* on the path that is being walked */
@@ -20,6 +24,8 @@ typedef struct Graph {
         const YamlNode **next;      /* entry of `after` to follow next */
         size_t *path;               /* agents, from the first one walked */
         size_t length;
+        size_t n_unknown;
+        size_t n_circles;
 } Graph;
 
 static void graph_done(Graph *g) {
@@ -47,14 +53,15 @@ static size_t find_agent(const Graph *g, const char *name) {
         return found ? (size_t)(*found - r->agents) : SIZE_MAX;
 }
 
-static void report_unknown(const Graph *g, const YamlNode *entry) {
+static void report_unknown(Graph *g, const YamlNode *entry) {
         const Roster *r = g->finder->roster;
         Suggestion s = suggestion_init(entry->text);
         char help[100];
         Diag *d;
 
-        for (size_t i = 0; i < r->n_agents; i++)
+        for (size_t i = 0; g->n_unknown < SUGGESTIONS_MAX && i < r->n_agents; i++)
                 suggestion_offer(&s, r->agents[i].name);
+        g->n_unknown++;
         if (s.best)
                 (void)snprintf(help, sizeof(help), "did you mean \"%.64s\"?", s.best);
         d = find_error(g->finder, "unknown-agent", entry, s.best ? help : "delete it",
@@ -67,7 +74,7 @@ static bool is_stopped(const RosterSettings *s) {
         return s->state.node && s->state.number == DESIRED_STOPPED;
 }
 
-static void check_entry(const Graph *g, size_t agent, const YamlNode *entry) {
+static void check_entry(Graph *g, size_t agent, const YamlNode *entry) {
         const Machine *machine = g->finder->machine;
         size_t other;
 
@@ -96,10 +103,13 @@ static void check_entry(const Graph *g, size_t agent, const YamlNode *entry) {
 }
 
 /* The path from @other to its end, which leads back to @other. */
-static int report_circle(const Graph *g, const YamlNode *entry, size_t other) {
+static int report_circle(Graph *g, const YamlNode *entry, size_t other) {
         const Roster *r = g->finder->roster;
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         size_t i = 0;
+
+        if (g->n_circles++ >= CIRCLES_MAX)
+                return 0;
 
         while (g->path[i] != other)
                 i++;

@@ -8,6 +8,7 @@
 #include "drivers/store/history.h"
 #include "model/base/suggest.h"
 #include "model/base/strv.h"
+#include "reconciler/heartbeat.h"
 #include "reconciler/output.h"
 #include "reconciler/saved-plan.h"
 
@@ -101,12 +102,40 @@ typedef struct Progress {
         size_t n_ended;
 } Progress;
 
+/* What is not done yet, for whoever wonders why it takes so long. */
+static void say_open(const Plan *plan, const Report *report) {
+        size_t n_open = 0, n_named = 0;
+        char text[200];
+        int n;
+
+        for (size_t i = 0; i < plan->n_actions; i++)
+                n_open += !report || report->results[i].outcome == OUTCOME_NOT_STARTED;
+        n = snprintf(text, sizeof(text), "%zu of %zu done, waiting for", plan->n_actions - n_open,
+                        plan->n_actions);
+        for (size_t i = 0; i < plan->n_actions && n_named < 3; i++) {
+                const Action *a = plan->actions + i;
+
+                if (report && report->results[i].outcome != OUTCOME_NOT_STARTED)
+                        continue;
+                n += snprintf(text + n, sizeof(text) - (size_t)n, "%s %s %s",
+                                n_named > 0 ? "," : "", action_kind_to_string(a->kind),
+                                a->agent ? a->agent : "the tmux server");
+                n_named++;
+        }
+        if (n_open > n_named)
+                (void)snprintf(text + n, sizeof(text) - (size_t)n, " and %zu more",
+                                n_open - n_named);
+        heartbeat_set(text);
+}
+
 static void on_action(const Plan *plan, const Report *report, size_t i, void *userdata) {
         Progress *progress = userdata;
 
         progress->n_ended++;
-        if (!progress->c->json)
-                output_progress(progress->c, plan, report, i, progress->n_ended);
+        if (progress->c->json)
+                return;
+        output_progress(progress->c, plan, report, i, progress->n_ended);
+        say_open(plan, report);
 }
 
 static int finish_run(Context *c, const RunChange *change, const Options *o, Pass *p) {
@@ -224,7 +253,12 @@ int run_change(Context *c, const RunChange *change, const Options *o) {
         if ((!shown || o->plan) && !c->json)
                 output_plan(c, &p);
         (void)fflush(stdout);
+        if (!c->json) {
+                say_open(p.plan, NULL);
+                heartbeat_start();
+        }
         r = pass_apply(c, &change->policy, &callbacks, &p);
+        heartbeat_stop();
         if (r < 0)
                 return r;
         if (p.report && history_append(c->paths, change->verb, p.plan, p.report) < 0)

@@ -46,7 +46,7 @@ static void add_safely(StrBuf *b, const char *text) {
         }
 }
 
-static void say_list(const char *format, va_list ap) {
+_printf_(1, 0) static void say_list(const char *format, va_list ap) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         _cleanup_free_ char *text = NULL;
         ssize_t n;

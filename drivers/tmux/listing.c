@@ -16,10 +16,17 @@
 #define TAG "mosaic-1"
 #define END "."
 
-const char tmux_listing_format[] =
-                TAG "\t#{pid}\t#{session_id}\t#{session_created}\t#{session_attached}\t#{window_"
-                    "activity}"
-                    "\t#{pane_id}\t#{pane_pid}\t#{pane_dead}\t#{session_name}\t#{@mosaic}\t" END;
+#define FORMAT                                                                                     \
+        TAG "\t#{pid}\t#{session_id}\t#{session_created}\t#{session_attached}\t#{window_activity}" \
+            "\t#{pane_id}\t#{pane_pid}\t#{pane_dead}\t#{session_name}\t#{@mosaic}\t" END
+
+#define BEGIN_LINE TAG " begin "
+#define SESSION_LINE TAG " session"
+#define END_LINE TAG " end"
+
+const char *const tmux_listing_words[] = { "display-message", "-p", BEGIN_LINE "#{pid}", ";",
+        "list-sessions", "-F", SESSION_LINE, ";", "list-panes", "-a", "-F", FORMAT, ";",
+        "display-message", "-p", END_LINE, NULL };
 
 enum {
         FIELD_TAG,
@@ -147,12 +154,37 @@ static int parse_line(char *line, const char *fleet, Observed *o) {
         return read_marker(f[FIELD_MARKER], fleet, s);
 }
 
+bool tmux_listing_is_empty(const char *text, Observed *o) {
+        size_t length = strlen(BEGIN_LINE);
+        char pid[16];
+        size_t digits;
+
+        if (strncmp(text, BEGIN_LINE, length) != 0)
+                return false;
+        text += length;
+        digits = strspn(text, "0123456789");
+        if (digits == 0 || digits >= sizeof(pid) || strcmp(text + digits, "\n") != 0)
+                return false;
+        memcpy(pid, text, digits);
+        pid[digits] = '\0';
+        return read_pid(pid, &o->server_pid) == 0;
+}
+
+/* Complete means: the lines that were asked for are the first and the last. */
+static bool is_complete(const char *text, size_t length) {
+        const char *last;
+
+        if (length == 0 || text[length - 1] != '\n' ||
+                        strncmp(text, BEGIN_LINE, strlen(BEGIN_LINE)) != 0)
+                return false;
+        last = memrchr(text, '\n', length - 1);
+        return last && strcmp(last + 1, END_LINE "\n") == 0;
+}
+
 int tmux_listing_parse(const char *text, const char *fleet, Observed *o) {
-        size_t length = strlen(text);
         _cleanup_free_ char *copy = NULL;
 
-        /* A listing that was cut off does not end with a newline. */
-        if (length > 0 && text[length - 1] != '\n')
+        if (!is_complete(text, strlen(text)))
                 return -EBADMSG;
         copy = strdup(text);
         if (!copy)

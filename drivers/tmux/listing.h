@@ -9,8 +9,15 @@
 
 #include "model/observed.h"
 
-/* For `list-panes -a -F`. */
-extern const char tmux_listing_format[];
+/*
+ * The words of the client that lists: what is complete begins and ends with lines that were asked
+ * for, so that a listing cut short can never look like sessions that are gone. NULL-terminated.
+ */
+extern const char *const tmux_listing_words[];
+
+/* Is this what the client says of a server without any session? (list-panes is an error there.)
+ * Sets o->server_pid if so. */
+bool tmux_listing_is_empty(const char *text, Observed *o);
 
 /*
  * Adds one ObservedSession per session (its first pane) to @o and sets o->server_pid. @fleet is

@@ -104,17 +104,17 @@ int tmux_server_probe(const TmuxServer *s) {
         return 0;
 }
 
-static int client_argv(const TmuxServer *s, const char *const *words, size_t n, char ***ret) {
+static int client_argv(const TmuxServer *s, const char *const *words, char ***ret) {
         const char *const head[] = { "tmux", "-N", "-S", s->socket };
         _cleanup_strv_ char **argv = NULL;
+        int r = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(head) + n; i++) {
-                int r = strv_push(&argv,
-                                i < ELEMENTSOF(head) ? head[i] : words[i - ELEMENTSOF(head)]);
-
-                if (r < 0)
-                        return r;
-        }
+        for (size_t i = 0; i < ELEMENTSOF(head) && r == 0; i++)
+                r = strv_push(&argv, head[i]);
+        for (; *words && r == 0; words++)
+                r = strv_push(&argv, *words);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(argv);
         return 0;
 }
@@ -171,7 +171,6 @@ TmuxListing *tmux_listing_free(TmuxListing *l) {
 }
 
 int tmux_listing_begin(const TmuxServer *s, TmuxListing **ret) {
-        const char *const words[] = { "list-panes", "-a", "-F", tmux_listing_format };
         _cleanup_(tmux_listing_freep) TmuxListing *l = calloc(1, sizeof(TmuxListing));
         ProcessRequest request;
         int r;
@@ -184,7 +183,7 @@ int tmux_listing_begin(const TmuxServer *s, TmuxListing **ret) {
         if (r < 0)
                 classify_probe(s, r, &l->source);
         else {
-                r = client_argv(s, words, ELEMENTSOF(words), &l->argv);
+                r = client_argv(s, tmux_listing_words, &l->argv);
                 if (r < 0)
                         return r;
                 request = (ProcessRequest){
@@ -221,6 +220,10 @@ static int read_listing(TmuxListing *l, Observed *o) {
         if (r < 0) {
                 source_set(&o->tmux, SOURCE_UNKNOWN, "cannot read the listing of tmux: %s",
                                 strerror(-r));
+                return 0;
+        }
+        if (result.status != 0 && tmux_listing_is_empty(result.output, o)) {
+                o->tmux.state = SOURCE_PRESENT;
                 return 0;
         }
         if (result.status != 0) {
@@ -262,12 +265,12 @@ int tmux_listing_end(TmuxListing *l, Observed *o) {
 int tmux_server_run(
                 const TmuxServer *s, const char *commands, char **ret_output, char **ret_errors) {
         _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
-        const char *const words[] = { "source-file", "-" };
+        const char *const words[] = { "source-file", "-", NULL };
         _cleanup_strv_ char **argv = NULL;
         ProcessRequest request;
         int r;
 
-        r = client_argv(s, words, ELEMENTSOF(words), &argv);
+        r = client_argv(s, words, &argv);
         if (r < 0)
                 return r;
         request = (ProcessRequest){

@@ -483,10 +483,19 @@ class Client:
                  lambda: self.output[-2000:])
 
     def detach(self):
-        # one key after the other: tmux takes keys that come together for pasted text
-        self.write(b'\x02')
-        wait_for(lambda: self.pump() or '%d 1' % self.pid in self.fleet.tmux(
-            'list-clients', '-F', '#{client_pid} #{client_prefix}').split('\n'), 'the prefix key')
+        # Keys that come within a millisecond of others tmux takes for pasted text: so one after the
+        # other, and again if the first was too close to what was typed before.
+        def prefix():
+            return self.pump() or '%d 1' % self.pid in self.fleet.tmux(
+                'list-clients', '-F', '#{client_pid} #{client_prefix}').split('\n')
+        for attempt in range(10):
+            self.write(b'\x02')
+            try:
+                wait_for(prefix, 'the prefix key is heeded', 1)
+                break
+            except Timeout:
+                if attempt == 9:
+                    raise
         self.write(b'd')
         wait_for(lambda: self.pump() or not alive(self.pid), 'the client is gone')
         self.close()

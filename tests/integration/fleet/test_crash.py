@@ -120,7 +120,8 @@ class Crash:
         slow.kill()
         slow.communicate()
         self.fleet('start', '--lock-timeout', '1s', code=(0, 4))
-        wait_for(lambda: self.fleet('plan').code == 0, 40, 'converged')
+        wait_for(lambda: self.fleet('apply', '--yes').code == 0, 40, 'converged')
+        self.assert_healthy(['a', 's'])
 
     def test_broken_state_files(self):
         before = {n: p.key for n, p in self.bring_up(['a', 'b']).items()}

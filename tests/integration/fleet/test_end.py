@@ -14,6 +14,10 @@ class End:
     def sleepers(self):
         return [p for p in self.bed.processes() if p.argv[:1] == ['sleep'] and p.argv[1].startswith('2718')]
 
+    def four_sleepers(self):
+        return wait_for(lambda: len(self.sleepers()) == 4 and self.sleepers(), 10,
+                        lambda: 'four sleepers: %s' % self.sleepers())
+
     def test_stubborn(self):
         before = self.bring_up({'s': self.agent('s', 'stubborn', stop_timeout='2s'), 'a': self.agent('a')})
         self.wait_up('s')
@@ -49,28 +53,24 @@ class End:
 
     def test_daemons_go_with_the_stop(self):
         self.bring_up({'d': self.agent('d', 'daemons', stop_timeout='2s'), 'a': self.agent('a')})
-        self.wait_up('d')
-        self.assertEqual(len(self.sleepers()), 4, self.sleepers())
+        self.four_sleepers()
         self.fleet('stop', 'd', code=0)
         self.assertEqual(self.sleepers(), [])
         self.wait_agents(['a'])
 
     def test_daemons_go_with_a_crash(self):
         before = self.bring_up({'d': self.agent('d', 'daemons', stop_timeout='2s')})
-        self.wait_up('d')
-        old = self.sleepers()
-        self.assertEqual(len(old), 4, old)
+        old = self.four_sleepers()
         os.kill(before['d'].pid, signal.SIGKILL)
         wait_for(lambda: not any(p.alive() for p in old), 10, lambda: 'the daemons end: %s' % self.sleepers())
         if self.supervisor == 'direct':
             self.apply()
         self.wait_agents(['d'])
-        wait_for(lambda: len(self.sleepers()) == 4, 5, 'four new ones')
+        self.four_sleepers()
 
     def test_daemons_go_with_the_session(self):
         self.bring_up({'d': self.agent('d', 'daemons', stop_timeout='2s')})
-        self.wait_up('d')
-        old = self.sleepers()
+        old = self.four_sleepers()
         self.tmux('kill-session', '-t', '=d', check=True)
         wait_for(lambda: not any(p.alive() for p in old), 10, lambda: 'the daemons end: %s' % self.sleepers())
 

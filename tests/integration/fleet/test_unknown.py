@@ -84,7 +84,8 @@ class Unknown:
 
     def test_tmux_talks_rubbish(self):
         before = {n: p.key for n, p in self.bring_up(['a', 'b']).items()}
-        for script in ('echo rubbish; exit 0', 'exit 3', 'echo "a\tb\tc"; exit 0', 'exec sleep 1000', 'kill -9 $$'):
+        for script in ('echo rubbish', 'exit 0', 'exit 3', 'printf "a\\tb\\tc\\n"', 'printf "\\t\\t\\t\\t\\t\\t\\t\\t\\t\\n"',
+                       'exec sleep 1000', 'kill -9 $$', 'echo "no server running on /x" >&2; exit 1'):
             with self.subTest(tmux=script):
                 self.bed.write('fake/tmux', '#!/bin/sh\n%s\n' % script, 0o755)
                 env = {'PATH': self.bed.home + '/fake:' + self.bed.env()['PATH']}

@@ -12,6 +12,7 @@
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
 #include "model/roster.h"
+#include "schema/pattern.h"
 
 static const Machine machine = {
         .hostname = "build-1.example",
@@ -97,6 +98,50 @@ static void built_in_runtimes_suffice(void **state) {
                 assert_non_null(s->talk.quit_keys);
                 assert_non_null(s->talk.submit_key);
                 assert_true(s->talk.ready_timeout_usec > 0);
+        }
+}
+
+/* What the screens of real agents look like: the line above the cursor, and what is left of the
+ * cursor. */
+static void composers_are_recognised(void **state) {
+        static const struct {
+                const char *runtime;
+                const char *screen;
+                bool empty;
+        } screens[] = {
+                { "pi", "────────────────\n", true },
+                { "pi", "────────────────\nhello", false },
+                { "claude", "────────────────\n❯ ", true },
+                { "claude", "────────────────\n❯\xc2\xa0", true },
+                { "claude", "────────────────\n❯ draft", false },
+                { "claude", " Do you want to proceed?\n ❯ 1. Yes", false },
+                { "codex", "\n› ", true },
+                { "codex", "\n› draft", false },
+                { "gemini", "╭──────────╮\n > ", true },
+                { "gemini", "╭──────────╮\n > draft", false },
+                { "opencode", "  ┃\n  ┃  ", true },
+                { "opencode", "  ┃\n  ┃  draft", false },
+                { "shell", "ls\nana@host:~$ ", true },
+                { "shell", "ls\nana@host:~$ rm -rf", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(screens); i++) {
+                _cleanup_(desired_freep) Desired *d = NULL;
+                _cleanup_pattern_ Pattern *p = NULL;
+                _cleanup_free_ char *text = NULL;
+                const char *pattern;
+
+                assert_true(asprintf(&text, "version: 1\nagents: {a: {runtime: %s, workdir: /w}}\n",
+                                            screens[i].runtime) > 0);
+                d = load(text);
+                pattern = d->agents[0]->talk.composer_pattern;
+                assert_int_equal(
+                                pattern_new(pattern, strlen(pattern), PATTERN_PERL, NULL, NULL, &p),
+                                0);
+                if (pattern_search(p, screens[i].screen, strlen(screens[i].screen)) !=
+                                screens[i].empty)
+                        fail_msg("%s: %s", screens[i].runtime, screens[i].screen);
         }
 }
 
@@ -289,10 +334,45 @@ static void many_agents(void **state) {
         assert_string_equal(diags.items[0].code, "after-itself");
 }
 
+/* Rosters of the largest size that make every check do its worst: seconds, not minutes. */
+static void hostile_rosters_end(void **state) {
+        static const struct {
+                const char *head;
+                const char *part; /* with one number in it */
+                unsigned n;
+        } rosters[] = {
+                { "version: 1\nagents:\n", " a%u: {}\n", 300000 },
+                { "version: 1\nagents: {}\nruntimes:\n", " a%u: {}\n", 300000 },
+                { "version: 1\ndefaults: {runtime: pi}\nagents:\n", " a%u:\n  workdir: /w\n",
+                                140000 },
+                { "version: 1\nagents:\n a:\n  after:\n", "  - a%u\n", 350000 },
+                { "version: 1\nagents:\n",
+                                " a%u: {runtime: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx}\n", 60000 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(rosters); i++) {
+                _cleanup_(desired_freep) Desired *d = NULL;
+                _cleanup_diags_ Diags diags = DIAGS_NULL;
+                _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+                const char *number = strstr(rosters[i].part, "%u");
+
+                strbuf_add(&b, rosters[i].head);
+                for (unsigned k = 0; k < rosters[i].n; k++) {
+                        strbuf_add_bytes(&b, rosters[i].part, (size_t)(number - rosters[i].part));
+                        strbuf_addf(&b, "%u", k);
+                        strbuf_add(&b, number + 2);
+                }
+                assert_int_equal(load_with(strbuf_text(&b), NULL, &machine, &diags, &d),
+                                ROSTER_INVALID);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_profiles_load),
                 cmocka_unit_test(built_in_runtimes_suffice),
+                cmocka_unit_test(composers_are_recognised),
                 cmocka_unit_test(defaults_of_the_program),
                 cmocka_unit_test(later_layers_win),
                 cmocka_unit_test(an_upgrade_keeps_fingerprints),
@@ -302,6 +382,7 @@ int main(void) {
                 cmocka_unit_test(faulty_runtime_files_are_named),
                 cmocka_unit_test(large_environments_are_refused),
                 cmocka_unit_test(many_agents),
+                cmocka_unit_test(hostile_rosters_end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

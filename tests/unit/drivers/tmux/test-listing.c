@@ -13,9 +13,20 @@
         "mosaic-1\t4100\t" session "\t1700000000\t0\t1700000001\t" pane "\t4200\t0\t" name         \
         "\t" marker "\t.\n"
 
-static int parse(const char *text, Observed **ret) {
+#define BEGIN "mosaic-1 begin 4100\nmosaic-1 session\n"
+#define END "mosaic-1 end\n"
+
+static int parse_raw(const char *text, Observed **ret) {
         assert_int_equal(observed_new(SUPERVISOR_SYSTEMD, ret), 0);
         return tmux_listing_parse(text, "default", *ret);
+}
+
+/* With the line that makes it complete. */
+static int parse(const char *text, Observed **ret) {
+        _cleanup_free_ char *whole = NULL;
+
+        assert_true(asprintf(&whole, BEGIN "%s" END, text) >= 0);
+        return parse_raw(whole, ret);
 }
 
 static const struct {
@@ -63,24 +74,42 @@ static void test_cases(void **state _unused_) {
         }
 }
 
-/* A listing that ends anywhere is an error or names only whole sessions, never an agent that is
- * not. */
+/* A listing that ends anywhere is an error, whatever is there: never sessions that are gone. */
 static void test_truncated(void **state _unused_) {
-        static const char text[] = LINE("$1", "%1", "web", "default:web:$1")
-                        LINE("$2", "%2", "web-1", "default:web-1:$2");
+        static const char text[] = BEGIN LINE("$1", "%1", "web", "default:web:$1")
+                        LINE("$2", "%2", "web-1", "default:web-1:$2") END;
 
         for (size_t n = 0; n < sizeof(text) - 1; n++) {
                 _cleanup_(observed_freep) Observed *o = NULL;
                 _cleanup_free_ char *cut = strndup(text, n);
-                int r;
 
                 assert_non_null(cut);
-                r = parse(cut, &o);
-                if (n > 0 && text[n - 1] != '\n')
-                        assert_int_equal(r, -EBADMSG);
-                else
-                        assert_int_equal(r, 0);
+                assert_int_equal(parse_raw(cut, &o), -EBADMSG);
         }
+}
+
+static void test_rubbish(void **state _unused_) {
+        static const char *const texts[] = { "", "\n", "rubbish\n", "a\tb\tc\n", "x" END,
+                END "x\n" };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                _cleanup_(observed_freep) Observed *o = NULL;
+
+                if (parse_raw(texts[i], &o) != -EBADMSG)
+                        fail_msg("taken for a listing: %s", texts[i]);
+        }
+}
+
+static void test_empty(void **state _unused_) {
+        static const char *const others[] = { "", "mosaic-1 begin\n", "mosaic-1 begin 1",
+                "mosaic-1 begin 1\nmosaic-1 session\n", "mosaic-1 begin 99999999999\n" };
+        _cleanup_(observed_freep) Observed *o = NULL;
+
+        assert_int_equal(observed_new(SUPERVISOR_SYSTEMD, &o), 0);
+        for (size_t i = 0; i < ELEMENTSOF(others); i++)
+                assert_false(tmux_listing_is_empty(others[i], o));
+        assert_true(tmux_listing_is_empty("mosaic-1 begin 4100\n", o));
+        assert_int_equal(o->server_pid, 4100);
 }
 
 static void test_fields(void **state _unused_) {
@@ -104,6 +133,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_cases),
                 cmocka_unit_test(test_truncated),
+                cmocka_unit_test(test_rubbish),
+                cmocka_unit_test(test_empty),
                 cmocka_unit_test(test_fields),
         };
 
