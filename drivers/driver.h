@@ -39,6 +39,12 @@ typedef struct DriverJob {
         uint64_t took_usec;
 } DriverJob;
 
+typedef struct DriverScreen {
+        bool known;
+        char *text; /* visible lines; owned by the caller */
+        bool other_foreground;
+} DriverScreen;
+
 typedef void (*DriverJobDone)(DriverJob *job, void *userdata);
 
 typedef struct Driver {
@@ -47,6 +53,14 @@ typedef struct Driver {
         /* One complete look. Sorted. @details: also what only `status` shows. */
         int (*observe)(void *world, const Desired *desired, bool details, Observed **ret);
 
+        /* What the panes of these agents show, and whether another process than the agent has the
+         * terminal's foreground. @screens: one per agent, zeroed; `known` stays false where it
+         * could not be read. */
+        int (*capture)(void *world,
+                        const Observed *observed,
+                        char *const *agents,
+                        DriverScreen *screens);
+
         /* Makes these specs, and what else the roster says of the fleet, the accepted ones. */
         int (*accept)(void *world, const Desired *desired, AgentSpec *const *specs, size_t n);
         int (*write_dropins)(void *world, AgentSpec *const *specs, size_t n);
@@ -54,8 +68,8 @@ typedef struct Driver {
         int (*reset_failed)(void *world, char *const *agents);
         int (*remove_files)(void *world, const char *agent);
 
-        /* Leaves word that these agents are stopped only to be started again, so that whoever finds them
-         * down takes it for an unfinished restart and not for a stop by hand. */
+        /* Leaves word that these agents are stopped only to be started again, so that whoever finds
+         * them down takes it for an unfinished restart and not for a stop by hand. */
         int (*announce_restarts)(void *world, const Observed *observed, char *const *agents);
 
         /* The tmux server with its holder session. @ret_message: why not; caller frees. */

@@ -96,8 +96,11 @@ Observed *observed_free(Observed *o) {
                 free(o->holds[i].by);
                 free(o->holds[i].reason);
         }
-        for (size_t i = 0; i < o->n_file; i++)
+        for (size_t i = 0; i < o->n_file; i++) {
                 free(o->file[i].agent);
+                free(o->file[i].busy_pattern);
+                free(o->file[i].waiting_pattern);
+        }
         free(o->sessions);
         free(o->units);
         free(o->run);

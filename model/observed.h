@@ -35,6 +35,14 @@ typedef enum SessionOwner {
 } SessionOwner;
 
 /* One tmux session (its first pane). */
+/* Is the agent at work? Asked only of those that the plan may have to restart or remove. */
+typedef enum Busy {
+        BUSY_NOT_ASKED,
+        BUSY_NO,
+        BUSY_YES,
+        BUSY_UNKNOWN, /* treated as yes */
+} Busy;
+
 typedef struct ObservedSession {
         char *id;   /* "$3" */
         char *name; /* as tmux shows it; proves nothing */
@@ -47,6 +55,7 @@ typedef struct ObservedSession {
         char *pane_id;  /* "%3" */
         pid_t pane_pid; /* the keeper */
         bool pane_dead;
+        Busy busy;
 } ObservedSession;
 
 typedef enum UnitState {
@@ -120,9 +129,11 @@ typedef struct ObservedFiles {
         char resolved[FINGERPRINT_SIZE];
         uint64_t stop_timeout_usec; /* of the accepted spec; an agent that left the roster has no
                                        other */
-        bool spec;                  /* state/specs/NAME.json is there */
-        bool dropin;                /* our drop-in is there */
-        bool dropin_current;        /* and says what the desired spec says */
+        char *busy_pattern;         /* of the accepted spec; NULL: none */
+        char *waiting_pattern;
+        bool spec;           /* state/specs/NAME.json is there */
+        bool dropin;         /* our drop-in is there */
+        bool dropin_current; /* and says what the desired spec says */
 } ObservedFiles;
 
 typedef struct Observed {

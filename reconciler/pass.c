@@ -12,6 +12,7 @@
 #include "model/base/array.h"
 #include "model/base/parse.h"
 #include "model/roster.h"
+#include "reconciler/busy.h"
 
 /* How long states that pass by themselves are waited for after an apply, and how often is looked.
  */
@@ -98,6 +99,9 @@ static int look(Context *c, bool details, Pass *p) {
                 return r;
         observed_free(p->observed);
         p->observed = o;
+        r = busy_find(&c->driver, p->desired, o);
+        if (r < 0)
+                return r;
         p->observe_usec = clock_monotonic_usec() - before;
         return 0;
 }

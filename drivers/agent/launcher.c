@@ -33,7 +33,7 @@
 /* A new keeper listens within milliseconds, and after its predecessor ended at the latest. */
 #define KEEPER_TIMEOUT_USEC (20 * USEC_PER_SEC)
 /* A session of ours without a keeper has lost it for good after this. */
-#define LOST_TIMEOUT_USEC (2 * USEC_PER_SEC)
+#define LOST_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 /* --- terminal -----------------------------------------------------------------------------------
  */

@@ -11,6 +11,7 @@
 #include "drivers/direct/direct.h"
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
+#include "drivers/os/proc.h"
 #include "drivers/store/store.h"
 #include "drivers/systemd/dropin.h"
 #include "drivers/systemd/install.h"
@@ -233,6 +234,87 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
                 o->holder = o->tmux.state == SOURCE_PRESENT ? UNIT_ACTIVE : UNIT_NOT_LOADED;
         observed_sort(o);
         *ret = TAKE_PTR(o);
+        return 0;
+}
+
+/* --- screens -----------------------------------------------------------------------------------
+ */
+
+#define SCREEN_LINE "mosaic-screen "
+
+/* One client captures all of them, each behind a line that names its number. */
+static int capture_commands(const Observed *o, char *const *agents, char **ret) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+        for (size_t i = 0; agents[i]; i++) {
+                const ObservedSession *s = observed_session(o, agents[i]);
+                const ObservedRun *run = observed_run(o, agents[i]);
+                const char *pane = run && run->pane_id ? run->pane_id : s ? s->pane_id : NULL;
+
+                /* What a run file says of a pane goes onto a command line only if it is an id. */
+                if (!pane || pane[0] != '%' || pane[1] == '\0' ||
+                                pane[1 + strspn(pane + 1, "0123456789")] != '\0')
+                        continue;
+                strbuf_addf(&b,
+                                "display-message -p '" SCREEN_LINE
+                                "%zu' ; capture-pane -p -t '%s'\n",
+                                i, pane);
+        }
+        strbuf_add(&b, "display-message -p '" SCREEN_LINE "end'\n");
+        return strbuf_finish(&b, ret);
+}
+
+/* Where the next screen begins; NULL at the end. */
+static char *next_screen(char *text) {
+        if (strncmp(text, SCREEN_LINE, strlen(SCREEN_LINE)) == 0)
+                return text;
+        text = strstr(text, "\n" SCREEN_LINE);
+        return text ? text + 1 : NULL;
+}
+
+static int cut_screens(char *text, DriverScreen *screens, size_t n) {
+        for (char *p = next_screen(text), *next; p; p = next) {
+                char *number = p + strlen(SCREEN_LINE), *body = strchr(number, '\n');
+                uint64_t i;
+
+                if (!body)
+                        return 0;
+                *body++ = '\0';
+                next = next_screen(body);
+                if (!next || parse_uint64(number, &i) < 0 || i >= n || screens[i].text)
+                        return 0; /* "end", or a pane that prints our words: what follows is not
+                                     trusted */
+                screens[i].text = strndup(body, (size_t)(next - body));
+                if (!screens[i].text)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int machine_capture(
+                void *world, const Observed *observed, char *const *agents, DriverScreen *screens) {
+        _cleanup_free_ char *commands = NULL, *output = NULL;
+        MachineDriver *m = world;
+        int r;
+
+        r = capture_commands(observed, agents, &commands);
+        if (r < 0)
+                return r;
+        r = tmux_server_run(m->tmux, commands, &output, NULL);
+        if (r == -ENOMEM)
+                return r;
+        if (r >= 0) {
+                r = cut_screens(output, screens, strv_length(agents));
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; agents[i]; i++) {
+                const ObservedRun *run = observed_run(observed, agents[i]);
+
+                screens[i].known =
+                                screens[i].text && run && run->alive &&
+                                proc_other_foreground(run->pid, &screens[i].other_foreground) == 0;
+        }
         return 0;
 }
 
@@ -558,6 +640,7 @@ Driver machine_driver_interface(MachineDriver *m) {
         return (Driver){
                 .world = m,
                 .observe = machine_observe,
+                .capture = machine_capture,
                 .accept = machine_accept,
                 .write_dropins = machine_write_dropins,
                 .reload = machine_reload,

@@ -23,28 +23,56 @@ static int read_small(const char *path, char *buffer, size_t size) {
         return 0;
 }
 
-/* The fields of /proc/PID/stat after the name, which stands in parentheses and may hold anything,
- * also blanks and parentheses. The first of them is number 3. */
-int proc_start_time(pid_t pid, uint64_t *ret) {
-        enum { STATE = 3, START_TIME = 22 };
-        char path[32], stat[1024], *field, *rest;
+/*
+ * Cuts /proc/PID/stat at the blanks behind the name, which stands in parentheses and may hold
+ * anything, also blanks and parentheses. fields[i] is the field that proc(5) gives the number i
+ * + 3.
+ */
+#define FIRST_FIELD 3
+#define N_FIELDS 20
+
+static int read_stat(pid_t pid, char buffer[static 1024], char *fields[static N_FIELDS]) {
+        char path[32], *rest;
         int r;
 
         (void)snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
-        r = read_small(path, stat, sizeof(stat));
+        r = read_small(path, buffer, 1024);
         if (r < 0)
                 return r;
-        rest = strrchr(stat, ')');
+        rest = strrchr(buffer, ')');
         if (!rest || rest[1] != ' ')
                 return -EBADMSG;
         rest += 2;
-        for (int n = STATE; (field = strsep(&rest, " \n")); n++) {
-                if (n == STATE && (*field == 'Z' || *field == 'X'))
-                        return -ESRCH;
-                if (n == START_TIME)
-                        return parse_uint64(field, ret) < 0 ? -EBADMSG : 0;
+        for (size_t i = 0; i < N_FIELDS; i++) {
+                fields[i] = strsep(&rest, " \n");
+                if (!fields[i])
+                        return -EBADMSG;
         }
-        return -EBADMSG;
+        /* A zombie has ended. */
+        return *fields[0] == 'Z' || *fields[0] == 'X' ? -ESRCH : 0;
+}
+
+int proc_start_time(pid_t pid, uint64_t *ret) {
+        char stat[1024], *fields[N_FIELDS];
+        int r;
+
+        r = read_stat(pid, stat, fields);
+        if (r < 0)
+                return r;
+        return parse_uint64(fields[22 - FIRST_FIELD], ret) < 0 ? -EBADMSG : 0;
+}
+
+int proc_other_foreground(pid_t pid, bool *ret) {
+        char stat[1024], *fields[N_FIELDS];
+        int r;
+
+        r = read_stat(pid, stat, fields);
+        if (r < 0)
+                return r;
+        if (strcmp(fields[8 - FIRST_FIELD], "-1") == 0)
+                return -ENOTTY;
+        *ret = strcmp(fields[8 - FIRST_FIELD], fields[5 - FIRST_FIELD]) != 0;
+        return 0;
 }
 
 int proc_boot_id(char ret[BOOT_ID_SIZE]) {

@@ -6,6 +6,7 @@
  * start time together do, within one boot.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,6 +22,10 @@ _must_check_ int proc_start_time(pid_t pid, uint64_t *ret);
 _must_check_ int proc_state(pid_t pid, char *ret);
 
 _must_check_ int proc_boot_id(char ret[BOOT_ID_SIZE]);
+
+/* Is the foreground process group of the process' terminal another one than its own? -ENOTTY: it
+ * has none. */
+_must_check_ int proc_other_foreground(pid_t pid, bool *ret);
 
 /* The cgroup of a process ("/user.slice/..."): of the unified hierarchy, else of systemd's own
  * named one. -ESRCH: no such process; -ENODATA: no cgroups. Caller frees. */

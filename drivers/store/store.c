@@ -123,7 +123,11 @@ static int add_spec(Observed *o, const char *name, const Json *j, void *userdata
         if (!f->agent)
                 return -ENOMEM;
         f->spec = true;
-        if (json_get_uint64(j, "stop_timeout_usec", &f->stop_timeout_usec) < 0)
+        if (json_get_uint64(j, "stop_timeout_usec", &f->stop_timeout_usec) < 0 ||
+                        json_get_strdup(j, "busy_pattern", /* optional= */ true, &f->busy_pattern) <
+                                        0 ||
+                        json_get_strdup(j, "waiting_pattern", /* optional= */ true,
+                                        &f->waiting_pattern) < 0)
                 return -EBADMSG;
         if (get_fingerprint(j, "restart_fingerprint", f->restart_fingerprint) < 0 ||
                         get_fingerprint(j, "live_fingerprint", f->live_fingerprint) < 0 ||
@@ -312,6 +316,8 @@ static int put_spec(const AgentSpec *s, char **ret) {
         json_close(&b);
         json_put_strv(&b, "success_exit_status", s->success_exit_status);
         json_put_uint(&b, "stop_timeout_usec", s->stop_timeout_usec);
+        json_put_string(&b, "busy_pattern", s->talk.busy_pattern);
+        json_put_string(&b, "waiting_pattern", s->talk.waiting_pattern);
         json_put_string(&b, "restart_fingerprint", s->restart_fingerprint);
         json_put_string(&b, "live_fingerprint", s->live_fingerprint);
         json_put_string(&b, "resolved", s->resolved);

@@ -301,7 +301,7 @@ static void add_node(Loader *l, YamlNode *node) {
         else
                 parent->first = node;
         parent->last = node;
-        parent->n_children++;
+        node->index = parent->n_children++;
 }
 
 static bool expects_key(const Loader *l) {
@@ -810,16 +810,11 @@ const YamlNode *yaml_find_nearest(const YamlNode *root, const char *pointer) {
 }
 
 void yaml_write_pointer(const YamlNode *root, const YamlNode *node, StrBuf *b) {
-        size_t index = 0;
-
         if (node == root || !node->parent)
                 return;
         yaml_write_pointer(root, node->parent, b);
-        if (node->key) {
+        if (node->key)
                 pointer_add(b, node->key->text);
-                return;
-        }
-        for (const YamlNode *c = node->parent->first; c && c != node; c = c->next)
-                index++;
-        strbuf_addf(b, "/%zu", index);
+        else
+                strbuf_addf(b, "/%zu", node->index);
 }

@@ -35,6 +35,7 @@ struct YamlNode {
         double number;
 
         YamlNode *parent; /* NULL: the root */
+        size_t index;     /* of a list's element */
         YamlNode *key;    /* of a mapping's member; a string or other scalar */
         YamlNode *first;
         YamlNode *last;

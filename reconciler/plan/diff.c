@@ -245,10 +245,9 @@ static int plan_down(PlanContext *c, const AgentView *v) {
 static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const char *why) {
         unsigned steps = STEP_STOP | STEP_START | file_steps(c, v);
         unsigned files = file_steps(c, v);
-        bool forced = strv_find(c->policy->force_busy, v->spec->name);
         bool requested = c->policy->mode == PLAN_RESTART;
         const char *waits = NULL;
-        char text[120];
+        char text[160], busy[80];
 
         if (v->spec->blocked_code)
                 return remarkf(c, v, REMARK_BLOCKED, REASON_SITE, NULL,
@@ -256,17 +255,15 @@ static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const
                                 v->spec->blocked_text);
         if (!c->can_see_sessions)
                 return impeded(c);
-        if (!requested && !forced && reason == REASON_FIELD_RESTART) {
+        if (!requested && reason == REASON_FIELD_RESTART) {
                 if (c->policy->mode == PLAN_START || v->spec->on_change == ON_CHANGE_KEEP)
                         waits = c->policy->mode == PLAN_START
                                                 ? "needs a restart, which 'start' does not do"
                                                 : "needs a restart, and on_change is keep";
-                else if (v->session && v->session->attached > 0 &&
-                                v->spec->on_change == ON_CHANGE_DEFER) {
+                else if (v->spec->on_change == ON_CHANGE_DEFER &&
+                                plan_waits_for(c, v->session, busy, sizeof(busy))) {
                         (void)snprintf(text, sizeof(text),
-                                        "restart deferred: %u client%s attached; never forced by "
-                                        "time",
-                                        v->session->attached, v->session->attached == 1 ? "" : "s");
+                                        "restart deferred: %s; never forced by time", busy);
                         waits = text;
                 }
         }

@@ -21,6 +21,22 @@ const ObservedSession *plan_foreign_namesake(const PlanContext *c, const char *a
         return NULL;
 }
 
+const char *plan_waits_for(
+                const PlanContext *c, const ObservedSession *session, char *buffer, size_t n) {
+        if (!session || (session->agent && strv_find(c->policy->force_busy, session->agent)))
+                return NULL;
+        if (session->attached > 0)
+                (void)snprintf(buffer, n, "%u client%s attached", session->attached,
+                                session->attached == 1 ? "" : "s");
+        else if (session->busy == BUSY_YES)
+                (void)snprintf(buffer, n, "it is at work");
+        else if (session->busy == BUSY_UNKNOWN)
+                (void)snprintf(buffer, n, "whether it is at work cannot be told");
+        else
+                return NULL;
+        return buffer;
+}
+
 static int remark_source(PlanContext *c, const char *name, const Source *s, const char *help) {
         if (s->state != SOURCE_UNKNOWN)
                 return 0;

@@ -70,16 +70,14 @@ static int add_removal(PlanContext *c, const char *agent) {
         const ObservedUnit *unit = observed_unit(o, agent);
         const ObservedSession *session = observed_session(o, agent);
         unsigned steps = STEP_FILES;
+        char busy[80];
         bool elsewhere;
         Action *a;
 
-        if (runs(o, agent) && session && session->attached > 0 &&
-                        !strv_find(c->policy->force_busy, agent))
+        if (runs(o, agent) && plan_waits_for(c, session, busy, sizeof(busy)))
                 return plan_add_remark(c->plan, REMARK_DEFERRED, agent, /* is_agent= */ true,
                                        REASON_STILL_BUSY, 0, "mosaic fleet apply --force-busy NAME",
-                                       "removal deferred: %u client%s attached; never forced by "
-                                       "time",
-                                       session->attached, session->attached == 1 ? "" : "s")
+                                       "removal deferred: %s; never forced by time", busy)
                                        ? 0
                                        : -ENOMEM;
         if (runs(o, agent))

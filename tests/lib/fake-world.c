@@ -183,6 +183,20 @@ static int fake_observe(
         return 0;
 }
 
+static int fake_capture(void *world,
+                const Observed *observed _unused_,
+                char *const *agents,
+                DriverScreen *screens) {
+        FakeWorld *w = world;
+
+        for (size_t i = 0; agents[i]; i++) {
+                screens[i].known = true;
+                screens[i].text = copy("a screen\n");
+                screens[i].other_foreground = fake_agent(w, agents[i])->at_work;
+        }
+        return 0;
+}
+
 /* --- change ------------------------------------------------------------------------------------
  */
 
@@ -385,6 +399,7 @@ Driver fake_world_driver(FakeWorld *w) {
         return (Driver){
                 .world = w,
                 .observe = fake_observe,
+                .capture = fake_capture,
                 .accept = fake_accept,
                 .write_dropins = fake_write_dropins,
                 .reload = fake_reload,

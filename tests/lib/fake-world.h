@@ -23,6 +23,7 @@ typedef struct FakeAgent {
         bool session;
         unsigned session_number;
         unsigned attached;
+        bool at_work; /* another process than itself has its terminal */
         char session_name[AGENT_NAME_MAX + 1];
         UnitState unit;
         pid_t pid;

@@ -12,6 +12,7 @@
 
 #include "model/base/strv.h"
 #include "reconciler/apply.h"
+#include "reconciler/busy.h"
 #include "reconciler/plan/planner.h"
 #include "tests/lib/fake-world.h"
 
@@ -21,6 +22,7 @@ static Plan *plan_with(FakeWorld *w, const Desired *d, PlanPolicy policy) {
         Plan *plan = NULL;
 
         assert_int_equal(driver.observe(w, d, false, &o), 0);
+        assert_int_equal(busy_find(&driver, d, o), 0);
         assert_int_equal(planner_plan(d, o, &policy, o->now_usec, &plan), 0);
         return plan;
 }
@@ -37,6 +39,7 @@ static size_t converge(FakeWorld *w, const Desired *d, PlanPolicy policy) {
         _cleanup_(plan_freep) Plan *plan = NULL;
 
         assert_int_equal(driver.observe(w, d, false, &o), 0);
+        assert_int_equal(busy_find(&driver, d, o), 0);
         assert_int_equal(planner_plan(d, o, &policy, o->now_usec, &plan), 0);
         assert_int_equal(apply_plan(&driver, d, o, plan, NULL, &report), 0);
         return report->n_results - report_count(report, OUTCOME_DONE);
@@ -163,6 +166,27 @@ static void test_deferred(void **state _unused_) {
         kept = plan_of(&w, d);
         assert_int_equal(kept->n_actions, 0);
         assert_remark(kept, "web", REMARK_PENDING, REASON_ON_CHANGE_KEEP);
+}
+
+/* An agent at work is neither restarted nor removed by itself; asked for, it is. */
+static void test_at_work(void **state _unused_) {
+        static const char *const left[] = { "ab-1", "web" };
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(left, 2);
+        _cleanup_(plan_freep) Plan *p = NULL;
+        FakeWorld w;
+
+        converged(&w, d);
+        fake_agent(&w, "web")->at_work = fake_agent(&w, "ab-10")->at_work = true;
+        replace_spec(e, 1, fake_spec("web", 2, 1));
+        p = plan_of(&w, e);
+        assert_remark(p, "web", REMARK_DEFERRED, REASON_STILL_BUSY);
+        assert_remark(p, "ab-10", REMARK_DEFERRED, REASON_STILL_BUSY);
+        (void)converge(&w, e, PLAN_POLICY_DEFAULT);
+        assert_int_equal(w.n_destroyed, 0);
+        fake_agent(&w, "web")->at_work = fake_agent(&w, "ab-10")->at_work = false;
+        assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 0);
+        assert_int_equal(fake_agent(&w, "web")->n_starts, 2);
+        assert_false(fake_agent(&w, "ab-10")->session);
 }
 
 static void test_drift(void **state _unused_) {
@@ -443,6 +467,7 @@ int main(void) {
                 cmocka_unit_test(test_cold),
                 cmocka_unit_test(test_effects),
                 cmocka_unit_test(test_deferred),
+                cmocka_unit_test(test_at_work),
                 cmocka_unit_test(test_drift),
                 cmocka_unit_test(test_manual_stop),
                 cmocka_unit_test(test_unknown),
