@@ -718,3 +718,11 @@ int json_to_text(const Json *j, JsonFormat format, char **ret) {
         json_write(j, format, &b);
         return strbuf_finish(&b, ret);
 }
+
+int json_finish_text(JsonBuilder *b, JsonFormat format, char **ret) {
+        _cleanup_json_ Json *j = NULL;
+        int r;
+
+        r = json_finish(b, &j);
+        return r < 0 ? r : json_to_text(j, format, ret);
+}

@@ -159,3 +159,6 @@ void json_write(const Json *j, JsonFormat format, StrBuf *b);
 
 /* The same as a string; caller frees. */
 _must_check_ int json_to_text(const Json *j, JsonFormat format, char **ret);
+
+/* json_finish() and json_to_text() in one, for a document that is only written. Caller frees. */
+_must_check_ int json_finish_text(JsonBuilder *b, JsonFormat format, char **ret);

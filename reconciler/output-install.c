@@ -52,9 +52,6 @@ void output_install_summary(const char *done, const InstallReport *report, int c
 
 int output_install_json(const char *verb, const InstallReport *report, int code) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-        _cleanup_free_ char *text = NULL;
-        _cleanup_json_ Json *j = NULL;
-        int r;
 
         json_open_object(&b, NULL);
         json_put_stringf(&b, "format", "mosaic.fleet.%s", verb);
@@ -76,10 +73,5 @@ int output_install_json(const char *verb, const InstallReport *report, int code)
         json_put_uint(&b, "exit", (uint64_t)code);
         json_close(&b);
         json_close(&b);
-        r = json_finish(&b, &j);
-        if (r == 0)
-                r = json_to_text(j, JSON_PRETTY, &text);
-        if (r == 0)
-                puts(text);
-        return r;
+        return output_print_document(&b);
 }

@@ -139,11 +139,13 @@ static int print_json(const Json *j) {
         return r;
 }
 
-static int print_document(JsonBuilder *b) {
-        _cleanup_json_ Json *j = NULL;
-        int r = json_finish(b, &j);
+int output_print_document(JsonBuilder *b) {
+        _cleanup_free_ char *text = NULL;
+        int r = json_finish_text(b, JSON_PRETTY, &text);
 
-        return r < 0 ? r : print_json(j);
+        if (r == 0)
+                puts(text);
+        return r;
 }
 
 static void put_checks(JsonBuilder *b, const Checks *checks) {
@@ -259,7 +261,7 @@ int output_status_json(const Context *c, const Pass *p, ExitCode code) {
         output_put_remarks(&b, p->plan);
         put_summary(&b, p, code);
         json_close(&b);
-        return print_document(&b);
+        return output_print_document(&b);
 }
 
 int output_findings_json(const Context *c, const Pass *p, ExitCode code) {
@@ -277,5 +279,5 @@ int output_findings_json(const Context *c, const Pass *p, ExitCode code) {
         json_put_uint(&b, "exit", (uint64_t)code);
         json_close(&b);
         json_close(&b);
-        return print_document(&b);
+        return output_print_document(&b);
 }

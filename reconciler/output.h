@@ -49,6 +49,9 @@ void output_verify_summary(const Context *c, const Pass *p, const Checks *checks
 /* One table over all agents. */
 void output_status(const Context *c, const Pass *p);
 
+/* Finishes a document and prints it. 0 or a negative errno. */
+_must_check_ int output_print_document(JsonBuilder *b);
+
 /* Parts that several documents have: an agent as status shows it, and "remarks". */
 void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, const Pass *p);
 void output_put_remarks(JsonBuilder *b, const Plan *plan);

@@ -68,8 +68,6 @@ int fleet_record_read(const Paths *p, FleetRecord **ret) {
 
 static int to_text(const FleetRecord *record, char **ret) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-        _cleanup_json_ Json *j = NULL;
-        int r;
 
         json_open_object(&b, NULL);
         json_put_uint(&b, "version", 1);
@@ -80,10 +78,7 @@ static int to_text(const FleetRecord *record, char **ret) {
         json_put_uint(&b, "height", record->height);
         json_put_uint(&b, "history", record->history);
         json_close(&b);
-        r = json_finish(&b, &j);
-        if (r < 0)
-                return r;
-        return json_to_text(j, JSON_PLAIN, ret);
+        return json_finish_text(&b, JSON_PLAIN, ret);
 }
 
 int fleet_record_write(const Paths *p, const FleetRecord *record) {

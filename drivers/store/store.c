@@ -294,8 +294,6 @@ int store_observe_units(Observed *o) {
 
 static int put_spec(const AgentSpec *s, char **ret) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-        _cleanup_json_ Json *j = NULL;
-        int r;
 
         json_open_object(&b, NULL);
         json_put_uint(&b, "version", 1);
@@ -322,10 +320,7 @@ static int put_spec(const AgentSpec *s, char **ret) {
         json_put_string(&b, "live_fingerprint", s->live_fingerprint);
         json_put_string(&b, "resolved", s->resolved);
         json_close(&b);
-        r = json_finish(&b, &j);
-        if (r < 0)
-                return r;
-        return json_to_text(j, JSON_PLAIN, ret);
+        return json_finish_text(&b, JSON_PLAIN, ret);
 }
 
 /* All of them below the state directory, on disk when this returns. */
@@ -364,15 +359,12 @@ int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n) {
 
 static int put_restart(const char *invocation, char **ret) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-        _cleanup_json_ Json *j = NULL;
-        int r;
 
         json_open_object(&b, NULL);
         json_put_uint(&b, "version", 1);
         json_put_string(&b, "invocation", invocation);
         json_close(&b);
-        r = json_finish(&b, &j);
-        return r < 0 ? r : json_to_text(j, JSON_PLAIN, ret);
+        return json_finish_text(&b, JSON_PLAIN, ret);
 }
 
 int store_announce_restarts(const Paths *p, const Observed *o, char *const *agents) {
@@ -432,7 +424,6 @@ int store_remove_agent(const Paths *p, const char *agent) {
 int store_hold(const Paths *p, const char *agent, const char *by, const char *reason) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
         _cleanup_free_ char *dir = NULL, *path = NULL, *text = NULL;
-        _cleanup_json_ Json *j = NULL;
         int r;
 
         json_open_object(&b, NULL);
@@ -441,10 +432,7 @@ int store_hold(const Paths *p, const char *agent, const char *by, const char *re
         json_put_string(&b, "reason", reason);
         json_put_uint(&b, "at_usec", clock_realtime_usec());
         json_close(&b);
-        r = json_finish(&b, &j);
-        if (r < 0)
-                return r;
-        r = json_to_text(j, JSON_PLAIN, &text);
+        r = json_finish_text(&b, JSON_PLAIN, &text);
         if (r < 0)
                 return r;
         r = path_join(p->state, "holds", &dir);

@@ -154,9 +154,6 @@ static void put_history(JsonBuilder *b, const History *history) {
 
 static int print_json(const Explained *e, ExitCode code) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-        _cleanup_free_ char *text = NULL;
-        _cleanup_json_ Json *j = NULL;
-        int r;
 
         json_open_object(&b, NULL);
         json_put_string(&b, "format", "mosaic.fleet.explain");
@@ -174,12 +171,7 @@ static int print_json(const Explained *e, ExitCode code) {
         json_put_uint(&b, "exit", (uint64_t)code);
         json_close(&b);
         json_close(&b);
-        r = json_finish(&b, &j);
-        if (r == 0)
-                r = json_to_text(j, JSON_PRETTY, &text);
-        if (r == 0)
-                puts(text);
-        return r;
+        return output_print_document(&b);
 }
 
 static int run(Context *c, int argc, char **argv) {

@@ -190,9 +190,6 @@ static int choose_supervisor(Context *c, const Options *o) {
 
 static int print_json(const Context *c, const char *profile, const InitResult *result, int code) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-        _cleanup_free_ char *text = NULL;
-        _cleanup_json_ Json *j = NULL;
-        int r;
 
         json_open_object(&b, NULL);
         json_put_string(&b, "format", "mosaic.fleet.init");
@@ -207,12 +204,7 @@ static int print_json(const Context *c, const char *profile, const InitResult *r
         json_put_uint(&b, "exit", (uint64_t)code);
         json_close(&b);
         json_close(&b);
-        r = json_finish(&b, &j);
-        if (r == 0)
-                r = json_to_text(j, JSON_PRETTY, &text);
-        if (r == 0)
-                puts(text);
-        return r;
+        return output_print_document(&b);
 }
 
 static void print_next(const Context *c) {

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "model/json.h"
 #include "reconciler/options.h"
+#include "reconciler/output.h"
 #include "reconciler/verb.h"
 
 static int run(Context *c, int argc, char **argv) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
         _cleanup_options_ Options o = { 0 };
-        _cleanup_free_ char *text = NULL;
-        _cleanup_json_ Json *j = NULL;
         int r;
 
         r = options_parse(c, 0, argc, argv, &o);
@@ -22,12 +21,7 @@ static int run(Context *c, int argc, char **argv) {
         json_put_string(&b, "version", "1.0");
         json_put_string(&b, "mosaic", MOSAIC_VERSION);
         json_close(&b);
-        r = json_finish(&b, &j);
-        if (r == 0)
-                r = json_to_text(j, JSON_PRETTY, &text);
-        if (r == 0)
-                puts(text);
-        return r;
+        return output_print_document(&b);
 }
 
 const Verb verb_version = {
