@@ -61,6 +61,21 @@ def count(test, tally):
     tally.failures.append((name, result, text.strip()))
 
 
+def excerpt(text):
+    """What a person needs of a failed test's output: the failed cases with what follows them, or its end."""
+    lines = text.splitlines()
+    if not re.search(r"^1\.\.\d+", text, flags=re.M):
+        return lines[-25:]
+    out, left = [], 0
+    for line in lines:
+        if re.match(r"(not ok|ok)\b", line):
+            left = 20 if line.startswith("not ok") and "# SKIP" not in line else 0
+        if left > 0:
+            out.append(line)
+            left -= 1
+    return (out or lines)[-120:]
+
+
 class Run:
     def __init__(self, build):
         self.build = os.path.abspath(build)
@@ -154,7 +169,7 @@ class Run:
             print(verdict)
         for name, result, text in tally.failures:
             print(f"    {result}: {name}")
-            print("\n".join("    | " + x[:160] for x in text.splitlines()[-25:]))
+            print("\n".join("    | " + x[:160] for x in excerpt(text)))
         if tally.failures:
             print(f"    log: {os.path.relpath(log, ROOT)}")
         self.total.passed += tally.passed

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/base/parse.h"
+#include "model/base/strbuf.h"
 #include "reconciler/condition.h"
 
 typedef enum Column {
@@ -117,6 +118,20 @@ static void measure(const Row *rows, size_t n, int *widths) {
         }
 }
 
+/* Why, and what to do about it, below the row. */
+static void print_why(const Context *c, const Condition *condition) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+        if (!*condition->why)
+                return;
+        strbuf_add(&b, condition->why);
+        if (condition->help)
+                strbuf_addf(&b, "; %s", condition->help);
+        printf("    %s", output_begin(c, STYLE_DIM));
+        output_wrapped(c, strbuf_text(&b), 4);
+        printf("%s\n", output_end(c));
+}
+
 void output_status(const Context *c, const Pass *p) {
         _cleanup_free_ Row *rows = calloc(p->desired->n_agents + 1, sizeof(Row));
         int widths[_COLUMN_MAX];
@@ -134,12 +149,7 @@ void output_status(const Context *c, const Pass *p) {
         printf("%s\n", output_end(c));
         for (size_t i = 0; i < n; i++) {
                 print_row(c, rows + i, widths);
-                if (*rows[i].condition.why)
-                        printf("    %s%s%s%s%s\n", output_begin(c, STYLE_DIM),
-                                        rows[i].condition.why,
-                                        rows[i].condition.help ? "; see: " : "",
-                                        rows[i].condition.help ? rows[i].condition.help : "",
-                                        output_end(c));
+                print_why(c, &rows[i].condition);
         }
         for (size_t i = 0; i < p->plan->n_remarks; i++) {
                 const Remark *m = p->plan->remarks + i;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/base/parse.h"
+#include "model/base/strbuf.h"
 #include "model/diag-render.h"
 
 const char *output_begin(const Context *c, Style s) {
@@ -160,7 +161,24 @@ static void print_safe(const char *s, int width) {
                 putchar(' ');
 }
 
+void output_wrapped(const Context *c, const char *text, size_t indent) {
+        size_t room = c->width > indent + 20 ? c->width - indent : SIZE_MAX;
+
+        while (strlen(text) > room) {
+                size_t n = room;
+
+                while (n > 0 && text[n] != ' ')
+                        n--;
+                if (n == 0)
+                        break; /* one long word */
+                printf("%.*s\n%*s", (int)n, text, (int)indent, "");
+                text += n + 1;
+        }
+        fputs(text, stdout);
+}
+
 static void print_remark(const Context *c, const Remark *m, int width) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         char name[64];
 
         printf("%s%3s ", output_begin(c, remark_looks[m->kind].style), remark_looks[m->kind].sign);
@@ -169,9 +187,13 @@ static void print_remark(const Context *c, const Remark *m, int width) {
                 printf("%-*s", width, name);
         } else
                 print_safe(m->subject, width);
-        printf("%s  %s: ", output_end(c), remark_kind_to_string(m->kind));
-        print_safe(m->text, 0);
-        print_line_number(m->line);
+        printf("%s  ", output_end(c));
+        strbuf_addf(&b, "%s: ", remark_kind_to_string(m->kind));
+        for (const char *p = m->text; *p; p++)
+                strbuf_add_char(&b, (unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p);
+        if (m->line > 0)
+                strbuf_addf(&b, " (line %u)", m->line);
+        output_wrapped(c, strbuf_text(&b), (size_t)width + 6);
         putchar('\n');
         if (m->help && m->kind >= REMARK_WAITING)
                 printf("    %-*s  %s= %s%s\n", width, "", output_begin(c, STYLE_DIM), m->help,
@@ -206,7 +228,7 @@ void output_plan(const Context *c, const Pass *p) {
  */
 
 /* "1 create, 2 restart; 1 held, 3 unchanged" */
-static void print_counts(const Plan *plan) {
+static void add_counts(const Plan *plan, StrBuf *b) {
         const char *separator = "";
 
         for (int k = 0; k < _ACTION_KIND_MAX; k++) {
@@ -214,7 +236,7 @@ static void print_counts(const Plan *plan) {
 
                 if (n == 0)
                         continue;
-                printf("%s%zu %s", separator, n, action_kind_to_string((ActionKind)k));
+                strbuf_addf(b, "%s%zu %s", separator, n, action_kind_to_string((ActionKind)k));
                 separator = ", ";
         }
         if (*separator)
@@ -224,10 +246,10 @@ static void print_counts(const Plan *plan) {
 
                 if (n == 0)
                         continue;
-                printf("%s%zu %s", separator, n, remark_kind_to_string((RemarkKind)k));
+                strbuf_addf(b, "%s%zu %s", separator, n, remark_kind_to_string((RemarkKind)k));
                 separator = ", ";
         }
-        printf("%s%zu unchanged", separator, plan->n_unchanged);
+        strbuf_addf(b, "%s%zu unchanged", separator, plan->n_unchanged);
 }
 
 static const char *code_text(ExitCode code) {
@@ -261,30 +283,40 @@ static Style code_style(ExitCode code) {
         return code == EXIT_PENDING || code == EXIT_NOT_CONVERGED ? STYLE_YELLOW : STYLE_RED;
 }
 
-static void print_code(const Context *c, ExitCode code) {
-        printf("%s%s%s: ", output_begin(c, code_style(code)), code_text(code), output_end(c));
+/* The last line: what the exit code says. */
+static void print_code(const Context *c, ExitCode code, const char *text, const char *more) {
+        printf("%s%s%s%s (exit %d)\n", output_begin(c, code_style(code)), text, output_end(c), more,
+                        (int)code);
 }
 
-static void print_plan_summary(const Context *c, const Pass *p, ExitCode code) {
+/* One quiet line when all is well; else the counts, and what they come to. */
+static void print_plan_summary(const Context *c, const Pass *p, ExitCode code, const char *more) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         char took[32];
 
-        print_code(c, code);
-        if (plan_exit_code(p->plan) == EXIT_OK && p->plan->n_unchanged == p->plan->n_agents) {
+        format_duration(took, sizeof(took), p->observe_usec);
+        if (code == EXIT_OK && p->plan->n_unchanged == p->plan->n_agents) {
                 size_t foreign = plan_count_remarks(p->plan, REMARK_FOREIGN);
 
-                printf("%zu agent%s", p->plan->n_agents, p->plan->n_agents == 1 ? "" : "s");
+                strbuf_addf(&b, ": %zu agent%s, ", p->plan->n_agents,
+                                p->plan->n_agents == 1 ? "" : "s");
                 if (foreign > 0)
-                        printf(", %zu foreign", foreign);
-        } else
-                print_counts(p->plan);
-        printf(", checked in %s", format_duration(took, sizeof(took), p->observe_usec));
+                        strbuf_addf(&b, "%zu foreign, ", foreign);
+                strbuf_addf(&b, "checked in %s", took);
+        } else {
+                _cleanup_strbuf_ StrBuf counts = STRBUF_NULL;
+
+                add_counts(p->plan, &counts);
+                strbuf_addf(&counts, "; checked in %s%s", took, more);
+                printf("%sSummary%s   ", output_begin(c, STYLE_BOLD), output_end(c));
+                output_wrapped(c, strbuf_text(&counts), 10);
+                putchar('\n');
+        }
+        print_code(c, code, code_text(code), strbuf_text(&b));
 }
 
 void output_plan_summary(const Context *c, const Pass *p) {
-        ExitCode code = plan_exit_code(p->plan);
-
-        print_plan_summary(c, p, code);
-        printf(" (exit %d)\n", (int)code);
+        print_plan_summary(c, p, plan_exit_code(p->plan), "");
 }
 
 static Style check_style(CheckState s) {
@@ -315,11 +347,12 @@ void output_checks(const Context *c, const Checks *checks) {
 
 void output_verify_summary(const Context *c, const Pass *p, const Checks *checks, ExitCode code) {
         size_t failed = checks_count(checks, CHECK_FAILED);
+        char more[40] = "";
 
-        print_plan_summary(c, p, code);
         if (failed > 0)
-                printf(", %zu check%s failed", failed, failed == 1 ? "" : "s");
-        printf(" (exit %d)\n", (int)code);
+                (void)snprintf(more, sizeof(more), "; %zu check%s failed", failed,
+                                failed == 1 ? "" : "s");
+        print_plan_summary(c, p, code, more);
 }
 
 /* --- apply -------------------------------------------------------------------------------------
@@ -379,6 +412,8 @@ void output_report(const Context *c, const Pass *p) {
         int width = address_width(p->plan);
         char name[64];
 
+        if (p->plan->n_actions > 0)
+                putchar('\n');
         for (size_t k = 0; k < ELEMENTSOF(order); k++)
                 for (size_t i = 0; i < p->plan->n_actions; i++) {
                         const ActionResult *r = p->report->results + i;
@@ -400,14 +435,12 @@ void output_report(const Context *c, const Pass *p) {
 void output_report_summary(const Context *c, const Pass *p, ExitCode code) {
         char took[32];
 
-        if (code == EXIT_OK)
-                printf("%sDone%s: ", output_begin(c, STYLE_GREEN), output_end(c));
-        else
-                print_code(c, code);
-        printf("%zu done, %zu failed, %zu skipped, %zu not started, %s (exit %d)\n",
+        printf("%sSummary%s   %zu done, %zu failed, %zu skipped, %zu not started; %s\n",
+                        output_begin(c, STYLE_BOLD), output_end(c),
                         report_count(p->report, OUTCOME_DONE),
                         report_count(p->report, OUTCOME_FAILED),
                         report_count(p->report, OUTCOME_SKIPPED),
                         report_count(p->report, OUTCOME_NOT_STARTED),
-                        format_duration(took, sizeof(took), p->apply_usec), (int)code);
+                        format_duration(took, sizeof(took), p->apply_usec));
+        print_code(c, code, code == EXIT_OK ? "Done" : code_text(code), "");
 }

@@ -25,6 +25,10 @@ typedef enum Style {
 const char *output_begin(const Context *c, Style s);
 const char *output_end(const Context *c);
 
+/* Breaks text at blanks so that it fits the terminal; @indent cells are already used, and begin
+ * each further line. Elsewhere than on a terminal it stays one line. */
+void output_wrapped(const Context *c, const char *text, size_t indent);
+
 /* The findings about the roster, on standard error; warnings only if @warnings. */
 void output_findings(const Context *c, const Pass *p, bool warnings);
 

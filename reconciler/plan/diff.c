@@ -18,12 +18,20 @@ typedef struct AgentView {
         UnitState state;
 } AgentView;
 
+/* @help ends with a blank where the agent's name is to follow. */
 static int remark(PlanContext *c,
                 const AgentView *v,
                 RemarkKind kind,
                 Reason reason,
                 const char *help,
                 const char *text) {
+        size_t length = help ? strlen(help) : 0;
+        char named[120];
+
+        if (length > 0 && help[length - 1] == ' ') {
+                (void)snprintf(named, sizeof(named), "%s%s", help, v->spec->name);
+                help = named;
+        }
         return plan_add_remark(c->plan, kind, v->spec->name, /* is_agent= */ true, reason,
                                v->spec->line, help, "%s", text)
                                ? 0
@@ -155,8 +163,8 @@ static int plan_held(PlanContext *c, const AgentView *v) {
         uint64_t at = v->hold->at_usec;
 
         format_duration(age, sizeof(age), c->now_usec > at ? c->now_usec - at : 0);
-        return remarkf(c, v, REMARK_HELD, REASON_HOLD, "mosaic fleet start",
-                        "held by %s for %s%s%s", v->hold->by, age, v->hold->reason ? ": " : "",
+        return remarkf(c, v, REMARK_HELD, REASON_HOLD, "mosaic fleet start ", "by %s, %s ago%s%s",
+                        v->hold->by, age, v->hold->reason ? ": " : "",
                         v->hold->reason ? v->hold->reason : "");
 }
 
@@ -198,14 +206,14 @@ static int plan_down(PlanContext *c, const AgentView *v) {
                 return remarkf(c, v, REMARK_HELD,
                                 v->spec->restart_policy == RESTART_ALWAYS ? REASON_MANUAL_STOP
                                                                           : REASON_ENDED,
-                                "mosaic fleet start",
+                                "mosaic fleet start ",
                                 v->spec->restart_policy == RESTART_ALWAYS
-                                                ? "stopped by hand: stays down until 'start'"
+                                                ? "stopped by hand, stays down until 'start'"
                                                 : "ended by itself, or stopped by hand: stays down "
                                                   "until 'start'");
         if (c->policy->mode == PLAN_CONVERGE && v->spec->restart_policy == RESTART_NEVER &&
                         v->stop && v->stop->this_boot && !v->stop->for_restart)
-                return remarkf(c, v, REMARK_HELD, REASON_ENDED, "mosaic fleet start",
+                return remarkf(c, v, REMARK_HELD, REASON_ENDED, "mosaic fleet start ",
                                 "%s, and restart.policy is never", end_text(v, text, sizeof(text)));
         if (!c->can_start)
                 return impeded(c);
@@ -262,8 +270,7 @@ static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const
                                                 : "needs a restart, and on_change is keep";
                 else if (v->spec->on_change == ON_CHANGE_DEFER &&
                                 plan_waits_for(c, v->session, busy, sizeof(busy))) {
-                        (void)snprintf(text, sizeof(text),
-                                        "restart deferred: %s; never forced by time", busy);
+                        (void)snprintf(text, sizeof(text), "the restart waits, %s", busy);
                         waits = text;
                 }
         }
@@ -276,10 +283,9 @@ static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const
                 if (r < 0)
                         return r;
                 return waits == text ? remark(c, v, REMARK_DEFERRED, REASON_STILL_BUSY,
-                                                       "mosaic fleet apply --force-busy NAME",
-                                                       waits)
+                                                       "mosaic fleet apply --force-busy ", waits)
                                      : remark(c, v, REMARK_PENDING, REASON_ON_CHANGE_KEEP,
-                                                       "mosaic fleet restart", waits);
+                                                       "mosaic fleet restart ", waits);
         }
         if (!c->can_start)
                 return impeded(c);
@@ -336,11 +342,11 @@ static int plan_up(PlanContext *c, const AgentView *v) {
                 }
         }
         if (!proven)
-                return remark(c, v, REMARK_PENDING, REASON_RUN_UNPROVEN, "mosaic fleet restart",
+                return remark(c, v, REMARK_PENDING, REASON_RUN_UNPROVEN, "mosaic fleet restart ",
                                 "its run file is gone: which spec it runs is proven at the next "
                                 "restart");
         if (strcmp(v->run->resolved, v->spec->resolved) != 0)
-                return remark(c, v, REMARK_PENDING, REASON_TOOL_UPGRADE, "mosaic fleet restart",
+                return remark(c, v, REMARK_PENDING, REASON_TOOL_UPGRADE, "mosaic fleet restart ",
                                 "this version of mosaic starts it differently: used at the next "
                                 "restart");
         return 0;

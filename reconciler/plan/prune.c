@@ -70,16 +70,17 @@ static int add_removal(PlanContext *c, const char *agent) {
         const ObservedUnit *unit = observed_unit(o, agent);
         const ObservedSession *session = observed_session(o, agent);
         unsigned steps = STEP_FILES;
-        char busy[80];
+        char busy[80], help[120];
         bool elsewhere;
         Action *a;
 
-        if (runs(o, agent) && plan_waits_for(c, session, busy, sizeof(busy)))
+        if (runs(o, agent) && plan_waits_for(c, session, busy, sizeof(busy))) {
+                (void)snprintf(help, sizeof(help), "mosaic fleet apply --force-busy %s", agent);
                 return plan_add_remark(c->plan, REMARK_DEFERRED, agent, /* is_agent= */ true,
-                                       REASON_STILL_BUSY, 0, "mosaic fleet apply --force-busy NAME",
-                                       "removal deferred: %s; never forced by time", busy)
+                                       REASON_STILL_BUSY, 0, help, "the removal waits, %s", busy)
                                        ? 0
                                        : -ENOMEM;
+        }
         if (runs(o, agent))
                 steps |= STEP_STOP;
         if (unit && unit->state == UNIT_FAILED)

@@ -239,10 +239,18 @@ class Fleet:
         if self.server_pid and alive(self.server_pid):
             os.kill(self.server_pid, signal.SIGKILL)
             wait_for(lambda: not alive(self.server_pid), 'the tmux server ends')
-        # Keepers end when their terminal goes; nothing of this fleet may be left.
-        wait_for(lambda: not self.processes(), 'all processes of the fleet end', 30,
-                 lambda: '\n'.join('%d %s' % (p, cmdline(p)) for p in self.processes() if alive(p)))
-        shutil.rmtree(self.root)
+        # Keepers end when their terminal goes; nothing of this fleet may be left, and if something is,
+        # the test fails without leaving it to the next one.
+        try:
+            wait_for(lambda: not self.processes(), 'all processes of the fleet end', 30,
+                     lambda: '\n'.join('%d %s' % (p, cmdline(p)) for p in self.processes()))
+        finally:
+            for pid in self.processes():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            shutil.rmtree(self.root, ignore_errors=True)
 
     def processes(self):
         """Living processes that carry our runtime directory in their environment or arguments."""
