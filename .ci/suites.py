@@ -113,7 +113,9 @@ class Run:
         if not good:
             self.total.failed += 1
             with open(path, encoding="utf-8", errors="replace") as log:
-                print("".join("    | " + x for x in log.readlines()[-25:]), end="")
+                lines = log.read().splitlines()
+            errors = [x for x in lines if re.search(r"\b(error|undefined reference)\b", x) and "-Werror=" not in x]
+            print("\n".join("    | " + x[:160] for x in (errors or lines)[-25:]))
         else:
             self.total.passed += 1
         return good
@@ -196,7 +198,8 @@ class Run:
         return ["meson", "setup", *([] if fresh else ["--reconfigure"]), *options, directory, ROOT]
 
     def compile(self, directory):
-        return ["ninja", "-C", directory, "-j", str(os.cpu_count() or 1)]
+        # To the end, so that one run names all that is wrong.
+        return ["ninja", "-C", directory, "-j", str(os.cpu_count() or 1), "-k", "0"]
 
     def all(self):
         self.suites()

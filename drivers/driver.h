@@ -68,9 +68,10 @@ typedef struct Driver {
         int (*reset_failed)(void *world, char *const *agents);
         int (*remove_files)(void *world, const char *agent);
 
-        /* Leaves word that these agents are stopped only to be started again, so that whoever finds
-         * them down takes it for an unfinished restart and not for a stop by hand. */
-        int (*announce_restarts)(void *world, const Observed *observed, char *const *agents);
+        /* Leaves word that it is we who are about to end these agents, so that whoever finds them
+         * down takes it for an unfinished restart or a changed roster, and not for a stop by hand.
+         */
+        int (*announce_stops)(void *world, const Observed *observed, char *const *agents);
 
         /* The tmux server with its holder session. @ret_message: why not; caller frees. */
         int (*start_holder)(void *world, char **ret_message);

@@ -106,7 +106,7 @@ typedef struct ObservedRun {
 typedef struct ObservedStop {
         char *agent;
         bool this_boot;
-        bool for_restart; /* ended by us, to be started again */
+        bool ours; /* ended by mosaic, not by a person with systemctl */
         char *invocation;
         char *result;     /* $SERVICE_RESULT */
         char *code;       /* "exited", "killed", "dumped" */

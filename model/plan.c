@@ -219,7 +219,7 @@ static const char *const reason_names[_REASON_MAX] = {
         [REASON_OBSERVATION_UNKNOWN] = "observation_unknown",
         [REASON_RUN_UNPROVEN] = "run_unproven",
         [REASON_DEPENDENCY] = "dependency",
-        [REASON_OUT_OF_SCOPE] = "out_of_scope",
+        [REASON_SUPERVISOR] = "supervisor",
 };
 
 const char *reason_to_string(Reason r) {

@@ -77,7 +77,7 @@ typedef enum Reason {
         REASON_OBSERVATION_UNKNOWN,
         REASON_RUN_UNPROVEN,
         REASON_DEPENDENCY,
-        REASON_OUT_OF_SCOPE,
+        REASON_SUPERVISOR,
         _REASON_MAX,
 } Reason;
 

@@ -295,7 +295,7 @@ static void check_workdirs_apart(const Finder *f, Workdirs *w) {
                         outer = i;
                         continue;
                 }
-                d = find_error(f,
+                d = find_warning(f,
                                 strcmp(a->path, b->path) == 0 ? "workdir-shared" : "workdir-nested",
                                 b->agent->workdir.node,
                                 "agents overwrite each other's work there: use a git worktree or a "

@@ -141,7 +141,7 @@ static const RosterKey fleet_keys[] = {
 };
 static const RosterTable fleet_table = TABLE("/properties/fleet", fleet_keys);
 static const RosterKey tmux_keys[] = {
-        { "socket", KIND_TEXT, EFFECT_RESTART, AT(tmux_socket), NULL },
+        { "socket", KIND_TEXT, EFFECT_NONE, AT(tmux_socket), NULL },
         { "size", KIND_TEXT, EFFECT_NONE, AT(tmux_size), NULL },
         { "history_limit", KIND_NUMBER, EFFECT_NONE, AT(tmux_history), NULL },
 };
@@ -151,7 +151,7 @@ static const RosterTable tmux_table = TABLE("/properties/tmux", tmux_keys);
  */
 static const RosterKey root_keys[] = {
         { "fleet", KIND_SECTION, EFFECT_NONE, 0, &fleet_table },
-        { "tmux", KIND_SECTION, EFFECT_RESTART, 0, &tmux_table },
+        { "tmux", KIND_SECTION, EFFECT_NONE, 0, &tmux_table },
         { "supervisor", KIND_SUPERVISOR, EFFECT_NONE, AT(supervisor), NULL },
         { "defaults", KIND_SECTION, EFFECT_RESTART, AT(defaults), &roster_table_defaults },
 };

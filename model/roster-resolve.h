@@ -13,7 +13,7 @@
 #include "model/roster.h"
 
 /* The program's defaults; docs/reference/roster.md lists them. */
-#define RESTART_DELAY_DEFAULT (5 * USEC_PER_SEC)
+#define RESTART_DELAY_DEFAULT (1 * USEC_PER_SEC)
 #define RESTART_ATTEMPTS_DEFAULT 5
 #define RESTART_WINDOW_DEFAULT (600 * USEC_PER_SEC)
 #define STOP_TIMEOUT_DEFAULT (20 * USEC_PER_SEC)

@@ -252,9 +252,8 @@ static int wait_jobs(Apply *a) {
         return a->driver->wait(a->driver->world, on_job, a);
 }
 
-/* The first half of the restarts. A stop and a start, not a restart job: systemd leaves out the
- * hangup (SendSIGHUP=) in those, and a shell does not hear TERM. */
-static int apply_restart_stops(Apply *a) {
+/* Stops the units of an action kind, after having said that it is us. */
+static int stop_units(Apply *a, ActionKind kind) {
         _cleanup_free_ size_t *which = calloc(a->plan->n_actions + 1, sizeof(size_t));
         _cleanup_strv_ char **agents = NULL;
         size_t n;
@@ -262,7 +261,7 @@ static int apply_restart_stops(Apply *a) {
 
         if (!which)
                 return -ENOMEM;
-        n = select_actions(a, ACTION_RESTART, STEP_STOP, which);
+        n = select_actions(a, kind, STEP_STOP, which);
         if (n == 0)
                 return 0;
         for (size_t i = 0; i < n; i++) {
@@ -270,14 +269,20 @@ static int apply_restart_stops(Apply *a) {
                 if (r < 0)
                         return r;
         }
-        r = a->driver->announce_restarts(a->driver->world, a->observed, agents);
+        r = a->driver->announce_stops(a->driver->world, a->observed, agents);
         if (r < 0) {
-                fail_all(a, STEP_STOP, "cannot write down that this is a restart", r);
+                fail_all(a, STEP_STOP, "cannot write down that it is us who stop it", r);
                 return r == -ENOMEM ? r : 0;
         }
         r = submit(a, which, n, DRIVER_STOP);
-        if (r == 0)
-                r = wait_jobs(a);
+        return r < 0 ? r : wait_jobs(a);
+}
+
+/* The first half of the restarts. A stop and a start, not a restart job: systemd leaves out the
+ * hangup (SendSIGHUP=) in those, and a shell does not hear TERM. */
+static int apply_restart_stops(Apply *a) {
+        int r = stop_units(a, ACTION_RESTART);
+
         return r < 0 ? r : reset_failed(a, ACTION_RESTART, STEP_STOP);
 }
 
@@ -407,15 +412,9 @@ static int apply_stops(Apply *a, ActionKind kind) {
 
         if (!which)
                 return -ENOMEM;
-        n = select_actions(a, kind, STEP_STOP, which);
-        if (n > 0) {
-                r = submit(a, which, n, DRIVER_STOP);
-                if (r < 0)
-                        return r;
-                r = wait_jobs(a);
-                if (r < 0)
-                        return r;
-        }
+        r = stop_units(a, kind);
+        if (r < 0)
+                return r;
         n = select_actions(a, kind, STEP_KILL_SESSION, which);
         r = run_sessions(a, which, n, DRIVER_KILL_SESSION);
         if (r < 0)

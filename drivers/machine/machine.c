@@ -391,10 +391,10 @@ static int machine_remove_files(void *world, const char *agent) {
         return store_remove_agent(m->paths, agent);
 }
 
-static int machine_announce_restarts(void *world, const Observed *observed, char *const *agents) {
+static int machine_announce_stops(void *world, const Observed *observed, char *const *agents) {
         MachineDriver *m = world;
 
-        return store_announce_restarts(m->paths, observed, agents);
+        return store_announce_stops(m->paths, observed, agents);
 }
 
 /* --- holder ------------------------------------------------------------------------------------
@@ -646,7 +646,7 @@ Driver machine_driver_interface(MachineDriver *m) {
                 .reload = machine_reload,
                 .reset_failed = machine_reset_failed,
                 .remove_files = machine_remove_files,
-                .announce_restarts = machine_announce_restarts,
+                .announce_stops = machine_announce_stops,
                 .start_holder = machine_start_holder,
                 .stop_holder = machine_stop_holder,
                 .repair_holder = machine_repair_holder,

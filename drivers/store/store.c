@@ -170,8 +170,8 @@ typedef struct StopContext {
         const char *boot_now;
 } StopContext;
 
-/* Was this very run ended to be started again? */
-static int read_for_restart(const Paths *p, ObservedStop *s) {
+/* Was this very run ended by us? */
+static int read_ours(const Paths *p, ObservedStop *s) {
         _cleanup_free_ char *dir = NULL, *file = NULL;
         _cleanup_json_ Json *j = NULL;
         const char *invocation;
@@ -179,7 +179,7 @@ static int read_for_restart(const Paths *p, ObservedStop *s) {
 
         if (!s->invocation)
                 return 0;
-        r = path_join(p->state, "restarts", &dir);
+        r = path_join(p->state, "ended", &dir);
         if (r < 0)
                 return r;
         if (asprintf(&file, "%s.json", s->agent) < 0) {
@@ -192,7 +192,7 @@ static int read_for_restart(const Paths *p, ObservedStop *s) {
         if (r < 0)
                 return r;
         invocation = json_get_string(j, "invocation");
-        s->for_restart = invocation && strcmp(invocation, s->invocation) == 0;
+        s->ours = invocation && strcmp(invocation, s->invocation) == 0;
         return 0;
 }
 
@@ -215,7 +215,7 @@ static int add_stop(Observed *o, const char *name, const Json *j, void *userdata
                         json_get_strdup(j, "status", /* optional= */ true, &s->status) < 0)
                 return -EBADMSG;
         s->this_boot = strcmp(boot, context->boot_now) == 0;
-        return read_for_restart(context->paths, s);
+        return read_ours(context->paths, s);
 }
 
 static int add_hold(Observed *o, const char *name, const Json *j, void *userdata _unused_) {
@@ -357,7 +357,7 @@ int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n) {
         return write_records(p, "specs", names, texts);
 }
 
-static int put_restart(const char *invocation, char **ret) {
+static int put_end(const char *invocation, char **ret) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
         json_open_object(&b, NULL);
@@ -367,7 +367,7 @@ static int put_restart(const char *invocation, char **ret) {
         return json_finish_text(&b, JSON_PLAIN, ret);
 }
 
-int store_announce_restarts(const Paths *p, const Observed *o, char *const *agents) {
+int store_announce_stops(const Paths *p, const Observed *o, char *const *agents) {
         _cleanup_strv_ char **names = NULL, **texts = NULL;
 
         for (; *agents; agents++) {
@@ -380,14 +380,14 @@ int store_announce_restarts(const Paths *p, const Observed *o, char *const *agen
                 r = strv_pushf(&names, "%s.json", *agents);
                 if (r < 0)
                         return r;
-                r = put_restart(run->invocation, &text);
+                r = put_end(run->invocation, &text);
                 if (r < 0)
                         return r;
                 r = strv_take(&texts, text);
                 if (r < 0)
                         return r;
         }
-        return names ? write_records(p, "restarts", names, texts) : 0;
+        return names ? write_records(p, "ended", names, texts) : 0;
 }
 
 static int remove_record(
@@ -412,7 +412,7 @@ int store_remove_agent(const Paths *p, const char *agent) {
         r = remove_record(p->state, "stops", agent, ".json");
         if (r < 0)
                 return r;
-        r = remove_record(p->state, "restarts", agent, ".json");
+        r = remove_record(p->state, "ended", agent, ".json");
         if (r < 0)
                 return r;
         r = remove_record(p->state, "holds", agent, ".json");

@@ -22,8 +22,8 @@ _must_check_ int store_observe_units(Observed *o);
 /* Accepts these specs: all files are written, synced together, then renamed. */
 _must_check_ int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n);
 
-/* Says that the runs seen in @o of these agents are ended only to be started again. */
-_must_check_ int store_announce_restarts(const Paths *p, const Observed *o, char *const *agents);
+/* Says that the runs seen in @o of these agents are ended by us: before they are. */
+_must_check_ int store_announce_stops(const Paths *p, const Observed *o, char *const *agents);
 
 /* Deletes everything that is kept of an agent. Absent files are success. */
 _must_check_ int store_remove_agent(const Paths *p, const char *agent);

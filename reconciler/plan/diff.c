@@ -148,7 +148,7 @@ static bool is_in_transition(UnitState s) {
 static bool is_implicit_hold(const PlanContext *c, const AgentView *v) {
         const Observed *o = c->observed;
 
-        if (!v->stop || !v->stop->this_boot || v->stop->for_restart || !v->stop->result ||
+        if (!v->stop || !v->stop->this_boot || v->stop->ours || !v->stop->result ||
                         strcmp(v->stop->result, "success") != 0 || v->state == UNIT_FAILED)
                 return false;
         if (!is_systemd(c))
@@ -212,7 +212,7 @@ static int plan_down(PlanContext *c, const AgentView *v) {
                                                 : "ended by itself, or stopped by hand: stays down "
                                                   "until 'start'");
         if (c->policy->mode == PLAN_CONVERGE && v->spec->restart_policy == RESTART_NEVER &&
-                        v->stop && v->stop->this_boot && !v->stop->for_restart)
+                        v->stop && v->stop->this_boot && !v->stop->ours)
                 return remarkf(c, v, REMARK_HELD, REASON_ENDED, "mosaic fleet start ",
                                 "%s, and restart.policy is never", end_text(v, text, sizeof(text)));
         if (!c->can_start)

@@ -108,6 +108,24 @@ static int plan_obstacles(PlanContext *c) {
         return 0;
 }
 
+/* Who supervises was chosen for this machine by init, and is never switched by itself. */
+static int plan_supervisor(PlanContext *c) {
+        if (c->desired->supervisor == _SUPERVISOR_INVALID ||
+                        c->desired->supervisor == c->observed->supervisor ||
+                        c->policy->mode == PLAN_STOP)
+                return 0;
+        return plan_add_remark(c->plan, REMARK_PENDING, "supervisor", /* is_agent= */ false,
+                               REASON_SUPERVISOR, 0, NULL,
+                               "the roster says %s, this fleet is run by %s; to change it: fleet "
+                               "stop, then "
+                               "fleet init --supervisor %s --force --write",
+                               supervisor_to_string(c->desired->supervisor),
+                               supervisor_to_string(c->observed->supervisor),
+                               supervisor_to_string(c->desired->supervisor))
+                               ? 0
+                               : -ENOMEM;
+}
+
 /* Socket, sizes and history belong to the server: they are taken when it starts. */
 static int plan_settings(PlanContext *c) {
         if (!c->observed->tmux_settings_wait || c->policy->mode == PLAN_STOP)
@@ -206,6 +224,9 @@ int planner_plan(const Desired *desired,
         if (r < 0)
                 return r;
         r = plan_holder(&c);
+        if (r < 0)
+                return r;
+        r = plan_supervisor(&c);
         if (r < 0)
                 return r;
         r = plan_settings(&c);

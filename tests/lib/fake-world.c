@@ -53,6 +53,7 @@ Desired *fake_desired(const char *const *names, size_t n) {
         Desired *d = calloc(1, sizeof(Desired));
 
         must(d);
+        d->supervisor = _SUPERVISOR_INVALID;
         d->agents = calloc(n + 1, sizeof(AgentSpec *));
         must(d->agents);
         for (size_t i = 0; i < n; i++)
@@ -116,7 +117,7 @@ static void observe_agent(const FakeAgent *a, Observed *o) {
                 s->agent = copy(a->name);
                 s->this_boot = true;
                 s->result = copy("success");
-                s->for_restart = a->announced != 0 && a->announced == a->last_pid;
+                s->ours = a->announced != 0 && a->announced == a->last_pid;
                 s->at_usec = 1000;
         }
 }
@@ -328,7 +329,7 @@ static void stop_agent(FakeWorld *w, FakeAgent *a) {
         a->pid = 0;
 }
 
-static int fake_announce_restarts(
+static int fake_announce_stops(
                 void *world, const Observed *observed _unused_, char *const *agents) {
         FakeWorld *w = world;
         bool after;
@@ -405,7 +406,7 @@ Driver fake_world_driver(FakeWorld *w) {
                 .reload = fake_reload,
                 .reset_failed = fake_reset_failed,
                 .remove_files = fake_remove_files,
-                .announce_restarts = fake_announce_restarts,
+                .announce_stops = fake_announce_stops,
                 .start_holder = fake_start_holder,
                 .stop_holder = fake_stop_holder,
                 .repair_holder = fake_repair_holder,

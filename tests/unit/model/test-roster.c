@@ -152,7 +152,7 @@ static void defaults_of_the_program(void **state) {
 
         (void)state;
         assert_int_equal(s->restart_policy, RESTART_ALWAYS);
-        assert_int_equal(s->restart_delay_usec, 5 * USEC_PER_SEC);
+        assert_int_equal(s->restart_delay_usec, 1 * USEC_PER_SEC);
         assert_int_equal(s->restart_attempts, 5);
         assert_int_equal(s->restart_window_usec, 600 * USEC_PER_SEC);
         assert_int_equal(s->limit_memory, 0);

@@ -388,6 +388,23 @@ static void test_stop_verb(void **state _unused_) {
         }
 }
 
+/* The roster says stopped, then running again: no person stopped it. */
+static void test_state_stopped(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(plan_freep) Plan *p = NULL, *q = NULL;
+        FakeWorld w;
+
+        converged(&w, d);
+        d->agents[2]->state = DESIRED_STOPPED;
+        p = plan_of(&w, d);
+        assert_action(p, "web", ACTION_STOP, REASON_STATE_STOPPED);
+        assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
+        assert_int_equal(fake_agent(&w, "web")->unit, UNIT_NOT_LOADED);
+        d->agents[2]->state = DESIRED_RUNNING;
+        q = plan_of(&w, d);
+        assert_action(q, "web", ACTION_START, REASON_NOT_RUNNING);
+}
+
 /* How an agent takes our stop is no failure of the fleet. */
 static void test_dies_hard(void **state _unused_) {
         static const char *const now[] = { "ab-1", "ab-10" };
@@ -478,6 +495,7 @@ int main(void) {
                 cmocka_unit_test(test_dependencies),
                 cmocka_unit_test(test_stop_verb),
                 cmocka_unit_test(test_dies_hard),
+                cmocka_unit_test(test_state_stopped),
                 cmocka_unit_test(test_crash_anywhere),
                 cmocka_unit_test(test_order_does_not_matter),
         };
