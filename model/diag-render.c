@@ -86,6 +86,7 @@ static void add_sentence(StrBuf *b, const char *s) {
 }
 
 typedef struct Painter {
+        const Diags *diags;
         StrBuf *out;
         const char *file;
         const char *bytes;
@@ -143,6 +144,13 @@ static size_t window_start(const Painter *p, Span line, size_t caret) {
         return i;
 }
 
+static bool is_hidden(const Painter *p, size_t offset) {
+        for (size_t i = 0; i < p->diags->n_secrets; i++)
+                if (offset >= p->diags->secrets[i].start && offset < p->diags->secrets[i].end)
+                        return true;
+        return false;
+}
+
 /* The source line and, below it, carets under the span. */
 static void add_excerpt(const Painter *p, Span span, const char *color) {
         _cleanup_strbuf_ StrBuf text = STRBUF_NULL;
@@ -160,7 +168,14 @@ static void add_excerpt(const Painter *p, Span span, const char *color) {
                 before = cells = 3;
         }
         for (size_t i = start; i < line.end; i += length) {
+                size_t before_length = text.length;
                 size_t shown = add_visible(&text, p->bytes + i, line.end - i, &length);
+
+                if (is_hidden(p, i) && !text.failed) {
+                        text.length = before_length;
+                        strbuf_add_char(&text, '*');
+                        shown = 1;
+                }
 
                 if (i < span.start)
                         before += shown;
@@ -253,7 +268,9 @@ int diags_render_text(const Diags *d,
                 bool color,
                 char **ret) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
-        const Painter p = { .out = &b, .file = file, .bytes = bytes, .size = size, .color = color };
+        const Painter p = {
+                .out = &b, .diags = d, .file = file, .bytes = bytes, .size = size, .color = color
+        };
         size_t shown = d->n_items < RENDER_MAX ? d->n_items : RENDER_MAX;
 
         for (size_t i = 0; i < shown; i++)

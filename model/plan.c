@@ -147,8 +147,8 @@ static const struct {
         const char *sign;
         Disruption disruption;
 } action_kinds[_ACTION_KIND_MAX] = {
-        [ACTION_HOLDER_START] = { "holder-start", "+", DISRUPTION_NONE },
-        [ACTION_HOLDER_REPAIR] = { "holder-repair", "~", DISRUPTION_NONE },
+        [ACTION_HOLDER_START] = { "holder_start", "+", DISRUPTION_NONE },
+        [ACTION_HOLDER_REPAIR] = { "holder_repair", "~", DISRUPTION_NONE },
         [ACTION_CREATE] = { "create", "+", DISRUPTION_NONE },
         [ACTION_START] = { "start", "^", DISRUPTION_NONE },
         [ACTION_UPDATE] = { "update", "~", DISRUPTION_NONE },

@@ -57,7 +57,7 @@ size_t report_count(const Report *r, Outcome outcome) {
 
 const char *outcome_to_string(Outcome o) {
         static const char *const names[] = {
-                [OUTCOME_NOT_STARTED] = "not-started",
+                [OUTCOME_NOT_STARTED] = "not_started",
                 [OUTCOME_DONE] = "done",
                 [OUTCOME_FAILED] = "failed",
                 [OUTCOME_SKIPPED] = "skipped",

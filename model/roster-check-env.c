@@ -182,3 +182,23 @@ void check_words(const Finder *f, const RosterValue *list) {
         for (const YamlNode *e = list->node ? list->node->first : NULL; e; e = e->next)
                 check_words_of_text(f, e);
 }
+
+int find_secrets(const YamlNode *node, Diags *diags) {
+        if (node->kind == YAML_STRING &&
+                        (looks_like_secret(node->text) ||
+                                        (node->key && is_secret_name(node->key->text) &&
+                                                        !is_harmless(node->text)))) {
+                int r = diags_hide(diags, node->span);
+
+                if (r < 0)
+                        return r;
+        }
+        /* As deep as the loader lets a tree be (YAML_DEPTH_MAX). */
+        for (const YamlNode *child = node->first; child; child = child->next) {
+                int r = find_secrets(child, diags);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

@@ -8,6 +8,7 @@
 #include "model/base/hash.h"
 #include "model/base/pointer.h"
 #include "model/base/yaml.h"
+#include "model/roster-check-env.h"
 #include "model/roster-check.h"
 #include "model/roster-resolve.h"
 #include "model/roster-schema.h"
@@ -316,6 +317,9 @@ int roster_load(const RosterSource *source,
                 diags_sort(diags);
                 return r < 0 ? r : ROSTER_INVALID;
         }
+        r = find_secrets(doc->root, diags);
+        if (r < 0)
+                return r;
         if (version_is_newer(doc->root, diags)) {
                 diags_sort(diags);
                 return ROSTER_INVALID;

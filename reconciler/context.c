@@ -12,13 +12,15 @@
 
 static void read_terminal(Context *c) {
         const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+        bool wanted = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
         struct winsize size;
 
+        c->color_errors = wanted && isatty(STDERR_FILENO);
         if (!isatty(STDOUT_FILENO))
                 return;
         c->width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
                                                                                    : 80;
-        c->color = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+        c->color = wanted;
 }
 
 Supervisor context_detect_supervisor(const Context *c) {

@@ -17,9 +17,10 @@ typedef struct Context {
         FleetRecord *record; /* read, or made up for a fleet that has none yet */
         bool record_exists;
         bool json;
-        bool color;     /* of standard output */
-        unsigned width; /* of standard output, cells; 0: not a terminal */
-        Driver driver;  /* of this machine, once context_open_driver() was called */
+        bool color_errors; /* of standard error */
+        bool color;        /* of standard output */
+        unsigned width;    /* of standard output, cells; 0: not a terminal */
+        Driver driver;     /* of this machine, once context_open_driver() was called */
 } Context;
 
 /* Paths, record and output settings; touches nothing else. */

@@ -86,9 +86,9 @@ static int unknown_option(unsigned takes, const char *verb, const char *word) {
 
 static int parse_color(Context *c, const char *verb, const char *value) {
         if (strcmp(value, "always") == 0)
-                c->color = true;
+                c->color = c->color_errors = true;
         else if (strcmp(value, "never") == 0)
-                c->color = false;
+                c->color = c->color_errors = false;
         else if (strcmp(value, "auto") != 0)
                 return usage(verb, "invalid value '%s' for --color; use auto, always or never",
                                 value);

@@ -51,8 +51,8 @@ static void put_head(JsonBuilder *b, const Context *c, const char *verb, const P
 }
 
 static void put_steps(JsonBuilder *b, unsigned steps) {
-        static const char *const names[] = { "spec", "dropin", "rename", "stop", "reset-failed",
-                "session", "start", "kill-session", "files", "reload", "repair" };
+        static const char *const names[] = { "spec", "dropin", "rename", "stop", "reset_failed",
+                "session", "start", "kill_session", "files", "reload", "repair" };
 
         json_open_array(b, "steps");
         for (size_t i = 0; i < ELEMENTSOF(names); i++)

@@ -154,8 +154,14 @@ void output_status(const Context *c, const Pass *p) {
         for (size_t i = 0; i < p->plan->n_remarks; i++) {
                 const Remark *m = p->plan->remarks + i;
 
-                if (!m->is_agent)
-                        printf("%s %s: %s\n", remark_kind_to_string(m->kind), m->subject, m->text);
+                if (!m->is_agent) {
+                        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+                        strbuf_addf(&b, "%s %s: %s", remark_kind_to_string(m->kind), m->subject,
+                                        m->text);
+                        output_wrapped(c, strbuf_text(&b), 0);
+                        putchar('\n');
+                }
         }
         putchar('\n');
 }

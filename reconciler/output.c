@@ -33,7 +33,7 @@ void output_findings(const Context *c, const Pass *p, bool warnings) {
         if (p->diags.n_errors == 0 && (!warnings || p->diags.n_items == 0))
                 return;
         if (diags_render_text(&p->diags, c->paths->roster, p->roster_bytes, p->roster_size,
-                            c->color, &text) == 0)
+                            c->color_errors, &text) == 0)
                 fputs(text, stderr);
 }
 
@@ -336,9 +336,10 @@ void output_checks(const Context *c, const Checks *checks) {
         for (size_t i = 0; i < checks->n_items; i++) {
                 const Check *check = checks->items + i;
 
-                printf("%s%-8s%s %-14s %s\n", output_begin(c, check_style(check->state)),
-                                check_state_to_string(check->state), output_end(c), check->name,
-                                check->text);
+                printf("%s%-8s%s %-14s ", output_begin(c, check_style(check->state)),
+                                check_state_to_string(check->state), output_end(c), check->name);
+                output_wrapped(c, check->text, 24);
+                putchar('\n');
                 if (check->help && check->state != CHECK_OK)
                         printf("%-8s %-14s %s= %s%s\n", "", "", output_begin(c, STYLE_DIM),
                                         check->help, output_end(c));

@@ -23,7 +23,7 @@ const char *install_status_to_string(InstallStatus s) {
                 [INSTALL_NEW] = "new",
                 [INSTALL_UPDATED] = "updated",
                 [INSTALL_UNCHANGED] = "unchanged",
-                [INSTALL_MODIFIED] = "locally modified",
+                [INSTALL_MODIFIED] = "modified",
                 [INSTALL_REMOVED] = "removed",
                 [INSTALL_KEPT] = "kept",
                 [INSTALL_FAILED] = "failed",

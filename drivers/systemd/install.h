@@ -25,7 +25,7 @@ typedef enum InstallStatus {
         _INSTALL_STATUS_MAX,
 } InstallStatus;
 
-/* "new", "updated", "unchanged", "locally modified", "removed", "kept", "failed" */
+/* "new", "updated", "unchanged", "modified", "removed", "kept", "failed" */
 const char *install_status_to_string(InstallStatus s);
 
 typedef struct InstallItem {

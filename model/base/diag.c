@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "model/base/array.h"
+
 const char *severity_to_string(Severity s) {
         switch (s) {
         case SEVERITY_NOTE:
@@ -27,7 +29,18 @@ void diags_done(Diags *d) {
         for (size_t i = 0; i < d->n_items; i++)
                 diag_done(&d->items[i]);
         free(d->items);
+        free(d->secrets);
         *d = DIAGS_NULL;
+}
+
+int diags_hide(Diags *d, Span span) {
+        Span *s = array_grow(&d->secrets, d->n_secrets, sizeof(Span));
+
+        if (!s)
+                return -ENOMEM;
+        *s = span;
+        d->n_secrets++;
+        return 0;
 }
 
 /* Room for one more; grows at powers of two. */

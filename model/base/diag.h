@@ -48,6 +48,8 @@ typedef struct Diags {
         size_t n_items;
         size_t n_errors;
         size_t n_warnings;
+        Span *secrets; /* what must not be shown, whatever finding has it in its source line */
+        size_t n_secrets;
 } Diags;
 
 #define DIAGS_NULL ((Diags){ 0 })
@@ -66,6 +68,9 @@ Diag *diags_add(Diags *d,
                 const char *help,
                 const char *format,
                 ...) _printf_(7, 8);
+
+/* Says that these bytes of the file look like a secret: excerpts show stars there. -ENOMEM. */
+_must_check_ int diags_hide(Diags *d, Span span);
 
 /* Sorts by place (whole-file findings first) and drops a second finding of one code at one place.
  */

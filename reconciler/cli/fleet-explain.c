@@ -3,6 +3,7 @@
 
 #include "drivers/store/history.h"
 #include "model/base/parse.h"
+#include "model/base/strbuf.h"
 #include "model/json.h"
 #include "reconciler/condition.h"
 #include "reconciler/output.h"
@@ -92,29 +93,41 @@ static void print_observed(const Explained *e) {
                                 stop->this_boot ? "" : ", before this boot");
 }
 
+/* A paragraph behind the title's column. */
+static void print_text(const Explained *e, bool first, const StrBuf *b) {
+        printf("%-*s", first ? 0 : 10, "");
+        output_wrapped(e->c, strbuf_text(b), 10);
+        putchar('\n');
+}
+
 static void print_decision(const Explained *e) {
-        bool any = false;
+        bool first = true;
 
         title(e->c, "Decision");
         if (e->action) {
-                printf("%s %s: %s [%s]\n", action_kind_to_sign(e->action->kind),
+                _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+                strbuf_addf(&b, "%s %s: %s [%s]", action_kind_to_sign(e->action->kind),
                                 action_kind_to_string(e->action->kind), e->action->text,
                                 reason_to_string(e->action->reason));
-                any = true;
+                print_text(e, first, &b);
+                first = false;
         }
         for (size_t i = 0; i < e->p->plan->n_remarks; i++) {
                 const Remark *m = e->p->plan->remarks + i;
+                _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
                 /* What concerns the whole fleet concerns this agent too. */
                 if (m->is_agent ? strcmp(m->subject, e->spec->name) != 0 : m->kind < REMARK_WAITING)
                         continue;
-                printf("%-*s%s: %s [%s]\n", any ? 10 : 0, "", remark_kind_to_string(m->kind),
-                                m->text, reason_to_string(m->reason));
+                strbuf_addf(&b, "%s: %s [%s]", remark_kind_to_string(m->kind), m->text,
+                                reason_to_string(m->reason));
+                print_text(e, first, &b);
                 if (m->help)
                         printf("%-10s= %s\n", "", m->help);
-                any = true;
+                first = false;
         }
-        if (!any)
+        if (first)
                 printf("nothing to do: it is as the roster says\n");
 }
 
@@ -126,11 +139,13 @@ static void print_history(const Explained *e) {
                 printf("none is known\n");
         for (size_t i = e->history.n_items; i-- > 0;) {
                 const HistoryEntry *h = e->history.items + i;
+                _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
-                printf("%-*s%s ago by '%s': %s [%s] %s%s%s\n", i + 1 == e->history.n_items ? 0 : 10,
-                                "", age(e->p->observed->now_usec, h->at_usec, text, sizeof(text)),
+                strbuf_addf(&b, "%s ago by '%s': %s [%s] %s%s%s",
+                                age(e->p->observed->now_usec, h->at_usec, text, sizeof(text)),
                                 h->verb, h->action, h->reason, h->outcome, h->text ? ": " : "",
                                 h->text ? h->text : "");
+                print_text(e, i + 1 == e->history.n_items, &b);
         }
 }
 

@@ -61,16 +61,16 @@ class Install(fixture.Systemd):
         self.bed.write(holder, ours + '# mine\n')
         os.chmod(schema, 0o600)
         inside = self.files()
-        self.assertEqual(self.lines(self.probe('install', 'dry'))[self.unit('tmux-holder.service')], 'locally modified')
+        self.assertEqual(self.lines(self.probe('install', 'dry'))[self.unit('tmux-holder.service')], 'modified')
         self.assertEqual(self.files(), inside, 'a dry run wrote something')
         found = self.lines(self.probe('install'))
-        self.assertEqual(found.pop(self.unit('tmux-holder.service')), 'locally modified')
+        self.assertEqual(found.pop(self.unit('tmux-holder.service')), 'modified')
         self.assertEqual(found.pop('.config/mosaic/fleet/roster.schema.json'), 'updated')
         self.assertEqual(set(found.values()), {'unchanged'})
         self.assertEqual(os.stat(schema).st_mode & 0o777, 0o644)
         self.assertEqual(self.bed.read(holder), ours + '# mine\n')
         self.assertEqual(self.bed.read(holder + '.new'), ours)
-        self.assertEqual(self.lines(self.probe('install'))[self.unit('tmux-holder.service')], 'locally modified')
+        self.assertEqual(self.lines(self.probe('install'))[self.unit('tmux-holder.service')], 'modified')
         # Taking ours back ends it.
         os.rename(holder + '.new', holder)
         self.assertEqual(set(self.lines(self.probe('install')).values()), {'unchanged'})
@@ -79,7 +79,7 @@ class Install(fixture.Systemd):
         os.unlink(schema)
         os.symlink('/dev/null', schema)
         self.assertEqual(self.lines(self.probe('install'))['.config/mosaic/fleet/roster.schema.json'],
-                         'locally modified')
+                         'modified')
         self.assertTrue(os.path.islink(schema))
 
     def test_an_older_version_is_updated(self):
@@ -171,7 +171,7 @@ class Install(fixture.Systemd):
             if again:
                 self.bed.write(tool, '# mine\n', 0o755)
                 self.assertEqual(self.lines(self.probe('install'))['.config/mosaic/tools/fleet/start-agent-session.sh'],
-                                 'locally modified')
+                                 'modified')
             found = self.lines(self.probe('uninstall', 'purge'))
             self.assertEqual(set(found.values()), {'removed'})
             self.assertFalse(os.path.exists(tool))
