@@ -115,6 +115,7 @@ class Run:
             with open(path, encoding="utf-8", errors="replace") as log:
                 lines = log.read().splitlines()
             errors = [x for x in lines if re.search(r"\b(error|undefined reference)\b", x) and "-Werror=" not in x]
+            errors = list(dict.fromkeys(errors))
             print("\n".join("    | " + x[:160] for x in (errors or lines)[-25:]))
         else:
             self.total.passed += 1

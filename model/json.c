@@ -460,7 +460,10 @@ static void attach(JsonBuilder *b, const char *key, Json *take) {
         }
         if (!key || !utf8_is_valid(key, strlen(key)))
                 b->error = -EINVAL;
-        else if (json_object_object_add(parent, key, v) < 0)
+        else if (json_object_object_add_ex(parent, key, v,
+                                 b->keys_borrowed ? JSON_C_OBJECT_ADD_KEY_IS_NEW |
+                                                                 JSON_C_OBJECT_KEY_IS_CONSTANT
+                                                  : 0) < 0)
                 b->error = -ENOMEM;
         else
                 v = NULL;

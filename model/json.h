@@ -119,6 +119,8 @@ typedef struct JsonBuilder {
         Json *stack[JSON_DEPTH_MAX]; /* borrowed from root */
         unsigned depth;
         bool complete;
+        bool keys_borrowed; /* set by the caller: each key is new in its object and outlives the
+                             * document, so it is neither looked up nor copied */
         int error;
 } JsonBuilder;
 

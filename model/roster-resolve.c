@@ -6,7 +6,6 @@
 
 #include "model/base/hash.h"
 #include "model/base/strv.h"
-#include "model/json.h"
 #include "model/roster-words.h"
 
 _Static_assert(FINGERPRINT_SIZE == SHA256_HEX_SIZE, "a fingerprint is a SHA-256 in hex");
@@ -345,95 +344,140 @@ static int resolve_none(const Resolver *v) {
 
 /* --- fingerprints ----------------------------------------------------------------------------- */
 
-/* Of the canonical text, behind a prefix: what is hashed may change with a new number only. */
-static int hash_document(JsonBuilder *builder, char ret[static FINGERPRINT_SIZE]) {
-        _cleanup_strbuf_ StrBuf text = STRBUF_NULL;
-        _cleanup_json_ Json *document = NULL;
-        int r;
-
-        r = json_finish(builder, &document);
-        if (r < 0)
-                return r;
-        strbuf_add(&text, "v1:");
-        json_write(document, JSON_CANONICAL, &text);
-        if (text.failed)
-                return -ENOMEM;
-        sha256_hex(strbuf_text(&text), text.length, ret);
-        return 0;
+/*
+ * What is hashed is a record: for each field that is set its name and NUL, then "+", the text and
+ * NUL for each of its values, then ".". No value holds a NUL, so two different specs never give the
+ * same record; and a key that a later version adds changes no record that does not use it. The first
+ * bytes carry a number: what is hashed may change with a new one only.
+ */
+static void record_begin(StrBuf *b) {
+        b->length = 0; /* the room is used again */
+        strbuf_add(b, "v2");
 }
 
-static void put_words(JsonBuilder *b, const char *key, const RosterValue *list) {
+static void record_open(StrBuf *b, const char *name) {
+        strbuf_add_bytes(b, name, strlen(name) + 1);
+}
+
+static void record_value(StrBuf *b, const char *value) {
+        strbuf_add_char(b, '+');
+        strbuf_add_bytes(b, value, strlen(value) + 1);
+}
+
+static void record_close(StrBuf *b) {
+        strbuf_add_char(b, '.');
+}
+
+static void record_text(StrBuf *b, const char *name, const char *value) {
+        if (!value)
+                return;
+        record_open(b, name);
+        record_value(b, value);
+        record_close(b);
+}
+
+static void record_number(StrBuf *b, const char *name, uint64_t value) {
+        char digits[24];
+
+        if (value == 0)
+                return;
+        (void)snprintf(digits, sizeof(digits), "%" PRIu64, value);
+        record_text(b, name, digits);
+}
+
+static void record_list(StrBuf *b, const char *name, char *const *list) {
+        if (!list || !*list)
+                return;
+        record_open(b, name);
+        for (; *list; list++)
+                record_value(b, *list);
+        record_close(b);
+}
+
+static void record_words(StrBuf *b, const char *name, const RosterValue *list) {
         if (!list->node)
                 return;
-        json_open_array(b, key);
+        record_open(b, name);
         for (const YamlNode *e = list->node->first; e; e = e->next)
-                json_put_string(b, NULL, e->text);
-        json_close(b);
+                record_value(b, e->text);
+        record_close(b);
 }
 
-static void put_credentials(JsonBuilder *b, const AgentSpec *s) {
-        json_open_object(b, "credentials");
-        for (size_t i = 0; i < s->n_credentials; i++)
-                json_put_string(b, s->credentials[i].variable, s->credentials[i].file);
-        json_close(b);
-}
-
-/* What both the declared and the resolved fingerprint cover. */
-static void put_restart_class(JsonBuilder *b, const AgentSpec *s, char *const *env) {
-        json_put_string(b, "runtime", s->runtime);
-        json_put_string(b, "model", s->model);
-        json_put_string(b, "workdir", s->workdir);
-        json_put_strv(b, "env", env);
-        json_put_strv(b, "env_files", s->env_files);
-        put_credentials(b, s);
+static int record_hash(const StrBuf *b, char ret[static FINGERPRINT_SIZE]) {
+        if (b->failed)
+                return -ENOMEM;
+        sha256_hex(strbuf_text(b), b->length, ret);
+        return 0;
 }
 
 /* Only what the roster says: of a built-in runtime just the name, so that an upgrade changes
  * nothing. */
-static int hash_declared(const Resolver *v) {
-        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-        _cleanup_strv_ char **env = NULL;
-        int r;
+static int hash_declared(const Resolver *v, StrBuf *b) {
+        _cleanup_strv_ char **own = NULL;
+        const AgentSpec *s = v->spec;
+        char *const *env = s->env;
+        int q;
 
-        r = resolve_env(v, /* with_builtin= */ false, &env);
-        if (r < 0)
-                return r;
-        json_open_object(&b, NULL);
-        put_restart_class(&b, v->spec, env);
-        put_words(&b, "command", &v->runtime->own.command);
-        if (v->spec->model)
-                put_words(&b, "model_args", &v->runtime->own.model_args);
-        put_words(&b, "args", &v->agent->args);
-        json_close(&b);
-        return hash_document(&b, v->spec->restart_fingerprint);
+        if (v->runtime->builtin.env.node) {
+                q = resolve_env(v, /* with_builtin= */ false, &own);
+                if (q < 0)
+                        return q;
+                env = own;
+        }
+        record_begin(b);
+        record_text(b, "runtime", s->runtime);
+        record_text(b, "model", s->model);
+        record_text(b, "workdir", s->workdir);
+        record_list(b, "env", env);
+        record_list(b, "env_files", s->env_files);
+        if (s->n_credentials > 0)
+                record_open(b, "credentials");
+        for (size_t i = 0; i < s->n_credentials; i++) {
+                record_value(b, s->credentials[i].variable);
+                record_value(b, s->credentials[i].file);
+        }
+        if (s->n_credentials > 0)
+                record_close(b);
+        record_words(b, "command", &v->runtime->own.command);
+        if (s->model)
+                record_words(b, "model_args", &v->runtime->own.model_args);
+        record_words(b, "args", &v->agent->args);
+        return record_hash(b, v->spec->restart_fingerprint);
 }
 
-static int hash_resolved(const Resolver *v) {
-        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-
-        json_open_object(&b, NULL);
-        put_restart_class(&b, v->spec, v->spec->env);
-        json_put_strv(&b, "argv", v->spec->argv);
-        json_close(&b);
-        return hash_document(&b, v->spec->resolved);
+/* What was declared, and what the product's own data made of it. */
+static int hash_resolved(const Resolver *v, StrBuf *b) {
+        record_begin(b);
+        record_text(b, "declared", v->spec->restart_fingerprint);
+        record_list(b, "argv", v->spec->argv);
+        if (v->runtime->builtin.env.node)
+                record_list(b, "env", v->spec->env);
+        return record_hash(b, v->spec->resolved);
 }
 
-static int hash_live(const AgentSpec *s, char ret[static FINGERPRINT_SIZE]) {
-        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+static int hash_live(AgentSpec *s, StrBuf *b) {
+        record_begin(b);
+        record_list(b, "env_pass", s->env_pass);
+        record_text(b, "restart_policy", restart_policy_to_string(s->restart_policy));
+        record_number(b, "restart_delay", s->restart_delay_usec);
+        record_number(b, "restart_attempts", s->restart_attempts);
+        record_number(b, "restart_window", s->restart_window_usec);
+        record_number(b, "limit_memory", s->limit_memory);
+        record_number(b, "limit_cpu", s->limit_cpu);
+        record_number(b, "limit_tasks", s->limit_tasks);
+        record_number(b, "stop_timeout", s->stop_timeout_usec);
+        record_list(b, "success_exit_status", s->success_exit_status);
+        return record_hash(b, s->live_fingerprint);
+}
 
-        json_open_object(&b, NULL);
-        json_put_strv(&b, "env_pass", s->env_pass);
-        json_put_string(&b, "restart_policy", restart_policy_to_string(s->restart_policy));
-        json_put_uint(&b, "restart_delay", s->restart_delay_usec);
-        json_put_uint(&b, "restart_attempts", s->restart_attempts);
-        json_put_uint(&b, "restart_window", s->restart_window_usec);
-        json_put_uint(&b, "limit_memory", s->limit_memory);
-        json_put_uint(&b, "limit_cpu", s->limit_cpu);
-        json_put_uint(&b, "limit_tasks", s->limit_tasks);
-        json_put_uint(&b, "stop_timeout", s->stop_timeout_usec);
-        json_put_strv(&b, "success_exit_status", s->success_exit_status);
-        json_close(&b);
-        return hash_document(&b, ret);
+static int resolve_fingerprints(const Resolver *v) {
+        _cleanup_strbuf_ StrBuf record = STRBUF_NULL;
+        int q;
+
+        q = hash_declared(v, &record);
+        if (q == 0)
+                q = hash_resolved(v, &record);
+        return q < 0 ? q : hash_live(v->spec, &record);
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
@@ -481,11 +525,7 @@ int roster_resolve_agent(
         }
         q = resolve_env(&v, /* with_builtin= */ true, &spec->env);
         if (q == 0)
-                q = hash_declared(&v);
-        if (q == 0)
-                q = hash_resolved(&v);
-        if (q == 0)
-                q = hash_live(spec, spec->live_fingerprint);
+                q = resolve_fingerprints(&v);
         if (q < 0)
                 return q;
         *ret = TAKE_PTR(spec);

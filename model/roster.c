@@ -6,7 +6,6 @@
 
 #include "model/base/array.h"
 #include "model/base/hash.h"
-#include "model/base/pointer.h"
 #include "model/base/yaml.h"
 #include "model/roster-check-env.h"
 #include "model/roster-check.h"
@@ -124,73 +123,6 @@ static int compare_specs(const void *a, const void *b) {
         return strcmp((*(AgentSpec *const *)a)->name, (*(AgentSpec *const *)b)->name);
 }
 
-static int compare_places(const void *a, const void *b) {
-        return strcmp(((const SpecPlace *)a)->pointer, ((const SpecPlace *)b)->pointer);
-}
-
-static int add_place(Desired *d, StrBuf *pointer, Span span) {
-        SpecPlace *p = array_grow(&d->places, d->n_places, sizeof(*p));
-        int r;
-
-        if (!p)
-                return -ENOMEM;
-        r = strbuf_finish(pointer, &p->pointer);
-        if (r < 0)
-                return r;
-        p->span = span;
-        d->n_places++;
-        return 0;
-}
-
-/* The value and, if it is a collection, what is in it, @levels deep. */
-static int add_places(Desired *d, const YamlNode *node, const char *pointer, unsigned levels) {
-        size_t index = 0;
-
-        for (const YamlNode *c = node->first; c; c = c->next) {
-                _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
-                _cleanup_free_ char *path = NULL;
-                bool scalar = c->kind != YAML_MAPPING && c->kind != YAML_SEQUENCE;
-                int r;
-
-                strbuf_add(&b, pointer);
-                if (c->key)
-                        pointer_add(&b, c->key->text);
-                else
-                        strbuf_addf(&b, "/%zu", index++);
-                if (b.failed)
-                        return -ENOMEM;
-                path = strdup(strbuf_text(&b));
-                if (!path)
-                        return -ENOMEM;
-                r = add_place(d, &b, scalar || !c->key ? c->span : c->key->span);
-                if (r == 0 && levels > 0)
-                        r = add_places(d, c, path, levels - 1);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int collect_places(Desired *d, const YamlNode *root) {
-        static const struct {
-                const char *key;
-                unsigned levels;
-        } sections[] = { { "agents", 4 }, { "defaults", 3 }, { "runtimes", 1 } };
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(sections); i++) {
-                const YamlNode *node = yaml_get(root, sections[i].key);
-                char pointer[16];
-
-                (void)snprintf(pointer, sizeof(pointer), "/%s", sections[i].key);
-                if (node)
-                        r = add_places(d, node, pointer, sections[i].levels);
-        }
-        if (r == 0 && d->n_places > 1)
-                qsort(d->places, d->n_places, sizeof(*d->places), compare_places);
-        return r;
-}
-
 static int resolve_fleet(const Roster *roster, Desired *d) {
         unsigned width = TMUX_WIDTH_DEFAULT, height = TMUX_HEIGHT_DEFAULT;
 
@@ -287,8 +219,6 @@ static int resolve(const Roster *roster,
         r = resolve_fleet(roster, d);
         if (r == 0)
                 r = resolve_agents(roster, source, machine, diags, d);
-        if (r == 0)
-                r = collect_places(d, roster->root);
         if (r < 0)
                 return r;
         sha256_hex(source->bytes, source->size, d->roster_sha256);
@@ -344,6 +274,7 @@ int roster_load(const RosterSource *source,
         diags_sort(diags);
         if (diags->n_errors > errors_before)
                 return ROSTER_INVALID;
+        desired->roster = TAKE_PTR(doc);
         *ret = TAKE_PTR(desired);
         return 0;
 }

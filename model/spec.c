@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/base/strv.h"
+#include "model/base/yaml.h"
 
 static const char *const restart_policies[] = {
         [RESTART_ALWAYS] = "always",
@@ -104,9 +105,7 @@ Desired *desired_free(Desired *d) {
         for (size_t i = 0; i < d->n_agents; i++)
                 agent_spec_free(d->agents[i]);
         free(d->agents);
-        for (size_t i = 0; i < d->n_places; i++)
-                free(d->places[i].pointer);
-        free(d->places);
+        yaml_doc_free(d->roster);
         free(d);
         return NULL;
 }
@@ -124,17 +123,14 @@ AgentSpec *desired_find(const Desired *d, const char *name) {
         return found ? *found : NULL;
 }
 
-static int compare_pointer(const void *key, const void *element) {
-        return strcmp(key, ((const SpecPlace *)element)->pointer);
-}
-
 Span desired_place(const Desired *d, const char *pointer) {
-        const SpecPlace *found;
+        const YamlNode *n = d->roster ? yaml_find(d->roster->root, pointer) : NULL;
 
-        if (d->n_places == 0)
+        if (!n)
                 return SPAN_NONE;
-        found = bsearch(pointer, d->places, d->n_places, sizeof(SpecPlace), compare_pointer);
-        return found ? found->span : SPAN_NONE;
+        if (n->key && (n->kind == YAML_MAPPING || n->kind == YAML_SEQUENCE))
+                return n->key->span;
+        return n->span;
 }
 
 bool agent_name_is_valid(const char *name) {

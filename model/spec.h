@@ -134,11 +134,7 @@ typedef struct AgentSpec {
         char resolved[FINGERPRINT_SIZE];
 } AgentSpec;
 
-/* Where in the roster a value stands, for findings that are made after loading. */
-typedef struct SpecPlace {
-        char *pointer; /* JSON pointer: "/agents/web/workdir" */
-        Span span;
-} SpecPlace;
+typedef struct YamlDoc YamlDoc; /* model/base/yaml.h */
 
 typedef struct Desired {
         char *fleet_name;    /* from the roster; may be NULL */
@@ -151,8 +147,7 @@ typedef struct Desired {
         char roster_sha256[FINGERPRINT_SIZE]; /* of the roster's bytes */
         Supervisor supervisor; /* what `supervisor:` asks for; _SUPERVISOR_INVALID: it says nothing
                                 */
-        SpecPlace *places;     /* sorted by pointer */
-        size_t n_places;
+        YamlDoc *roster;       /* what it was made from, for places; NULL: of no file */
 } Desired;
 
 AgentSpec *agent_spec_free(AgentSpec *s);
@@ -163,7 +158,8 @@ DEFINE_CLEANUP(Desired *, desired_free)
 /* Binary search by name; NULL if there is none. Borrowed. */
 AgentSpec *desired_find(const Desired *d, const char *name);
 
-/* The place of a value of the roster; SPAN_NONE if the roster does not write it. */
+/* The place of the value at a JSON pointer such as "/agents/web/workdir" (of a list or mapping: of
+ * its key); SPAN_NONE if the roster does not write it. For findings made after loading. */
 Span desired_place(const Desired *d, const char *pointer);
 
 /* ^[a-z][a-z0-9-]{0,39}$ : what may be a tmux session, a unit instance and a file name. */

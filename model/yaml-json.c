@@ -39,6 +39,7 @@ static void put_node(JsonBuilder *b, const char *key, const YamlNode *n) {
 int yaml_to_json(const YamlNode *node, Json **ret) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
+        b.keys_borrowed = true; /* the loader has taken out keys that occur twice */
         put_node(&b, NULL, node);
         return json_finish(&b, ret);
 }

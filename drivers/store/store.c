@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/store/store.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
+#include "drivers/store/accepted.h"
 #include "model/base/strv.h"
 #include "model/json.h"
 
@@ -50,13 +53,37 @@ static int record_name(const char *file, const char *special, char **ret) {
         return 0;
 }
 
+static void source_failed(Source *source, const char *dir, const char *file, int error) {
+        source_set(source, SOURCE_UNKNOWN, "cannot read %s/%s: %s", dir, file,
+                        error == -EBADMSG ? "it is not a record of this version; remove it"
+                                          : strerror(-error));
+}
+
+/* Opens PARENT/SUB. *ret_dir stays NULL if it is not there, or cannot be read (@source then says
+ * so). */
+static int
+open_records(const char *parent, const char *sub, Source *source, char **ret_path, DIR **ret_dir) {
+        int r;
+
+        r = path_join(parent, sub, ret_path);
+        if (r < 0)
+                return r;
+        *ret_dir = opendir(*ret_path);
+        if (!*ret_dir && errno != ENOENT)
+                source_set(source, SOURCE_UNKNOWN, "cannot read %s: %s", *ret_path,
+                                strerror(errno));
+        return !*ret_dir && errno == ENOMEM ? -ENOMEM : 0;
+}
+
 typedef int (*AddRecord)(Observed *o, const char *name, const Json *j, void *userdata);
 
-/* Calls @add for every record of a directory. A directory that is not there holds none. */
+/* Calls @add for every record of a directory whose name @wanted (NULL: all). A directory that is
+ * not there holds none. */
 static int each_record(const char *parent,
                 const char *sub,
                 const char *special,
                 Source *source,
+                bool (*wanted)(const Observed *o, const char *name),
                 AddRecord add,
                 void *userdata,
                 Observed *o) {
@@ -65,16 +92,9 @@ static int each_record(const char *parent,
         struct dirent *e;
         int r;
 
-        r = path_join(parent, sub, &dir);
-        if (r < 0)
+        r = open_records(parent, sub, source, &dir, &d);
+        if (r < 0 || !d)
                 return r;
-        d = opendir(dir);
-        if (!d) {
-                if (errno != ENOENT)
-                        source_set(source, SOURCE_UNKNOWN, "cannot read %s: %s", dir,
-                                        strerror(errno));
-                return errno == ENOMEM ? -ENOMEM : 0;
-        }
         for (errno = 0; (e = readdir(d)); errno = 0) {
                 _cleanup_free_ char *name = NULL;
                 _cleanup_json_ Json *j = NULL;
@@ -82,25 +102,77 @@ static int each_record(const char *parent,
                 r = record_name(e->d_name, special, &name);
                 if (r < 0)
                         return r;
-                if (!name)
+                if (!name || (wanted && !wanted(o, name)))
                         continue;
                 r = read_record(dir, e->d_name, &j);
                 if (r == -ENOENT)
                         continue; /* removed meanwhile */
-                if (r == -ENOMEM)
-                        return r;
                 if (r == 0)
                         r = add(o, name, j, userdata);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)
-                        source_set(source, SOURCE_UNKNOWN, "cannot read %s/%s: %s", dir, e->d_name,
-                                        r == -EBADMSG ? "it is not a record of this version; "
-                                                        "remove it"
-                                                      : strerror(-r));
+                        source_failed(source, dir, e->d_name, r);
         }
         if (errno != 0)
-                source_set(source, SOURCE_UNKNOWN, "cannot read %s: %s", dir, strerror(errno));
+                source_failed(source, dir, "", -errno);
+        return 0;
+}
+
+/* Accepted specs: by the index where it is right, else from the spec itself. */
+static int observe_spec(const Json *index,
+                int dir,
+                const char *dir_path,
+                const char *file,
+                const char *name,
+                Observed *o) {
+        _cleanup_json_ Json *spec = NULL;
+        ObservedFiles *f;
+        struct stat st;
+        int r;
+
+        if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno; /* removed meanwhile */
+        f = observed_add_files(o);
+        if (!f)
+                return -ENOMEM;
+        f->agent = strdup(name);
+        if (!f->agent)
+                return -ENOMEM;
+        f->spec = true;
+        r = accepted_lookup(index, &st, f);
+        if (r != -ENOENT)
+                return r;
+        r = read_record(dir_path, file, &spec);
+        return r < 0 ? r : accepted_from_spec(spec, f);
+}
+
+static int observe_specs(const Paths *p, Observed *o) {
+        _cleanup_closedir_ DIR *d = NULL;
+        _cleanup_free_ char *dir = NULL;
+        _cleanup_json_ Json *index = NULL;
+        struct dirent *e;
+        int r;
+
+        r = accepted_read(p, &index);
+        if (r < 0)
+                return r;
+        r = open_records(p->state, "specs", &o->files, &dir, &d);
+        if (r < 0 || !d)
+                return r;
+        for (errno = 0; (e = readdir(d)); errno = 0) {
+                _cleanup_free_ char *name = NULL;
+
+                r = record_name(e->d_name, NULL, &name);
+                if (r == 0 && name)
+                        r = observe_spec(index, dirfd(d), dir, e->d_name, name, o);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        source_failed(&o->files, dir, e->d_name, r);
+        }
+        if (errno != 0)
+                source_failed(&o->files, dir, "", -errno);
         return 0;
 }
 
@@ -110,29 +182,6 @@ static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_
         if (!s || strlen(s) != FINGERPRINT_SIZE - 1)
                 return -EBADMSG;
         (void)stpcpy(ret, s);
-        return 0;
-}
-
-static int add_spec(Observed *o, const char *name, const Json *j, void *userdata _unused_) {
-        ObservedFiles *f;
-
-        f = observed_add_files(o);
-        if (!f)
-                return -ENOMEM;
-        f->agent = strdup(name);
-        if (!f->agent)
-                return -ENOMEM;
-        f->spec = true;
-        if (json_get_uint64(j, "stop_timeout_usec", &f->stop_timeout_usec) < 0 ||
-                        json_get_strdup(j, "busy_pattern", /* optional= */ true, &f->busy_pattern) <
-                                        0 ||
-                        json_get_strdup(j, "waiting_pattern", /* optional= */ true,
-                                        &f->waiting_pattern) < 0)
-                return -EBADMSG;
-        if (get_fingerprint(j, "restart_fingerprint", f->restart_fingerprint) < 0 ||
-                        get_fingerprint(j, "live_fingerprint", f->live_fingerprint) < 0 ||
-                        get_fingerprint(j, "resolved", f->resolved) < 0)
-                return -EBADMSG;
         return 0;
 }
 
@@ -240,16 +289,22 @@ static int add_hold(Observed *o, const char *name, const Json *j, void *userdata
         return 0;
 }
 
+static bool is_down(const Observed *o, const char *name) {
+        const ObservedRun *run = observed_run(o, name);
+
+        return !run || !run->alive;
+}
+
 int store_observe(const Paths *p, Observed *o) {
         uint64_t before = clock_monotonic_usec();
         char boot[37];
         int r;
 
         o->files.state = o->runs.state = SOURCE_PRESENT;
-        r = each_record(p->state, "specs", NULL, &o->files, add_spec, NULL, o);
+        r = observe_specs(p, o);
         if (r < 0)
                 return r;
-        r = each_record(p->state, "holds", FLEET_HOLD, &o->files, add_hold, NULL, o);
+        r = each_record(p->state, "holds", FLEET_HOLD, &o->files, NULL, add_hold, NULL, o);
         if (r < 0)
                 return r;
         o->files.took_usec = clock_monotonic_usec() - before;
@@ -260,11 +315,13 @@ int store_observe(const Paths *p, Observed *o) {
                 source_set(&o->runs, SOURCE_UNKNOWN, "cannot read the boot id: %s", strerror(-r));
                 return 0;
         }
-        r = each_record(p->state, "stops", NULL, &o->runs, add_stop,
-                        &(StopContext){ .paths = p, .boot_now = boot }, o);
+        r = each_record(p->runtime, "run", NULL, &o->runs, NULL, add_run, boot, o);
         if (r < 0)
                 return r;
-        r = each_record(p->runtime, "run", NULL, &o->runs, add_run, boot, o);
+        /* How it ended is asked only of who does not run. */
+        observed_sort(o);
+        r = each_record(p->state, "stops", NULL, &o->runs, is_down, add_stop,
+                        &(StopContext){ .paths = p, .boot_now = boot }, o);
         if (r < 0)
                 return r;
         o->runs.took_usec = clock_monotonic_usec() - before;
@@ -354,7 +411,8 @@ int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n) {
                 if (r < 0)
                         return r;
         }
-        return write_records(p, "specs", names, texts);
+        r = write_records(p, "specs", names, texts);
+        return r < 0 ? r : accepted_update(p, specs, n);
 }
 
 static int put_end(const char *invocation, char **ret) {

@@ -123,11 +123,16 @@ static ssize_t find_variable(char *const *env, const char *name) {
 }
 
 int strv_env_set(char ***env, const char *name, const char *value) {
+        size_t name_length = strlen(name), value_length = strlen(value);
         ssize_t i = find_variable(*env, name);
         char *s;
 
-        if (asprintf(&s, "%s=%s", name, value) < 0)
+        s = malloc(name_length + 1 + value_length + 1);
+        if (!s)
                 return -ENOMEM;
+        memcpy(s, name, name_length);
+        s[name_length] = '=';
+        memcpy(s + name_length + 1, value, value_length + 1);
         if (i < 0)
                 return strv_take(env, s);
         free((*env)[i]);

@@ -82,6 +82,19 @@ static bool is_utf16(const char *bytes, size_t size) {
                                             (bytes[0] != 0 && bytes[1] == 0 && bytes[3] == 0));
 }
 
+/* Nearly all of a roster: letters, signs and blanks that need no second look. Returns where they
+ * end. */
+static size_t skip_plain(Gate *g, size_t i) {
+        bool blank = g->blank;
+
+        if (i == g->line_start)
+                return i; /* a % may be there */
+        for (; i < g->size && g->bytes[i] >= ' ' && g->bytes[i] < 0x7f; i++)
+                blank = blank && g->bytes[i] == ' ';
+        g->blank = blank;
+        return i;
+}
+
 /* One character, or one byte that is none. Returns its length. */
 static size_t check_character(Gate *g, size_t i) {
         uint32_t c;
@@ -132,8 +145,10 @@ bool yaml_bytes_check(const char *bytes, size_t size, Diags *diags) {
                                 "save the file as UTF-8", "the file is UTF-16 text");
                 return false;
         }
-        for (size_t i = 0; i < size && g.n_findings < FINDINGS_MAX;)
+        for (size_t i = 0; i < size && g.n_findings < FINDINGS_MAX;) {
                 i += check_character(&g, i);
+                i = skip_plain(&g, i);
+        }
         if (g.n_findings < FINDINGS_MAX && g.line_start < size)
                 check_line(&g, size);
         return g.n_findings == 0;

@@ -124,6 +124,9 @@ YamlScalar yaml_scalar(const char *text) {
         const char *digits;
         unsigned base;
 
+        /* most words begin like none of those below */
+        if (text[0] && !strchr("~nNtTfF+-.0123456789", text[0]))
+                return s;
         if (one_of(text, nulls, ELEMENTSOF(nulls)))
                 return (YamlScalar){ .kind = YAML_NULL };
         if (one_of(text, trues, ELEMENTSOF(trues)))

@@ -2,6 +2,7 @@
 #include "model/base/yaml.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include <libfyaml.h>
@@ -11,6 +12,7 @@
 #include "model/base/yaml-bytes.h"
 
 #define FINDINGS_MAX 50
+#define BLOCK_SIZE (16u << 10)
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
@@ -18,20 +20,22 @@ typedef struct Block {
         struct Block *next;
         size_t used;
         size_t size;
-        _Alignas(max_align_t) char bytes[];
+        _Alignas(YamlNode) char bytes[];
 } Block;
 
+/* Memory that goes with the document; not zeroed. */
 static void *arena_take(YamlDoc *d, size_t n) {
         Block *b = d->blocks;
         void *p;
 
-        n = (n + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
+        n = (n + _Alignof(YamlNode) - 1) / _Alignof(YamlNode) * _Alignof(YamlNode);
         if (!b || b->size - b->used < n) {
-                size_t size = n > 16384 ? n : 16384;
+                size_t size = n > BLOCK_SIZE ? n : BLOCK_SIZE;
 
-                b = calloc(1, sizeof(Block) + size);
+                b = malloc(sizeof(Block) + size);
                 if (!b)
                         return NULL;
+                b->used = 0;
                 b->size = size;
                 b->next = d->blocks;
                 d->blocks = b;
@@ -265,8 +269,10 @@ static int scalar_new(Loader *l, struct fy_event *event, YamlNode **ret) {
                 node->kind = s.kind;
                 node->boolean = s.boolean;
                 node->negative = s.negative;
-                node->integer = s.integer;
-                node->number = s.number;
+                if (s.kind == YAML_DOUBLE)
+                        node->number = s.number;
+                else
+                        node->integer = s.integer;
                 if (s.refused) {
                         (void)report(l, "bad-number", span, "quote it if it is text", "%s",
                                         s.refused);
@@ -816,5 +822,5 @@ void yaml_write_pointer(const YamlNode *root, const YamlNode *node, StrBuf *b) {
         if (node->key)
                 pointer_add(b, node->key->text);
         else
-                strbuf_addf(b, "/%zu", node->index);
+                strbuf_addf(b, "/%" PRIu32, node->index);
 }

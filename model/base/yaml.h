@@ -26,21 +26,23 @@ struct YamlNode {
         YamlKind kind;
         bool plain;  /* a scalar without quotes */
         bool broken; /* there is a finding about it already: expect nothing of the value */
-        Span span;   /* quotes and brackets included */
-
-        const char *text; /* of a scalar; never NULL then, and without NUL inside */
         bool boolean;
         bool negative;
-        uint64_t integer; /* two's complement if negative */
-        double number;
+        Span span; /* quotes and brackets included */
+
+        const char *text; /* of a scalar; never NULL then, and without NUL inside */
+        union {
+                uint64_t integer; /* two's complement if negative */
+                double number;
+        };
 
         YamlNode *parent; /* NULL: the root */
-        size_t index;     /* of a list's element */
         YamlNode *key;    /* of a mapping's member; a string or other scalar */
         YamlNode *first;
         YamlNode *last;
         YamlNode *next;
-        size_t n_children;
+        uint32_t n_children;
+        uint32_t index; /* of a list's element */
 };
 
 typedef struct YamlDoc {

@@ -196,9 +196,9 @@ def main():
     parser.add_argument('--only', default='', help='parts, separated by commas')
     parser.add_argument('--program', default=os.environ.get('MOSAIC_PROGRAM') or ROOT + '/build/mosaic')
     args = parser.parse_args()
-    bedlib.become_root()
     only = [p.strip() for p in args.only.split(',') if p.strip()]
     try:
+        bedlib.become_root()
         bench = Bench(os.path.abspath(args.program), args.rounds)
     except bedlib.Unavailable as e:
         print('SKIP %s' % e, file=sys.stderr)

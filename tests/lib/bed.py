@@ -285,7 +285,7 @@ def clean():
 
 
 def become_root():
-    """Runs the calling program again under sudo when it is not root. Exits 77 where that cannot be."""
+    """Runs the calling program again under sudo when it is not root; raises Unavailable where it cannot."""
     if os.geteuid() == 0:
         return
     if shutil.which('sudo') and subprocess.run(
@@ -293,8 +293,7 @@ def become_root():
         keep = ['%s=%s' % (k, v) for k, v in os.environ.items()
                 if k.startswith('MOSAIC_') or k in ('PATH', 'LANG', 'TERM', 'MESON_TEST_ITERATION')]
         os.execvp('sudo', ['sudo', '-n', 'env'] + keep + [sys.executable] + sys.argv)
-    print('SKIP bed: needs root, or sudo without a password', file=sys.stderr)
-    sys.exit(SKIP)
+    raise Unavailable('bed: needs root, or sudo without a password')
 
 
 def check_available(manager=True):
@@ -767,7 +766,11 @@ def _main():
         if verb == 'run':
             p.add_argument('command', nargs=argparse.REMAINDER)
     args = parser.parse_args()
-    become_root()
+    try:
+        become_root()
+    except Unavailable as e:
+        print('SKIP %s' % e, file=sys.stderr)
+        return SKIP
     if args.verb == 'clean':
         for name in clean():
             print('removed', name)

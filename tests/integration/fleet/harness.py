@@ -383,7 +383,14 @@ def _flat(suite):
 
 def main():
     """Runs the scenarios of the calling module. `-k PATTERN` picks some (shell pattern, or a part)."""
-    bedlib.become_root()
+    try:
+        bedlib.become_root()
+    except bedlib.Unavailable as e:
+        if os.environ.get('MOSAIC_REQUIRE_ALL') == '1':
+            print('Bail out! %s' % e)
+            sys.exit(1)
+        print('1..0 # SKIP %s' % e)
+        sys.exit(0)
 
     def end(number, _):
         sys.exit(128 + number)  # the bed's end runs

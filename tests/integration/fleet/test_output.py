@@ -463,6 +463,20 @@ class OutputDirect(Life, Output):
                  + plan['remark']['properties']['kind']['enum'] + plan['step']['enum']
                  + plan['result']['properties']['outcome']['enum'] + list(self.schemas.by_format))
         self.assertEqual([w for w in words if '`%s`' % w not in page], [])
+        # The words of the tables are no others.
+        tables = page[page.index('## Words'):page.index('## Examples')]
+        self.assertEqual([w for w in re.findall(r'^\| `([a-z_]+)`', tables, re.M) if w not in words], [])
+
+    def test_the_examples_of_the_reference_page(self):
+        """Each is a whole document of its format, and each format has one."""
+        with open(os.path.join(harness.ROOT, 'docs/reference/json.md'), encoding='utf-8') as f:
+            examples = re.findall(r'^```json\n(.*?)^```$', f.read(), re.M | re.S)
+        wrong, shown = [], set()
+        for text in examples:
+            shown.add(self.schemas.by_format.get(json.loads(text)['format']))
+            wrong += ['%s...: %s' % (text[:60], line) for line in self.schemas.errors(text)]
+        self.assertEqual(wrong, [])
+        self.assertEqual(set(self.schemas.documents) - shown, set(), 'schemas without an example')
 
     # --- colour ---
 

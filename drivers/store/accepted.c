@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/store/accepted.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "drivers/os/file.h"
+#include "model/base/strv.h"
+
+#define INDEX_MAX (16 * 1024 * 1024)
+
+int accepted_read(const Paths *p, Json **ret) {
+        _cleanup_free_ char *path = NULL, *bytes = NULL;
+        _cleanup_json_ Json *j = NULL;
+        uint64_t version;
+        size_t size;
+        int r;
+
+        *ret = NULL;
+        r = path_join(p->state, "accepted.json", &path);
+        if (r < 0)
+                return r;
+        r = file_read_limited(path, INDEX_MAX, &bytes, &size);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        r = json_parse(bytes, size, &j);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        if (json_get_uint64(j, "version", &version) == 0 && version == 1)
+                *ret = TAKE_PTR(j);
+        return 0;
+}
+
+static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]) {
+        const char *s = json_get_string(j, key);
+
+        if (!s || strlen(s) != FINGERPRINT_SIZE - 1)
+                return -EBADMSG;
+        (void)stpcpy(ret, s);
+        return 0;
+}
+
+int accepted_from_spec(const Json *spec, ObservedFiles *f) {
+        int r;
+
+        if (get_fingerprint(spec, "restart_fingerprint", f->restart_fingerprint) < 0 ||
+                        get_fingerprint(spec, "live_fingerprint", f->live_fingerprint) < 0 ||
+                        get_fingerprint(spec, "resolved", f->resolved) < 0 ||
+                        json_get_uint64(spec, "stop_timeout_usec", &f->stop_timeout_usec) < 0)
+                return -EBADMSG;
+        r = json_get_strdup(spec, "busy_pattern", /* optional= */ true, &f->busy_pattern);
+        if (r == 0)
+                r = json_get_strdup(
+                                spec, "waiting_pattern", /* optional= */ true, &f->waiting_pattern);
+        return r == -ENOMEM ? r : r < 0 ? -EBADMSG : 0;
+}
+
+static uint64_t changed_nsec(const struct stat *st) {
+        return (uint64_t)st->st_ctim.tv_sec * 1000000000 + (uint64_t)st->st_ctim.tv_nsec;
+}
+
+/* Is this the entry of a file with this status? */
+static bool is_current(const Json *entry, const struct stat *st) {
+        uint64_t inode, size, changed;
+
+        return json_get_uint64(entry, "inode", &inode) == 0 && inode == st->st_ino &&
+               json_get_uint64(entry, "size", &size) == 0 && size == (uint64_t)st->st_size &&
+               json_get_uint64(entry, "changed_nsec", &changed) == 0 && changed == changed_nsec(st);
+}
+
+int accepted_lookup(const Json *index, const struct stat *st, ObservedFiles *f) {
+        const Json *entry = json_get(json_get(index, "agents"), f->agent);
+        int r;
+
+        if (!entry || !is_current(entry, st))
+                return -ENOENT;
+        r = accepted_from_spec(entry, f);
+        if (r != -EBADMSG)
+                return r;
+        free(f->busy_pattern);
+        f->busy_pattern = NULL;
+        return -ENOENT;
+}
+
+static int stat_spec(int dir, const char *agent, struct stat *ret) {
+        char file[AGENT_NAME_MAX + sizeof(".json")];
+
+        (void)snprintf(file, sizeof(file), "%.*s.json", AGENT_NAME_MAX, agent);
+        return fstatat(dir, file, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+static void put_entry(JsonBuilder *b, const AgentSpec *s, const struct stat *st) {
+        json_open_object(b, s->name);
+        json_put_uint(b, "inode", st->st_ino);
+        json_put_uint(b, "size", (uint64_t)st->st_size);
+        json_put_uint(b, "changed_nsec", changed_nsec(st));
+        json_put_uint(b, "stop_timeout_usec", s->stop_timeout_usec);
+        json_put_string(b, "busy_pattern", s->talk.busy_pattern);
+        json_put_string(b, "waiting_pattern", s->talk.waiting_pattern);
+        json_put_string(b, "restart_fingerprint", s->restart_fingerprint);
+        json_put_string(b, "live_fingerprint", s->live_fingerprint);
+        json_put_string(b, "resolved", s->resolved);
+        json_close(b);
+}
+
+static int compare_specs(const void *a, const void *b) {
+        const AgentSpec *const *x = a, *const *y = b;
+
+        return strcmp((*x)->name, (*y)->name);
+}
+
+/* The entries of other agents, as long as their files are what they were. */
+static int keep_others(
+                JsonBuilder *b, int dir, const Json *index, AgentSpec *const *sorted, size_t n) {
+        JsonIter it = JSON_ITER(json_get(index, "agents"));
+
+        while (json_next(&it)) {
+                AgentSpec key = { 0 }, *pointer = &key;
+                struct stat st;
+
+                key.name = strdup(it.key);
+                if (!key.name)
+                        return -ENOMEM;
+                if (agent_name_is_valid(key.name) &&
+                                !bsearch(&pointer, sorted, n, sizeof(*sorted), compare_specs) &&
+                                stat_spec(dir, key.name, &st) == 0 && is_current(it.value, &st))
+                        json_put_json(b, key.name, json_share(it.value));
+                free(key.name);
+        }
+        return 0;
+}
+
+int accepted_update(const Paths *p, AgentSpec *const *specs, size_t n) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_free_ char *path = NULL, *dir_path = NULL, *text = NULL;
+        _cleanup_free_ AgentSpec **sorted = NULL;
+        _cleanup_json_ Json *index = NULL;
+        _cleanup_close_ int dir = -1;
+        int r;
+
+        sorted = calloc(n + 1, sizeof(AgentSpec *));
+        if (!sorted)
+                return -ENOMEM;
+        memcpy(sorted, specs, n * sizeof(AgentSpec *));
+        qsort(sorted, n, sizeof(AgentSpec *), compare_specs);
+        r = accepted_read(p, &index);
+        if (r < 0)
+                return r;
+        r = path_join(p->state, "specs", &dir_path);
+        if (r < 0)
+                return r;
+        dir = open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir < 0)
+                return -errno;
+
+        json_open_object(&b, NULL);
+        json_put_uint(&b, "version", 1);
+        json_open_object(&b, "agents");
+        r = keep_others(&b, dir, index, sorted, n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                struct stat st;
+
+                if (stat_spec(dir, sorted[i]->name, &st) == 0)
+                        put_entry(&b, sorted[i], &st);
+        }
+        json_close(&b);
+        json_close(&b);
+        r = json_finish_text(&b, JSON_PLAIN, &text);
+        if (r < 0)
+                return r;
+        r = path_join(p->state, "accepted.json", &path);
+        return r < 0 ? r : file_replace(path, text, strlen(text), 0600);
+}
