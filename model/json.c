@@ -462,7 +462,7 @@ static void attach(JsonBuilder *b, const char *key, Json *take) {
                 b->error = -EINVAL;
         else if (json_object_object_add_ex(parent, key, v,
                                  b->keys_borrowed ? JSON_C_OBJECT_ADD_KEY_IS_NEW |
-                                                                 JSON_C_OBJECT_KEY_IS_CONSTANT
+                                                                    JSON_C_OBJECT_ADD_CONSTANT_KEY
                                                   : 0) < 0)
                 b->error = -ENOMEM;
         else

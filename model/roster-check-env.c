@@ -44,6 +44,9 @@ static bool is_dangerous(const char *name, const char *value) {
                                strstr(value, "--loader"));
 }
 
+/* The shortest thing that looks like a secret: "-----BEGIN". Most values are shorter. */
+#define SECRET_MIN 10
+
 /* Prefixes that issuers of keys give them so that they are recognised. */
 static bool looks_like_secret(const char *value) {
         static const struct {
@@ -64,6 +67,8 @@ static bool looks_like_secret(const char *value) {
                 { "-----BEGIN", 0 },
         };
 
+        if (strnlen(value, SECRET_MIN) < SECRET_MIN)
+                return false;
         for (size_t i = 0; i < ELEMENTSOF(prefixes); i++) {
                 const char *found = strstr(value, prefixes[i].text);
                 size_t n = strlen(prefixes[i].text);

@@ -347,8 +347,8 @@ static int resolve_none(const Resolver *v) {
 /*
  * What is hashed is a record: for each field that is set its name and NUL, then "+", the text and
  * NUL for each of its values, then ".". No value holds a NUL, so two different specs never give the
- * same record; and a key that a later version adds changes no record that does not use it. The first
- * bytes carry a number: what is hashed may change with a new one only.
+ * same record; and a key that a later version adds changes no record that does not use it. The
+ * first bytes carry a number: what is hashed may change with a new one only.
  */
 static void record_begin(StrBuf *b) {
         b->length = 0; /* the room is used again */

@@ -17,9 +17,11 @@ typedef struct Apply {
         const Observed *observed;
         const Plan *plan;
         const ApplyCallbacks *callbacks;
+        ApplyStage stage;
         Report *report;
         DriverJob *jobs; /* one per action, for the job it runs now */
-        bool *started;   /* the action's jobs were begun */
+        bool *started;   /* the action's start was begun */
+        bool *stopped;   /* its stop was begun */
         uint64_t begin_usec;
 } Apply;
 
@@ -49,15 +51,21 @@ static void finish(Apply *a, size_t i, Outcome outcome, const char *text) {
                 a->callbacks->done(a->plan, a->report, i, a->callbacks->userdata);
 }
 
-static void fail_all(Apply *a, unsigned step, const char *what, int error) {
-        for (size_t i = 0; i < a->plan->n_actions; i++)
-                if (action_at(a, i)->steps & step && is_open(a, i)) {
-                        _cleanup_free_ char *text = NULL;
+#define ANY_KIND _ACTION_KIND_MAX
 
-                        if (asprintf(&text, "%s: %s", what, strerror(-error)) < 0)
-                                text = NULL;
-                        finish(a, i, OUTCOME_FAILED, text);
-                }
+static void fail_all(Apply *a, ActionKind kind, unsigned steps, const char *what, int error) {
+        for (size_t i = 0; i < a->plan->n_actions; i++) {
+                const Action *x = action_at(a, i);
+                _cleanup_free_ char *text = NULL;
+
+                if (!(x->steps & steps) || !is_open(a, i) ||
+                                (kind != ANY_KIND && x->kind != kind) ||
+                                (x->kind == ACTION_REMOVE) != (a->stage == APPLY_REMOVALS))
+                        continue;
+                if (asprintf(&text, "%s: %s", what, strerror(-error)) < 0)
+                        text = NULL;
+                finish(a, i, OUTCOME_FAILED, text);
+        }
 }
 
 /* --- files -------------------------------------------------------------------------------------
@@ -109,19 +117,19 @@ static int apply_files(Apply *a) {
         add_upgraded(a, specs, &n_specs);
         r = a->driver->accept(a->driver->world, a->desired, specs, n_specs);
         if (r < 0)
-                fail_all(a, STEP_SPEC | STEP_START, "cannot write the accepted specs", r);
+                fail_all(a, ANY_KIND, STEP_SPEC | STEP_START, "cannot write the accepted specs", r);
         r = collect_specs(a, STEP_DROPIN, &dropins, &n_dropins);
         if (r < 0)
                 return r;
         r = n_dropins == 0 ? 0 : a->driver->write_dropins(a->driver->world, dropins, n_dropins);
         if (r < 0)
-                fail_all(a, STEP_DROPIN, "cannot write the unit's drop-in", r);
+                fail_all(a, ANY_KIND, STEP_DROPIN, "cannot write the unit's drop-in", r);
         for (size_t i = 0; i < a->plan->n_actions; i++)
                 reload = reload || (action_at(a, i)->steps & STEP_RELOAD && is_open(a, i));
         /* No job of ours is running yet: a reload cannot lose the end of one. */
         r = reload ? a->driver->reload(a->driver->world) : 0;
         if (r < 0)
-                fail_all(a, STEP_RELOAD, "the user manager did not reload", r);
+                fail_all(a, ANY_KIND, STEP_RELOAD, "the user manager did not reload", r);
         return 0;
 }
 
@@ -145,8 +153,9 @@ static int reset_failed(Apply *a, ActionKind kind, unsigned steps) {
         if (!agents)
                 return 0;
         r = a->driver->reset_failed(a->driver->world, agents);
-        if (r < 0)
-                fail_all(a, steps, "cannot clear the unit's failure", r);
+        /* After a stop it is cosmetic: the start that follows says if it stands in the way. */
+        if (r < 0 && steps & STEP_RESET_FAILED)
+                fail_all(a, kind, steps, "cannot clear the unit's failure", r);
         return r == -ENOMEM ? r : 0;
 }
 
@@ -248,8 +257,16 @@ static int submit(Apply *a, const size_t *which, size_t n, DriverJobKind kind) {
         return 0;
 }
 
+/* Everything that was submitted: no job of ours is in flight when the lock is given back. */
 static int wait_jobs(Apply *a) {
-        return a->driver->wait(a->driver->world, on_job, a);
+        int r = a->driver->wait(a->driver->world, on_job, a);
+
+        if (r == 0 || r == -ENOMEM)
+                return r;
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                if (a->jobs[i].agent && !a->jobs[i].finished)
+                        finish(a, i, OUTCOME_FAILED, "how it ended is not known");
+        return 0;
 }
 
 /* Stops the units of an action kind, after having said that it is us. */
@@ -271,10 +288,14 @@ static int stop_units(Apply *a, ActionKind kind) {
         }
         r = a->driver->announce_stops(a->driver->world, a->observed, agents);
         if (r < 0) {
-                fail_all(a, STEP_STOP, "cannot write down that it is us who stop it", r);
+                fail_all(a, kind, STEP_STOP, "cannot write down that it is us who stop it", r);
                 return r == -ENOMEM ? r : 0;
         }
+        for (size_t i = 0; i < n; i++)
+                a->stopped[which[i]] = true;
         r = submit(a, which, n, DRIVER_STOP);
+        if (r < 0)
+                (void)wait_jobs(a); /* what did go out */
         return r < 0 ? r : wait_jobs(a);
 }
 
@@ -321,28 +342,41 @@ static Readiness readiness(Apply *a, size_t i) {
         return READY;
 }
 
-/* Everything that is ready now: sessions in batches, each followed by its starts. */
-static int start_batches(Apply *a, const size_t *which, size_t n) {
-        for (size_t at = 0; at < n; at += BATCH) {
-                size_t size = n - at < BATCH ? n - at : BATCH, n_sessions = 0;
-                size_t sessions[BATCH];
-                int r;
+/* Sessions first, then the starts. */
+static int start_batch(Apply *a, const size_t *which, size_t n) {
+        size_t sessions[BATCH], n_sessions = 0;
+        int r;
 
-                if (interrupted(a))
-                        return 0;
-                for (size_t k = at; k < at + size; k++)
-                        if (action_at(a, which[k])->steps & STEP_SESSION)
-                                sessions[n_sessions++] = which[k];
-                r = run_sessions(a, sessions, n_sessions, DRIVER_SESSION);
-                if (r < 0)
-                        return r;
-                for (size_t k = at; k < at + size; k++)
-                        a->started[which[k]] = true;
-                r = submit(a, which + at, size, DRIVER_START);
-                if (r < 0)
-                        return r;
+        for (size_t k = 0; k < n; k++) {
+                a->started[which[k]] = true;
+                if (action_at(a, which[k])->steps & STEP_SESSION)
+                        sessions[n_sessions++] = which[k];
         }
-        return wait_jobs(a);
+        r = run_sessions(a, sessions, n_sessions, DRIVER_SESSION);
+        return r < 0 ? r : submit(a, which, n, DRIVER_START);
+}
+
+/* After an interrupt nothing new is begun, but an agent that we stopped to start it again is
+ * started. */
+static bool may_start(const Apply *a, size_t i) {
+        return !interrupted(a) || a->stopped[i];
+}
+
+/* Everything that is ready now, in batches; the next one is made while the starts of the last run.
+ */
+static int start_ready(Apply *a, const size_t *which, size_t n) {
+        int r = 0, q;
+
+        for (size_t at = 0; at < n && r == 0; at += BATCH) {
+                size_t batch[BATCH], size = 0;
+
+                for (size_t k = at; k < n && k < at + BATCH; k++)
+                        if (may_start(a, which[k]))
+                                batch[size++] = which[k];
+                r = start_batch(a, batch, size);
+        }
+        q = wait_jobs(a);
+        return r < 0 ? r : q;
 }
 
 static int apply_starts(Apply *a) {
@@ -356,11 +390,12 @@ static int apply_starts(Apply *a) {
 
                 for (size_t i = 0; i < a->plan->n_actions; i++)
                         if (action_at(a, i)->agent && action_at(a, i)->steps & STEP_START &&
-                                        is_open(a, i) && !a->started[i] && readiness(a, i) == READY)
+                                        is_open(a, i) && !a->started[i] && may_start(a, i) &&
+                                        readiness(a, i) == READY)
                                 which[n++] = i;
-                if (n == 0 || interrupted(a))
+                if (n == 0)
                         return 0;
-                r = start_batches(a, which, n);
+                r = start_ready(a, which, n);
                 if (r < 0)
                         return r;
         }
@@ -446,19 +481,6 @@ static int apply_renames(Apply *a) {
         return run_sessions(a, which, n, DRIVER_RENAME);
 }
 
-/* Removals only if everything before them went well. */
-static bool may_remove(Apply *a) {
-        bool clean = true;
-
-        for (size_t i = 0; i < a->plan->n_actions; i++)
-                clean = clean && (action_at(a, i)->kind == ACTION_REMOVE ||
-                                                 a->report->results[i].outcome == OUTCOME_DONE);
-        for (size_t i = 0; i < a->plan->n_actions && !clean; i++)
-                if (action_at(a, i)->kind == ACTION_REMOVE)
-                        finish(a, i, OUTCOME_SKIPPED, "an earlier action did not succeed");
-        return clean;
-}
-
 static int run(Apply *a) {
         int r;
 
@@ -486,44 +508,51 @@ static int run(Apply *a) {
         if (r < 0 || interrupted(a))
                 return r;
         r = apply_restart_stops(a);
-        if (r < 0)
-                return r;
-        r = apply_starts(a);
-        if (r < 0 || interrupted(a))
-                return r;
-        return may_remove(a) ? apply_stops(a, ACTION_REMOVE) : 0;
+        return r < 0 ? r : apply_starts(a);
 }
 
 int apply_plan(const Driver *driver,
                 const Desired *desired,
                 const Observed *observed,
                 const Plan *plan,
+                ApplyStage stage,
                 const ApplyCallbacks *callbacks,
-                Report **ret) {
-        _cleanup_(report_freep) Report *report = NULL;
+                Report *report) {
         Apply a = {
                 .driver = driver,
                 .desired = desired,
                 .observed = observed,
                 .plan = plan,
                 .callbacks = callbacks,
+                .stage = stage,
+                .report = report,
                 .begin_usec = clock_monotonic_usec(),
         };
-        int r;
+        int r = -ENOMEM;
 
-        r = report_new(plan, &report);
-        if (r < 0)
-                return r;
-        a.report = report;
         a.jobs = calloc(plan->n_actions + 1, sizeof(DriverJob));
         a.started = calloc(plan->n_actions + 1, sizeof(bool));
-        r = a.jobs && a.started ? run(&a) : -ENOMEM;
+        a.stopped = calloc(plan->n_actions + 1, sizeof(bool));
+        if (a.jobs && a.started && a.stopped)
+                r = stage == APPLY_MAIN ? run(&a) : apply_stops(&a, ACTION_REMOVE);
         for (size_t i = 0; a.jobs && i < plan->n_actions; i++)
                 free(a.jobs[i].message);
         free(a.jobs);
         free(a.started);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(report);
-        return 0;
+        free(a.stopped);
+        return r;
+}
+
+void apply_skip_removals(const Plan *plan,
+                const ApplyCallbacks *callbacks,
+                Report *report,
+                const char *why) {
+        for (size_t i = 0; i < plan->n_actions; i++) {
+                if (plan->actions[i].kind != ACTION_REMOVE ||
+                                report->results[i].outcome != OUTCOME_NOT_STARTED)
+                        continue;
+                report_set(report, i, OUTCOME_SKIPPED, "%s", why);
+                if (callbacks && callbacks->done)
+                        callbacks->done(plan, report, i, callbacks->userdata);
+        }
 }

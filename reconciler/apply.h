@@ -19,13 +19,24 @@ typedef struct ApplyCallbacks {
         void *userdata;
 } ApplyCallbacks;
 
+typedef enum ApplyStage {
+        APPLY_MAIN,     /* everything but the removals */
+        APPLY_REMOVALS, /* once the caller has looked again, and the rest is verified */
+} ApplyStage;
+
 /*
- * @observed is what the plan was made from. Returns 0 whatever became of the actions (that is in
- * the report), a negative errno if nothing sensible could be done.
+ * Does one stage; results go to @report (made by report_new() for this plan). What was begun is
+ * waited for also after an interrupt, and a restart whose stop was begun is finished. Returns 0
+ * whatever became of the actions, a negative errno (no memory) if nothing sensible could be done.
  */
 _must_check_ int apply_plan(const Driver *driver,
                 const Desired *desired,
                 const Observed *observed,
                 const Plan *plan,
+                ApplyStage stage,
                 const ApplyCallbacks *callbacks,
-                Report **ret);
+                Report *report);
+
+/* Ends the removals that were not begun, as skipped because of @why. */
+void apply_skip_removals(
+                const Plan *plan, const ApplyCallbacks *callbacks, Report *report, const char *why);

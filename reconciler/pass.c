@@ -148,22 +148,18 @@ static int plan_rest(Pass *p, const PlanPolicy *policy) {
         return planner_plan(p->desired, p->observed, &rest, p->observed->now_usec, &p->rest);
 }
 
-int pass_apply(Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p) {
-        uint64_t before = clock_monotonic_usec(), deadline;
-        int r;
+static bool is_interrupted(const ApplyCallbacks *callbacks) {
+        return callbacks && callbacks->interrupted && callbacks->interrupted(callbacks->userdata);
+}
 
-        /* Nothing to do is not looked at twice. */
-        if (p->plan->n_actions == 0 && plan_count_remarks(p->plan, REMARK_WAITING) == 0) {
-                r = apply_plan(&c->driver, p->desired, p->observed, p->plan, callbacks, &p->report);
-                p->apply_usec = clock_monotonic_usec() - before;
-                return r;
-        }
-        r = apply_plan(&c->driver, p->desired, p->observed, p->plan, callbacks, &p->report);
-        if (r < 0)
-                return r;
-        deadline = clock_monotonic_usec() + SETTLE_USEC;
+/* Looks again and plans what is left; states that pass by themselves are given a few seconds. */
+static int look_again(
+                Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p) {
+        const struct timespec step = { .tv_nsec = SETTLE_STEP_MSEC * 1000000L };
+        uint64_t deadline = clock_monotonic_usec() + SETTLE_USEC;
+
         for (;;) {
-                const struct timespec step = { .tv_nsec = SETTLE_STEP_MSEC * 1000000L };
+                int r;
 
                 r = look(c, /* details= */ false, p);
                 if (r < 0)
@@ -172,13 +168,75 @@ int pass_apply(Context *c, const PlanPolicy *policy, const ApplyCallbacks *callb
                 if (r < 0)
                         return r;
                 if (plan_count_remarks(p->rest, REMARK_WAITING) == 0 ||
-                                clock_monotonic_usec() >= deadline ||
-                                (callbacks && callbacks->interrupted &&
-                                                callbacks->interrupted(callbacks->userdata)))
-                        break;
+                                clock_monotonic_usec() >= deadline || is_interrupted(callbacks))
+                        return 0;
                 (void)nanosleep(&step, NULL);
         }
-        verify(p);
+}
+
+/* Why nothing may be removed now: removals come last, and only if the rest is verified. NULL: they
+ * may. */
+static char *why_not_remove(const Pass *p) {
+        char *why = NULL;
+
+        for (size_t i = 0; i < p->rest->n_actions && !why; i++) {
+                const Action *a = p->rest->actions + i;
+
+                if (a->kind != ACTION_REMOVE &&
+                                asprintf(&why, "%s is not as it should be: %s",
+                                                a->agent ? a->agent : "the tmux server",
+                                                a->text) < 0)
+                        return strdup("the rest is not verified");
+        }
+        for (size_t i = 0; i < p->rest->n_remarks && !why; i++) {
+                const Remark *m = p->rest->remarks + i;
+
+                if ((m->kind == REMARK_BLOCKED || m->kind == REMARK_WAITING ||
+                                    m->kind == REMARK_UNKNOWN) &&
+                                asprintf(&why, "%s is %s: %s", m->subject,
+                                                remark_kind_to_string(m->kind), m->text) < 0)
+                        return strdup("the rest is not verified");
+        }
+        return why;
+}
+
+static int apply_removals(
+                Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p) {
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        if (plan_count_actions(p->plan, ACTION_REMOVE) == 0 || is_interrupted(callbacks))
+                return 0;
+        why = why_not_remove(p);
+        if (why) {
+                apply_skip_removals(p->plan, callbacks, p->report, why);
+                return 0;
+        }
+        r = apply_plan(&c->driver, p->desired, p->observed, p->plan, APPLY_REMOVALS, callbacks,
+                        p->report);
+        return r < 0 ? r : look_again(c, policy, callbacks, p);
+}
+
+int pass_apply(Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p) {
+        uint64_t before = clock_monotonic_usec();
+        int r;
+
+        r = report_new(p->plan, &p->report);
+        if (r < 0)
+                return r;
+        r = apply_plan(&c->driver, p->desired, p->observed, p->plan, APPLY_MAIN, callbacks,
+                        p->report);
+        if (r < 0)
+                return r;
+        /* Nothing to do is not looked at twice. */
+        if (p->plan->n_actions > 0 || plan_count_remarks(p->plan, REMARK_WAITING) > 0) {
+                r = look_again(c, policy, callbacks, p);
+                if (r == 0)
+                        r = apply_removals(c, policy, callbacks, p);
+                if (r < 0)
+                        return r;
+                verify(p);
+        }
         p->apply_usec = clock_monotonic_usec() - before;
         return 0;
 }

@@ -7,6 +7,7 @@
 #include "drivers/os/lock.h"
 #include "drivers/store/history.h"
 #include "model/base/suggest.h"
+#include "model/json.h"
 #include "model/base/strv.h"
 #include "reconciler/heartbeat.h"
 #include "reconciler/output.h"
@@ -46,6 +47,17 @@ int run_check_names(const Desired *d, char *const *names) {
         return 0;
 }
 
+/* Who is to be forced must be somebody: of the roster, or about to leave it. */
+static int run_check_force(const Pass *p, char *const *names) {
+        for (; names && *names; names++)
+                if (!desired_find(p->desired, *names) && !observed_files(p->observed, *names)) {
+                        fprintf(stderr, "mosaic: --force-busy %s: there is no such agent\n",
+                                        *names);
+                        return EXIT_USAGE;
+                }
+        return 0;
+}
+
 static int load(Context *c, Pass *p) {
         int r;
 
@@ -79,7 +91,12 @@ int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
         LockHolder holder;
         int r;
 
-        r = lock_take(c->paths, verb, o->lock_timeout_usec, ret_fd, &holder);
+        r = lock_take(c->paths, verb, 0, ret_fd, &holder);
+        if (r == LOCK_BUSY && o->lock_timeout_usec > 0) {
+                fprintf(stderr, "mosaic: waiting for '%s', pid %d, to finish\n",
+                                *holder.verb ? holder.verb : "unknown", (int)holder.pid);
+                r = lock_take(c->paths, verb, o->lock_timeout_usec, ret_fd, &holder);
+        }
         if (r != LOCK_BUSY)
                 return r;
         fprintf(stderr, "mosaic: another writer works on this fleet: '%s', pid %d\n",
@@ -158,8 +175,18 @@ static int finish_run(Context *c, const RunChange *change, const Options *o, Pas
         return (int)code;
 }
 
+/* What a person has seen, and said yes to. */
+typedef struct Shown {
+        Plan *plan;
+        char roster_sha256[FINGERPRINT_SIZE];
+} Shown;
+
+static void shown_done(Shown *s) {
+        plan_free(s->plan);
+}
+
 /* Shows the plan and asks, without the lock. Returns 0 to go on, an exit code, negative errno. */
-static int show_and_ask(Context *c, const PlanPolicy *policy, Plan **ret_shown) {
+static int show_and_ask(Context *c, const PlanPolicy *policy, Shown *ret) {
         _cleanup_pass_ Pass p = PASS_NULL;
         int r;
 
@@ -171,7 +198,8 @@ static int show_and_ask(Context *c, const PlanPolicy *policy, Plan **ret_shown) 
                 printf("Nothing was changed (exit %d)\n", EXIT_PENDING);
                 return EXIT_PENDING;
         }
-        *ret_shown = TAKE_PTR(p.plan);
+        (void)stpcpy(ret->roster_sha256, p.desired->roster_sha256);
+        ret->plan = TAKE_PTR(p.plan);
         return 0;
 }
 
@@ -198,6 +226,80 @@ static int read_saved(const Context *c, const char *path, const Pass *p, Plan **
         return r;
 }
 
+/* Refuses with a sentence, and where JSON was asked for with a document that has the code. */
+static int refuse(const Context *c, const char *verb, ExitCode code, const char *text) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        int r;
+
+        fprintf(stderr, "mosaic: %s: %s\n", verb, text);
+        if (!c->json)
+                return (int)code;
+        json_open_object(&b, NULL);
+        json_put_stringf(&b, "format", "mosaic.fleet.%s", verb);
+        json_put_string(&b, "version", "1.0");
+        json_put_string(&b, "error", text);
+        json_open_object(&b, "summary");
+        json_put_uint(&b, "exit", (uint64_t)code);
+        json_close(&b);
+        json_close(&b);
+        r = output_print_document(&b);
+        return r < 0 ? r : (int)code;
+}
+
+/* May p->plan be executed, given what was shown? 0, an exit code, negative errno. */
+static int compare_with_shown(const Context *c,
+                const RunChange *change,
+                const Options *o,
+                const Pass *p,
+                Shown *shown) {
+        int r;
+
+        if (o->plan) {
+                r = read_saved(c, o->plan, p, &shown->plan);
+                if (r == EXIT_STALE && c->json)
+                        return refuse(c, change->verb, EXIT_STALE, "the saved plan is stale");
+                if (r != 0)
+                        return r;
+        } else if (shown->plan && strcmp(shown->roster_sha256, p->desired->roster_sha256) != 0)
+                return refuse(c, change->verb, EXIT_STALE,
+                                "the roster was edited since you were asked; nothing was changed. "
+                                "Look again");
+        if (!shown->plan || plan_is_subset(p->plan, shown->plan))
+                return 0;
+        if (!c->json)
+                output_plan(c, p);
+        return refuse(c, change->verb, EXIT_STALE,
+                        "this is more than what was shown; nothing was changed. Look again: mosaic "
+                        "fleet plan");
+}
+
+/* Under the lock: the roster is read now, not before the wait for it. */
+static int prepare_change(
+                Context *c, const RunChange *change, const Options *o, Pass *p, Shown *shown) {
+        int r;
+
+        r = load(c, p);
+        if (r != 0)
+                return r;
+        r = run_check_names(p->desired, change->policy.names);
+        if (r != 0)
+                return r;
+        if (change->prepare) {
+                r = change->prepare(c, o, p);
+                if (r != 0)
+                        return r;
+        }
+        if (!c->driver.world) {
+                r = context_open_driver(c);
+                if (r < 0)
+                        return r;
+        }
+        r = pass_plan(c, &change->policy, /* details= */ false, p);
+        if (r == 0)
+                r = run_check_force(p, change->policy.force_busy);
+        return r != 0 ? r : compare_with_shown(c, change, o, p, shown);
+}
+
 int run_change(Context *c, const RunChange *change, const Options *o) {
         Progress progress = { .c = c };
         ApplyCallbacks callbacks = {
@@ -205,7 +307,7 @@ int run_change(Context *c, const RunChange *change, const Options *o) {
                 .interrupted = was_interrupted,
                 .userdata = &progress,
         };
-        _cleanup_(plan_freep) Plan *shown = NULL;
+        _cleanup_(shown_done) Shown shown = { 0 };
         _cleanup_pass_ Pass p = PASS_NULL;
         _cleanup_close_ int lock = -1;
         int r;
@@ -215,42 +317,16 @@ int run_change(Context *c, const RunChange *change, const Options *o) {
                 if (r != 0)
                         return r;
         }
-        r = load(c, &p);
-        if (r != 0)
-                return r;
-        r = run_check_names(p.desired, change->policy.names);
-        if (r != 0)
-                return r;
         catch_signals();
         r = run_lock(c, change->verb, o, &lock);
         if (r != 0)
                 return r;
-        if (change->prepare) {
-                r = change->prepare(c, o, &p);
-                if (r != 0)
-                        return r;
-        }
-        if (!c->driver.world) {
-                r = context_open_driver(c);
-                if (r < 0)
-                        return r;
-        }
-        r = pass_plan(c, &change->policy, /* details= */ false, &p);
-        if (r < 0)
+        if (signal_came)
+                return refuse(c, change->verb, EXIT_INTERNAL, "interrupted; nothing was changed");
+        r = prepare_change(c, change, o, &p, &shown);
+        if (r != 0)
                 return r;
-        if (o->plan) {
-                r = read_saved(c, o->plan, &p, &shown);
-                if (r != 0)
-                        return r;
-        }
-        if (shown && !plan_is_subset(p.plan, shown)) {
-                output_plan(c, &p);
-                fprintf(stderr, "mosaic: this is more than what was shown; nothing was changed. "
-                                "Look "
-                                "again: mosaic fleet plan\n");
-                return EXIT_STALE;
-        }
-        if ((!shown || o->plan) && !c->json)
+        if ((!shown.plan || o->plan) && !c->json)
                 output_plan(c, &p);
         (void)fflush(stdout);
         if (!c->json) {
@@ -261,7 +337,7 @@ int run_change(Context *c, const RunChange *change, const Options *o) {
         heartbeat_stop();
         if (r < 0)
                 return r;
-        if (p.report && history_append(c->paths, change->verb, p.plan, p.report) < 0)
+        if (history_append(c->paths, change->verb, p.plan, p.report) < 0)
                 fprintf(stderr, "mosaic: what was done could not be added to the history\n");
         return finish_run(c, change, o, &p);
 }

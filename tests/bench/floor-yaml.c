@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The floor of loading a roster: libfyaml's bare event loop over the same bytes. Nothing is kept, no
- * text is asked for.
+ * The floor of loading a roster: libfyaml's bare event loop over the same bytes. Nothing is kept,
+ * no text is asked for.
  *
  *     floor-yaml FILE RUNS
  */

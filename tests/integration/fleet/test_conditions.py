@@ -212,7 +212,7 @@ class Conditions:
         empty = self.bed.mkdir('empty')
         self.roster(['a'])
         r = self.fleet('apply', '--yes', env={'PATH': empty})
-        self.sentence(r, r'no tmux', code=(ERROR, BLOCKED, NOT_CONVERGED, UNKNOWN))
+        self.sentence(r, r'(no|run) tmux', code=(ERROR, BLOCKED, NOT_CONVERGED, UNKNOWN))
         self.assertEqual(self.running(), {})
         self.up()
         for args in (('plan', '--json'), ('apply', '--yes'), ('restart', 'a')):
@@ -376,14 +376,14 @@ class Conditions:
 
     def interrupted(self, number):
         """Two stubborn agents in a restart that takes time, a third that is new and waits for them."""
-        self.bring_up({n: self.agent(n, runtime='stubborn', stop_timeout='2s') for n in ('a', 'b')})
+        self.bring_up({n: self.agent(n, runtime='stubborn', stop_timeout='1s') for n in ('a', 'b')})
         for n in ('a', 'b'):
             self.wait_up(n)
         before = self.pids()
-        self.roster({**{n: self.agent(n, runtime='stubborn', stop_timeout='2s', env={'NEW': '1'}) for n in ('a', 'b')},
+        self.roster({**{n: self.agent(n, runtime='stubborn', stop_timeout='1s', env={'NEW': '1'}) for n in ('a', 'b')},
                      'c': self.agent('c', after=['a'])})
         p = self.bed.popen([self.program, 'fleet', 'apply', '--yes'])
-        time.sleep(0.5)
+        time.sleep(0.4)
         self.assertIsNone(p.poll())
         p.send_signal(number)
         out, err = p.communicate(timeout=30)

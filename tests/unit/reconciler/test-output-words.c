@@ -37,14 +37,17 @@ static Json *read_schema(const char *name) {
 
 /* Walks members by name; "a/b/c". */
 static const Json *at(const Json *j, const char *path) {
-        _cleanup_free_ char *copy = strdup(path);
-        char *state = NULL;
+        const char *word = path;
 
-        assert_non_null(copy);
-        for (char *word = strtok_r(copy, "/", &state); word; word = strtok_r(NULL, "/", &state)) {
-                j = json_get(j, word);
+        while (*word) {
+                size_t n = strcspn(word, "/");
+                _cleanup_free_ char *key = strndup(word, n);
+
+                assert_non_null(key);
+                j = json_get(j, key);
                 if (!j)
-                        fail_msg("%s: no %s in the schema", path, word);
+                        fail_msg("%s: no %s in the schema", path, key);
+                word += n + (word[n] == '/');
         }
         return j;
 }

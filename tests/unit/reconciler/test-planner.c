@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "model/base/strv.h"
-#include "reconciler/apply.h"
 #include "reconciler/busy.h"
+#include "reconciler/pass.h"
 #include "reconciler/plan/planner.h"
 #include "tests/lib/fake-world.h"
 
@@ -31,18 +31,19 @@ static Plan *plan_of(FakeWorld *w, const Desired *d) {
         return plan_with(w, d, PLAN_POLICY_DEFAULT);
 }
 
-/* Plans and applies; returns how many actions did not succeed. */
+/* Plans and applies as the verbs do; returns how many actions did not succeed. */
 static size_t converge(FakeWorld *w, const Desired *d, PlanPolicy policy) {
-        Driver driver = fake_world_driver(w);
-        _cleanup_(observed_freep) Observed *o = NULL;
-        _cleanup_(report_freep) Report *report = NULL;
-        _cleanup_(plan_freep) Plan *plan = NULL;
+        Context c = { .driver = fake_world_driver(w) };
+        Pass p = PASS_NULL;
+        size_t n;
 
-        assert_int_equal(driver.observe(w, d, false, &o), 0);
-        assert_int_equal(busy_find(&driver, d, o), 0);
-        assert_int_equal(planner_plan(d, o, &policy, o->now_usec, &plan), 0);
-        assert_int_equal(apply_plan(&driver, d, o, plan, NULL, &report), 0);
-        return report->n_results - report_count(report, OUTCOME_DONE);
+        p.desired = (Desired *)(uintptr_t)d; /* borrowed: taken out again below */
+        assert_int_equal(pass_plan(&c, &policy, false, &p), 0);
+        assert_int_equal(pass_apply(&c, &policy, NULL, &p), 0);
+        n = p.report->n_results - report_count(p.report, OUTCOME_DONE);
+        p.desired = NULL;
+        pass_done(&p);
+        return n;
 }
 
 static void assert_action(const Plan *p, const char *agent, ActionKind kind, Reason reason) {
