@@ -209,12 +209,13 @@ class Run:
                                                  "-Dtests=enabled", "-Dman=disabled"), self.compile(asan)):
             self.suite("asan unit", asan, "unit", self.binaries(asan), "--timeout-multiplier", "4", env={
                 "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
-                "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
+                "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+                "MOSAIC_TEST_PATIENCE": "4"})
         clang = os.path.join(ROOT, "build-clang")
         self.command("clang build", self.setup(clang, "-Dwerror=true", "-Dtests=enabled", "-Dman=disabled"),
                      self.compile(clang))
         self.suite("valgrind", self.build, "unit", self.binaries(self.build), "--timeout-multiplier", "20",
-                   "--wrapper", " ".join(VALGRIND))
+                   "--wrapper", " ".join(VALGRIND), env={"MOSAIC_TEST_PATIENCE": "20"})
         left = [os.path.join(d, f) for d, _, names in os.walk(self.home) for f in names]
         if left:
             print(f"  FAILED: tests left files in the home directory: {', '.join(left[:5])}")

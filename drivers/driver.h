@@ -41,7 +41,8 @@ typedef struct DriverJob {
 
 typedef struct DriverScreen {
         bool known;
-        char *text; /* visible lines; owned by the caller */
+        char *text;  /* visible lines; owned by the caller, as is the title */
+        char *title; /* of the pane */
         bool other_foreground;
 } DriverScreen;
 
@@ -63,7 +64,8 @@ typedef struct Driver {
 
         /* Makes these specs, and what else the roster says of the fleet, the accepted ones. */
         int (*accept)(void *world, const Desired *desired, AgentSpec *const *specs, size_t n);
-        int (*write_dropins)(void *world, AgentSpec *const *specs, size_t n);
+        /* @reload: some of them are loaded, and a reload() follows. */
+        int (*write_dropins)(void *world, AgentSpec *const *specs, size_t n, bool reload);
         int (*reload)(void *world);
         int (*reset_failed)(void *world, char *const *agents);
         int (*remove_files)(void *world, const char *agent);

@@ -81,6 +81,10 @@ Observed *observed_free(Observed *o) {
                 free(o->run[i].agent);
                 free(o->run[i].invocation);
                 free(o->run[i].pane_id);
+                free(o->run[i].signs.busy_pattern);
+                free(o->run[i].signs.waiting_pattern);
+                free(o->run[i].signs.busy_title);
+                free(o->run[i].signs.waiting_title);
         }
         for (size_t i = 0; i < o->n_stops; i++) {
                 ObservedStop *s = o->stops + i;
@@ -96,11 +100,8 @@ Observed *observed_free(Observed *o) {
                 free(o->holds[i].by);
                 free(o->holds[i].reason);
         }
-        for (size_t i = 0; i < o->n_file; i++) {
+        for (size_t i = 0; i < o->n_file; i++)
                 free(o->file[i].agent);
-                free(o->file[i].busy_pattern);
-                free(o->file[i].waiting_pattern);
-        }
         free(o->sessions);
         free(o->units);
         free(o->run);

@@ -89,6 +89,14 @@ typedef struct ObservedUnit {
         char *load_error;      /* sentence; NULL if it loaded */
 } ObservedUnit;
 
+/* How one sees that an agent is at work, or waits for a person; each may be NULL. */
+typedef struct BusySigns {
+        char *busy_pattern;
+        char *waiting_pattern;
+        char *busy_title; /* matched on the pane's title */
+        char *waiting_title;
+} BusySigns;
+
 /* The launcher's run file, checked against /proc. */
 typedef struct ObservedRun {
         char *agent;
@@ -98,6 +106,7 @@ typedef struct ObservedRun {
         uint64_t started_usec; /* CLOCK_REALTIME */
         char *invocation;
         char *pane_id;
+        BusySigns signs; /* of the runtime that runs */
         char restart_fingerprint[FINGERPRINT_SIZE];
         char resolved[FINGERPRINT_SIZE];
 } ObservedRun;
@@ -129,8 +138,7 @@ typedef struct ObservedFiles {
         char resolved[FINGERPRINT_SIZE];
         uint64_t stop_timeout_usec; /* of the accepted spec; an agent that left the roster has no
                                        other */
-        char *busy_pattern;         /* of the accepted spec; NULL: none */
-        char *waiting_pattern;
+
         bool spec;           /* state/specs/NAME.json is there */
         bool dropin;         /* our drop-in is there */
         bool dropin_current; /* and says what the desired spec says */
@@ -147,6 +155,7 @@ typedef struct Observed {
         pid_t hidden_server_pid;  /* it lives behind a socket that is gone; 0 none */
         bool server_foreign;      /* a server on our socket that is not of this fleet */
         bool server_unsupervised; /* ours, but outside the holder's unit */
+        bool reload_pending;      /* drop-ins changed that the manager may not have read yet */
         bool tmux_settings_wait;  /* the roster says other ones than the running server has */
         bool units_installed;     /* template and holder unit are there */
         UnitState holder;

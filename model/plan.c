@@ -149,6 +149,7 @@ static const struct {
 } action_kinds[_ACTION_KIND_MAX] = {
         [ACTION_HOLDER_START] = { "holder_start", "+", DISRUPTION_NONE },
         [ACTION_HOLDER_REPAIR] = { "holder_repair", "~", DISRUPTION_NONE },
+        [ACTION_RELOAD] = { "reload", "~", DISRUPTION_NONE },
         [ACTION_CREATE] = { "create", "+", DISRUPTION_NONE },
         [ACTION_START] = { "start", "^", DISRUPTION_NONE },
         [ACTION_UPDATE] = { "update", "~", DISRUPTION_NONE },

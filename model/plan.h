@@ -16,6 +16,7 @@
 typedef enum ActionKind {
         ACTION_HOLDER_START,  /* the tmux server */
         ACTION_HOLDER_REPAIR, /* it lives, but its socket is gone */
+        ACTION_RELOAD,        /* the user manager must read drop-ins again */
         ACTION_CREATE,        /* an agent that never was here */
         ACTION_START,         /* an agent that should run and does not */
         ACTION_UPDATE,        /* changes the process does not notice */

@@ -441,7 +441,8 @@ static int hash_declared(const Resolver *v, StrBuf *b) {
         record_words(b, "command", &v->runtime->own.command);
         if (s->model)
                 record_words(b, "model_args", &v->runtime->own.model_args);
-        record_words(b, "args", &v->agent->args);
+        if (v->agent->args.node && v->agent->args.node->first) /* an empty list says nothing */
+                record_words(b, "args", &v->agent->args);
         return record_hash(b, v->spec->restart_fingerprint);
 }
 
@@ -458,13 +459,13 @@ static int hash_resolved(const Resolver *v, StrBuf *b) {
 static int hash_live(AgentSpec *s, StrBuf *b) {
         record_begin(b);
         record_list(b, "env_pass", s->env_pass);
-        record_text(b, "restart_policy", restart_policy_to_string(s->restart_policy));
-        record_number(b, "restart_delay", s->restart_delay_usec);
-        record_number(b, "restart_attempts", s->restart_attempts);
-        record_number(b, "restart_window", s->restart_window_usec);
-        record_number(b, "limit_memory", s->limit_memory);
-        record_number(b, "limit_cpu", s->limit_cpu);
-        record_number(b, "limit_tasks", s->limit_tasks);
+        record_text(b, "policy", restart_policy_to_string(s->restart_policy));
+        record_number(b, "delay", s->restart_delay_usec);
+        record_number(b, "attempts", s->restart_attempts);
+        record_number(b, "window", s->restart_window_usec);
+        record_number(b, "memory", s->limit_memory);
+        record_number(b, "cpu", s->limit_cpu);
+        record_number(b, "tasks", s->limit_tasks);
         record_number(b, "stop_timeout", s->stop_timeout_usec);
         record_list(b, "success_exit_status", s->success_exit_status);
         return record_hash(b, s->live_fingerprint);

@@ -36,8 +36,7 @@ static void builtins_done(Builtins *b) {
         free(b->names);
 }
 
-/* "fleet/runtimes/pi.yaml" -> "pi" */
-static char *runtime_name(const char *path) {
+char *roster_runtime_name(const char *path) {
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 
         return strndup(name, strcspn(name, "."));
@@ -88,7 +87,7 @@ static int load_runtime(const RosterSource *source,
         name_slot = array_grow(&b->names, b->n_names, sizeof(*name_slot));
         if (!name_slot)
                 return -ENOMEM;
-        *name_slot = runtime_name(source->name);
+        *name_slot = roster_runtime_name(source->name);
         if (!*name_slot)
                 return -ENOMEM;
         b->n_names++;

@@ -30,6 +30,10 @@ typedef struct RosterSource {
         size_t size;
 } RosterSource;
 
+/* The runtime that a file describes: "fleet/runtimes/pi.yaml" -> "pi". Caller frees; NULL without
+ * memory. */
+char *roster_runtime_name(const char *path);
+
 enum {
         _ROSTER_OK,
         ROSTER_INVALID, /* there are errors among the findings */

@@ -121,11 +121,12 @@ static int apply_files(Apply *a) {
         r = collect_specs(a, STEP_DROPIN, &dropins, &n_dropins);
         if (r < 0)
                 return r;
-        r = n_dropins == 0 ? 0 : a->driver->write_dropins(a->driver->world, dropins, n_dropins);
-        if (r < 0)
-                fail_all(a, ANY_KIND, STEP_DROPIN, "cannot write the unit's drop-in", r);
         for (size_t i = 0; i < a->plan->n_actions; i++)
                 reload = reload || (action_at(a, i)->steps & STEP_RELOAD && is_open(a, i));
+        r = n_dropins == 0 ? 0
+                           : a->driver->write_dropins(a->driver->world, dropins, n_dropins, reload);
+        if (r < 0)
+                fail_all(a, ANY_KIND, STEP_DROPIN, "cannot write the unit's drop-in", r);
         /* No job of ours is running yet: a reload cannot lose the end of one. */
         r = reload ? a->driver->reload(a->driver->world) : 0;
         if (r < 0)
@@ -497,7 +498,8 @@ static int run(Apply *a) {
         if (r < 0)
                 return r;
         for (size_t i = 0; i < a->plan->n_actions; i++)
-                if (action_at(a, i)->kind == ACTION_UPDATE)
+                if (action_at(a, i)->kind == ACTION_UPDATE ||
+                                action_at(a, i)->kind == ACTION_RELOAD)
                         finish(a, i, OUTCOME_DONE, NULL);
         if (interrupted(a))
                 return 0;

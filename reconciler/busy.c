@@ -31,24 +31,24 @@ static int matches(const char *pattern, const char *screen) {
         return r;
 }
 
-static Busy judge(
-                const AgentSpec *spec, const ObservedFiles *accepted, const DriverScreen *screen) {
-        const char *patterns[2] = { NULL, NULL };
+static Busy judge(const ObservedRun *run, const DriverScreen *screen) {
+        const struct {
+                const char *pattern;
+                const char *text;
+        } signs[] = {
+                { run->signs.busy_pattern, screen->text },
+                { run->signs.waiting_pattern, screen->text },
+                { run->signs.busy_title, screen->title },
+                { run->signs.waiting_title, screen->title },
+        };
         bool any = false;
 
         if (!screen->known)
                 return BUSY_UNKNOWN;
-        if (spec) {
-                patterns[0] = spec->talk.busy_pattern;
-                patterns[1] = spec->talk.waiting_pattern;
-        } else if (accepted) {
-                patterns[0] = accepted->busy_pattern;
-                patterns[1] = accepted->waiting_pattern;
-        }
-        for (size_t i = 0; i < ELEMENTSOF(patterns); i++) {
-                int r = patterns[i] ? matches(patterns[i], screen->text) : 0;
+        for (size_t i = 0; i < ELEMENTSOF(signs); i++) {
+                int r = signs[i].pattern ? matches(signs[i].pattern, signs[i].text) : 0;
 
-                any = any || patterns[i];
+                any = any || signs[i].pattern;
                 if (r != 0)
                         return r > 0 ? BUSY_YES : BUSY_UNKNOWN;
         }
@@ -74,12 +74,13 @@ int busy_find(const Driver *driver, const Desired *desired, Observed *o) {
                 return -ENOMEM;
         r = driver->capture(driver->world, o, agents, screens);
         for (size_t i = 0; i < n; i++) {
-                if (r == 0)
+                if (r != -ENOMEM)
                         observed_session(o, agents[i])->busy =
-                                        judge(desired_find(desired, agents[i]),
-                                                        observed_files(o, agents[i]), screens + i);
+                                        r < 0 ? BUSY_UNKNOWN
+                                              : judge(observed_run(o, agents[i]), screens + i);
                 free(screens[i].text);
+                free(screens[i].title);
         }
         free(screens);
-        return r;
+        return r == -ENOMEM ? r : 0;
 }

@@ -3,9 +3,9 @@
 
 /*
  * Who is at work: asked of running agents that the roster would restart or remove, all of them in
- * one look at their screens. Patterns are those of the roster, of the accepted spec where the
- * roster has the agent no more; one without patterns is busy while another process than itself has
- * the foreground of its terminal (a build in a shell).
+ * one look at their screens. The signs are those of the runtime that runs (the roster may name
+ * another by now); an agent without any is at work while another process than itself has the
+ * foreground of its terminal: a build in a shell.
  */
 
 #include "drivers/driver.h"

@@ -7,6 +7,7 @@
 #include "drivers/machine/machine.h"
 #include "drivers/systemd/manager.h"
 #include "model/base/parse.h"
+#include "model/base/strv.h"
 
 #define PROBE_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
@@ -23,11 +24,26 @@ static void read_terminal(Context *c) {
         c->color = wanted;
 }
 
-Supervisor context_detect_supervisor(const Context *c) {
+int context_detect_supervisor(const Context *c, Supervisor *ret) {
         _cleanup_(manager_freep) Manager *m = NULL;
+        int r;
 
-        return manager_open(c->paths, PROBE_TIMEOUT_USEC, &m) == 0 ? SUPERVISOR_SYSTEMD
-                                                                   : SUPERVISOR_DIRECT;
+        r = manager_open(c->paths, PROBE_TIMEOUT_USEC, &m);
+        if (r < 0 && r != -ENOENT && r != -ECONNREFUSED)
+                return r;
+        *ret = r == 0 ? SUPERVISOR_SYSTEMD : SUPERVISOR_DIRECT;
+        return 0;
+}
+
+/* A fleet that has no record. A manager that does not answer is a manager: what needs it then says
+ * that it is unknown, and nothing is started beside it. */
+static int make_up_record(Context *c) {
+        Supervisor supervisor = SUPERVISOR_SYSTEMD;
+
+        c->supervisor_error = context_detect_supervisor(c, &supervisor);
+        if (c->supervisor_error == -ENOMEM)
+                return -ENOMEM;
+        return fleet_record_new(c->paths, supervisor, &c->record);
 }
 
 int context_open(Context *c) {
@@ -39,8 +55,17 @@ int context_open(Context *c) {
                 return r;
         r = fleet_record_read(c->paths, &c->record);
         c->record_exists = r == 0;
+        if (r == 0 && c->record->runtime && strcmp(c->record->runtime, c->paths->runtime) != 0 &&
+                        access(c->record->runtime, F_OK) == 0) {
+                char *recorded = strdup(c->record->runtime);
+
+                if (!recorded)
+                        return -ENOMEM;
+                free(c->paths->runtime);
+                c->paths->runtime = recorded;
+        }
         if (r == -ENOENT)
-                return fleet_record_new(c->paths, context_detect_supervisor(c), &c->record);
+                return make_up_record(c);
         if (r == -EBADMSG) {
                 fprintf(stderr,
                                 "mosaic: %s/fleet.json is not a record of this version of mosaic; "
@@ -61,6 +86,102 @@ int context_open_driver(Context *c) {
                 return r;
         c->driver = machine_driver_interface(m);
         return 0;
+}
+
+/* --- does anything run? --------------------------------------------------------------------------
+ */
+
+static bool unit_runs(UnitState s) {
+        switch (s) {
+        case UNIT_NOT_LOADED:
+        case UNIT_INACTIVE:
+        case UNIT_FAILED:
+                return false;
+        case UNIT_ACTIVATING:
+        case UNIT_ACTIVE:
+        case UNIT_DEACTIVATING:
+        case UNIT_RESTARTING:
+        case UNIT_OTHER:
+                return true;
+        }
+        return true;
+}
+
+/* Agents, by the supervisor's word and by that of /proc. */
+static int add_agents(const Observed *o, char ***names) {
+        int r;
+
+        for (size_t i = 0; i < o->n_units; i++)
+                if (unit_runs(o->units[i].state)) {
+                        r = strv_push(names, o->units[i].agent);
+                        if (r < 0)
+                                return r;
+                }
+        for (size_t i = 0; i < o->n_run; i++)
+                if (o->run[i].alive && !strv_find(*names, o->run[i].agent)) {
+                        r = strv_push(names, o->run[i].agent);
+                        if (r < 0)
+                                return r;
+                }
+        return 0;
+}
+
+static int add_server(const Context *c, const Observed *o, char ***names) {
+        bool answers = o->tmux.state == SOURCE_PRESENT && !o->server_foreign;
+        int r = 0;
+
+        if (o->hidden_server_pid > 0)
+                r = strv_pushf(names, "the tmux server (pid %d)", (int)o->hidden_server_pid);
+        else if (answers)
+                r = strv_pushf(names, "the tmux server on %s", c->record->tmux_socket);
+        else if (unit_runs(o->holder))
+                r = strv_pushf(names, "%stmux-holder.service", c->paths->unit_prefix);
+        if (r == 0 && unit_runs(o->controller))
+                r = strv_pushf(names, "%sfleet.service", c->paths->unit_prefix);
+        return r;
+}
+
+/* Is the manager, which this fleet needs, certainly not there? Then no unit is either. */
+static bool has_no_manager(const Context *c) {
+        Supervisor offered;
+
+        return context_detect_supervisor(c, &offered) == 0 && offered == SUPERVISOR_DIRECT;
+}
+
+int context_find_active(Context *c, char ***ret_names, char **ret_why) {
+        static const Desired nothing = { .supervisor = _SUPERVISOR_INVALID };
+        _cleanup_(observed_freep) Observed *o = NULL;
+        _cleanup_strv_ char **names = NULL;
+        const Source *unknown = NULL;
+        int r;
+
+        if (!c->driver.world) {
+                r = context_open_driver(c);
+                if (r < 0)
+                        return r;
+        }
+        r = c->driver.observe(c->driver.world, &nothing, /* details= */ false, &o);
+        if (r < 0)
+                return r;
+        r = add_agents(o, &names);
+        if (r == 0)
+                r = add_server(c, o, &names);
+        if (r < 0)
+                return r;
+        if (names) {
+                *ret_names = TAKE_PTR(names);
+                return CONTEXT_ACTIVE;
+        }
+        if (o->runs.state == SOURCE_UNKNOWN)
+                unknown = &o->runs;
+        else if (o->tmux.state == SOURCE_UNKNOWN)
+                unknown = &o->tmux;
+        else if (o->manager.state == SOURCE_UNKNOWN && !has_no_manager(c))
+                unknown = &o->manager;
+        if (!unknown)
+                return 0;
+        *ret_why = strdup(unknown->why ? unknown->why : "it could not be observed");
+        return *ret_why ? CONTEXT_UNKNOWN : -ENOMEM;
 }
 
 void context_done(Context *c) {

@@ -16,6 +16,8 @@ typedef struct Context {
         Paths *paths;
         FleetRecord *record; /* read, or made up for a fleet that has none yet */
         bool record_exists;
+        int supervisor_error; /* why this machine does not tell which supervisor it has; 0: it does
+                               */
         bool json;
         bool color_errors; /* of standard error */
         bool color;        /* of standard output */
@@ -31,5 +33,20 @@ void context_done(Context *c);
 /* The driver of this machine. */
 _must_check_ int context_open_driver(Context *c);
 
-/* Which supervisor this machine offers: a user manager that answers, else direct. */
-Supervisor context_detect_supervisor(const Context *c);
+/* Which supervisor this machine offers: systemd where there is a user manager, direct where
+ * certainly none is. Another negative errno than -ENOMEM: there is one, but it does not answer. */
+_must_check_ int context_detect_supervisor(const Context *c, Supervisor *ret);
+
+enum {
+        _CONTEXT_IDLE,
+        CONTEXT_ACTIVE,  /* something runs */
+        CONTEXT_UNKNOWN, /* it cannot be told */
+};
+
+/*
+ * Whether anything of this fleet runs: a unit, an agent by its run file, a server on its socket
+ * that is not plainly somebody else's. For verbs that take away what those stand on; to be called
+ * under the lock. Returns 0, CONTEXT_ACTIVE with what runs in @ret_names, CONTEXT_UNKNOWN with a
+ * sentence in @ret_why, negative errno. Caller frees.
+ */
+_must_check_ int context_find_active(Context *c, char ***ret_names, char **ret_why);

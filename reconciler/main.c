@@ -25,7 +25,9 @@ static int unknown_verb(const char *group, const char *name) {
 
         fprintf(stderr, "mosaic: unknown verb '%s%s%s'", group ? group : "", group ? " " : "",
                         name);
-        if (near)
+        if (!group && verb_find("fleet", name))
+                fprintf(stderr, "; did you mean 'mosaic fleet %s'?\n", name);
+        else if (near)
                 fprintf(stderr, "; did you mean '%s'?\n", near);
         else
                 fprintf(stderr, "; 'mosaic %s%s--help' lists them\n", group ? group : "",
@@ -43,10 +45,13 @@ static int run_verb(const Verb *v, int argc, char **argv) {
                         return EXIT_OK;
                 }
         r = context_open(&c);
+        if (r == -EBADMSG) /* said already */
+                return EXIT_INTERNAL;
         if (r < 0) {
                 fprintf(stderr, "mosaic: cannot find out where this fleet lives: %s\n",
-                                r == -ENOENT ? "no home directory (set HOME or MOSAIC_HOME)"
-                                             : strerror(-r));
+                                access("/proc/self/exe", F_OK) < 0 ? "/proc is not mounted"
+                                : r == -ENOENT ? "no home directory (set HOME or MOSAIC_HOME)"
+                                               : strerror(-r));
                 return EXIT_INTERNAL;
         }
         r = v->run(&c, argc, argv);

@@ -29,6 +29,8 @@ enum {
         LETTER_SUPERVISOR,
         LETTER_OUT,
         LETTER_PLAN,
+        LETTER_ORIGIN,
+        LETTER_FORMAT,
 };
 
 static const struct {
@@ -51,6 +53,8 @@ static const struct {
         { { "supervisor", required_argument, NULL, LETTER_SUPERVISOR }, OPTION_SUPERVISOR },
         { { "out", required_argument, NULL, LETTER_OUT }, OPTION_OUT },
         { { "plan", required_argument, NULL, LETTER_PLAN }, OPTION_PLAN },
+        { { "origin", no_argument, NULL, LETTER_ORIGIN }, OPTION_ORIGIN },
+        { { "format", required_argument, NULL, LETTER_FORMAT }, OPTION_FORMAT },
 };
 
 void options_done(Options *o) {
@@ -95,6 +99,15 @@ static int parse_color(Context *c, const char *verb, const char *value) {
         return 0;
 }
 
+static int parse_format(Context *c, const char *verb, const char *value, Options *o) {
+        c->json = strcmp(value, "json") == 0;
+        o->github = strcmp(value, "github") == 0;
+        if (!c->json && !o->github && strcmp(value, "text") != 0)
+                return usage(verb, "invalid value '%s' for --format; use text, json or github",
+                                value);
+        return 0;
+}
+
 static int parse_one(Context *c, int letter, const char *verb, Options *o) {
         uint64_t v;
 
@@ -120,6 +133,9 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
                                         optarg);
                 return 0;
         case LETTER_REASON:
+                for (const char *p = optarg; *p; p++)
+                        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+                                return usage(verb, "--reason must not hold control characters");
                 o->reason = optarg;
                 return 0;
         case LETTER_PROFILE:
@@ -143,6 +159,11 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
         case LETTER_OUT:
                 o->out = optarg;
                 return 0;
+        case LETTER_ORIGIN:
+                o->origin = true;
+                return 0;
+        case LETTER_FORMAT:
+                return parse_format(c, verb, optarg, o);
         case LETTER_PLAN:
                 o->plan = optarg;
                 return 0;

@@ -25,6 +25,8 @@ typedef enum OptionSet {
         OPTION_FILE = 1u << 13, /* one word that is a file's name */
         OPTION_OUT = 1u << 14,
         OPTION_PLAN = 1u << 15,
+        OPTION_ORIGIN = 1u << 16,
+        OPTION_FORMAT = 1u << 17,
 } OptionSet;
 
 typedef struct Options {
@@ -44,6 +46,8 @@ typedef struct Options {
         const char *file;
         const char *out;
         const char *plan;
+        bool origin;
+        bool github; /* --format github */
 } Options;
 
 void options_done(Options *o);

@@ -37,6 +37,45 @@ void output_findings(const Context *c, const Pass *p, bool warnings) {
                 fputs(text, stderr);
 }
 
+/* Text of others (names of foreign sessions, reasons of holds, words of programs) must not act on
+ * the terminal: no control characters, C1 in UTF-8 included. */
+static void add_safe(StrBuf *b, const char *s) {
+        for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
+                if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) {
+                        strbuf_add_char(b, '?');
+                        p++;
+                } else
+                        strbuf_add_char(b, *p < 0x20 || *p == 0x7f ? '?' : (char)*p);
+        }
+}
+
+static void print_safe(const char *s, int width) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+        add_safe(&b, s);
+        printf("%-*s", width, strbuf_text(&b));
+}
+
+void output_wrapped(const Context *c, const char *raw, size_t indent) {
+        _cleanup_strbuf_ StrBuf safe = STRBUF_NULL;
+        const char *text;
+        size_t room = c->width > indent + 20 ? c->width - indent : SIZE_MAX;
+
+        add_safe(&safe, raw);
+        text = strbuf_text(&safe);
+        while (strlen(text) > room) {
+                size_t n = room;
+
+                while (n > 0 && text[n] != ' ')
+                        n--;
+                if (n == 0)
+                        break; /* one long word */
+                printf("%.*s\n%*s", (int)n, text, (int)indent, "");
+                text += n + 1;
+        }
+        fputs(text, stdout);
+}
+
 /* The roster's path as a person writes it. */
 static const char *short_path(const Context *c, char *buffer, size_t n) {
         const char *home = c->paths->user_home, *path = c->paths->roster;
@@ -92,6 +131,7 @@ static Style action_style(ActionKind k) {
         switch (k) {
         case ACTION_HOLDER_START:
         case ACTION_HOLDER_REPAIR:
+        case ACTION_RELOAD:
         case ACTION_CREATE:
         case ACTION_START:
                 return STYLE_GREEN;
@@ -112,22 +152,22 @@ static const char *address(const Action *a, char *buffer, size_t n) {
         if (a->agent)
                 (void)snprintf(buffer, n, "agent/%s", a->agent);
         else
-                (void)snprintf(buffer, n, "tmux server");
+                (void)snprintf(buffer, n,
+                                a->kind == ACTION_RELOAD ? "user manager" : "tmux server");
         return buffer;
 }
 
-static void print_line_number(unsigned line) {
-        if (line > 0)
-                printf(" (line %u)", line);
-}
-
 static void print_action(const Context *c, const Action *a, int width) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         char name[64];
 
-        printf("%s%3s %-*s%s  %s: %s", output_begin(c, action_style(a->kind)),
+        printf("%s%3s %-*s%s  ", output_begin(c, action_style(a->kind)),
                         action_kind_to_sign(a->kind), width, address(a, name, sizeof(name)),
-                        output_end(c), action_kind_to_string(a->kind), a->text);
-        print_line_number(a->line);
+                        output_end(c));
+        strbuf_addf(&b, "%s: %s", action_kind_to_string(a->kind), a->text);
+        if (a->line > 0)
+                strbuf_addf(&b, " (line %u)", a->line);
+        output_wrapped(c, strbuf_text(&b), (size_t)width + 6);
         putchar('\n');
         if (a->after) {
                 printf("    %-*s  after", width, "");
@@ -150,32 +190,6 @@ static const struct {
         [REMARK_BLOCKED] = { "!", STYLE_RED },
         [REMARK_UNKNOWN] = { "?", STYLE_RED },
 };
-
-/* Text of other people (names of foreign sessions) must not act on the terminal. */
-static void print_safe(const char *s, int width) {
-        int n = 0;
-
-        for (; *s; s++, n++)
-                putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
-        for (; n < width; n++)
-                putchar(' ');
-}
-
-void output_wrapped(const Context *c, const char *text, size_t indent) {
-        size_t room = c->width > indent + 20 ? c->width - indent : SIZE_MAX;
-
-        while (strlen(text) > room) {
-                size_t n = room;
-
-                while (n > 0 && text[n] != ' ')
-                        n--;
-                if (n == 0)
-                        break; /* one long word */
-                printf("%.*s\n%*s", (int)n, text, (int)indent, "");
-                text += n + 1;
-        }
-        fputs(text, stdout);
-}
 
 static void print_remark(const Context *c, const Remark *m, int width) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
@@ -436,6 +450,10 @@ void output_report(const Context *c, const Pass *p) {
 void output_report_summary(const Context *c, const Pass *p, ExitCode code) {
         char took[32];
 
+        if (p->plan->n_actions == 0 && !p->rest && code == plan_exit_code(p->plan)) {
+                output_plan_summary(c, p);
+                return;
+        }
         printf("%sSummary%s   %zu done, %zu failed, %zu skipped, %zu not started; %s\n",
                         output_begin(c, STYLE_BOLD), output_end(c),
                         report_count(p->report, OUTCOME_DONE),

@@ -30,8 +30,7 @@ void pass_done(Pass *p) {
         *p = PASS_NULL;
 }
 
-/* The built-in runtimes, as the roster loader wants them. */
-static int builtin_runtimes(RosterSource **ret, size_t *ret_n) {
+int pass_builtin_runtimes(RosterSource **ret, size_t *ret_n) {
         static const char prefix[] = "fleet/runtimes/";
         _cleanup_free_ RosterSource *list = NULL;
         size_t n = 0;
@@ -66,7 +65,7 @@ int pass_load(Context *c, Pass *p) {
                 return r;
         if (r > 0)
                 return EXIT_INVALID;
-        r = builtin_runtimes(&runtimes, &n_runtimes);
+        r = pass_builtin_runtimes(&runtimes, &n_runtimes);
         if (r < 0)
                 return r;
         r = site_facts_read(c->paths, c->record->supervisor, &facts);

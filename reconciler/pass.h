@@ -8,6 +8,7 @@
 
 #include "model/base/diag.h"
 #include "model/report.h"
+#include "model/roster.h"
 #include "reconciler/apply.h"
 #include "reconciler/context.h"
 #include "reconciler/plan/planner.h"
@@ -32,6 +33,9 @@ void pass_done(Pass *p);
 
 /* Loads and resolves the roster. Returns 0, EXIT_INVALID (findings in p->diags), negative errno. */
 _must_check_ int pass_load(Context *c, Pass *p);
+
+/* The built-in runtimes, as the roster loader wants them. Caller frees the list. */
+_must_check_ int pass_builtin_runtimes(RosterSource **ret, size_t *ret_n);
 
 /* Looks and plans. pass_load() must have succeeded. */
 _must_check_ int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p);

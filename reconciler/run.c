@@ -2,6 +2,7 @@
 #include "reconciler/run.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "drivers/os/lock.h"
@@ -25,10 +26,41 @@ static void catch_signals(void) {
 
         (void)sigaction(SIGINT, &action, NULL);
         (void)sigaction(SIGTERM, &action, NULL);
+        /* Who reads our output may leave; the work goes on, and main() says that the output was
+         * lost. */
+        (void)signal(SIGPIPE, SIG_IGN);
 }
 
 static bool was_interrupted(void *userdata _unused_) {
         return signal_came != 0;
+}
+
+int run_refuse(const Context *c, const char *verb, ExitCode code, const char *format, ...) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+        fprintf(stderr, "mosaic: %s: %s (exit %d)\n", verb, text, (int)code);
+        if (!c->json)
+                return (int)code;
+        json_open_object(&b, NULL);
+        json_put_stringf(&b, "format", "mosaic.fleet.%s", verb);
+        json_put_string(&b, "version", "1.0");
+        json_put_string(&b, "message", text);
+        json_open_object(&b, "summary");
+        json_put_uint(&b, "exit", (uint64_t)code);
+        json_close(&b);
+        json_close(&b);
+        r = output_print_document(&b);
+        return r < 0 ? r : (int)code;
 }
 
 int run_check_names(const Desired *d, char *const *names) {
@@ -69,6 +101,8 @@ static int load(Context *c, Pass *p) {
                 return r < 0 ? r : EXIT_INVALID;
         }
         output_findings(c, p, /* warnings= */ false);
+        if (r == EXIT_INVALID)
+                printf("The roster is invalid, nothing was changed (exit %d)\n", EXIT_INVALID);
         return r;
 }
 
@@ -99,9 +133,8 @@ int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
         }
         if (r != LOCK_BUSY)
                 return r;
-        fprintf(stderr, "mosaic: another writer works on this fleet: '%s', pid %d\n",
+        return run_refuse(c, verb, EXIT_LOCKED, "another writer works on this fleet: '%s', pid %d",
                         *holder.verb ? holder.verb : "unknown", (int)holder.pid);
-        return EXIT_LOCKED;
 }
 
 static bool confirmed(void) {
@@ -210,40 +243,17 @@ static int read_saved(const Context *c, const char *path, const Pass *p, Plan **
         int r;
 
         r = saved_plan_read(c, p, path, ret_shown, &why);
-        if (r == SAVED_PLAN_STALE) {
-                fprintf(stderr, "mosaic: the saved plan is stale: %s; nothing was changed\n", why);
-                return EXIT_STALE;
-        }
-        if (r == -EBADMSG) {
-                fprintf(stderr, "mosaic: %s is not a whole saved plan; nothing was changed\n",
-                                path);
-                return EXIT_STALE;
-        }
+        if (r == SAVED_PLAN_STALE)
+                return run_refuse(c, "apply", EXIT_STALE,
+                                "the saved plan is stale: %s; nothing was changed", why);
+        if (r == -EBADMSG)
+                return run_refuse(c, "apply", EXIT_STALE,
+                                "%s is not a whole saved plan; nothing was changed", path);
         if (r < 0 && r != -ENOMEM) {
                 fprintf(stderr, "mosaic: cannot read %s: %s\n", path, strerror(-r));
                 return EXIT_INTERNAL;
         }
         return r;
-}
-
-/* Refuses with a sentence, and where JSON was asked for with a document that has the code. */
-static int refuse(const Context *c, const char *verb, ExitCode code, const char *text) {
-        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-        int r;
-
-        fprintf(stderr, "mosaic: %s: %s\n", verb, text);
-        if (!c->json)
-                return (int)code;
-        json_open_object(&b, NULL);
-        json_put_stringf(&b, "format", "mosaic.fleet.%s", verb);
-        json_put_string(&b, "version", "1.0");
-        json_put_string(&b, "error", text);
-        json_open_object(&b, "summary");
-        json_put_uint(&b, "exit", (uint64_t)code);
-        json_close(&b);
-        json_close(&b);
-        r = output_print_document(&b);
-        return r < 0 ? r : (int)code;
 }
 
 /* May p->plan be executed, given what was shown? 0, an exit code, negative errno. */
@@ -256,19 +266,17 @@ static int compare_with_shown(const Context *c,
 
         if (o->plan) {
                 r = read_saved(c, o->plan, p, &shown->plan);
-                if (r == EXIT_STALE && c->json)
-                        return refuse(c, change->verb, EXIT_STALE, "the saved plan is stale");
                 if (r != 0)
                         return r;
         } else if (shown->plan && strcmp(shown->roster_sha256, p->desired->roster_sha256) != 0)
-                return refuse(c, change->verb, EXIT_STALE,
+                return run_refuse(c, change->verb, EXIT_STALE,
                                 "the roster was edited since you were asked; nothing was changed. "
                                 "Look again");
         if (!shown->plan || plan_is_subset(p->plan, shown->plan))
                 return 0;
         if (!c->json)
                 output_plan(c, p);
-        return refuse(c, change->verb, EXIT_STALE,
+        return run_refuse(c, change->verb, EXIT_STALE,
                         "this is more than what was shown; nothing was changed. Look again: mosaic "
                         "fleet plan");
 }
@@ -322,7 +330,8 @@ int run_change(Context *c, const RunChange *change, const Options *o) {
         if (r != 0)
                 return r;
         if (signal_came)
-                return refuse(c, change->verb, EXIT_INTERNAL, "interrupted; nothing was changed");
+                return run_refuse(
+                                c, change->verb, EXIT_INTERNAL, "interrupted; nothing was changed");
         r = prepare_change(c, change, o, &p, &shown);
         if (r != 0)
                 return r;

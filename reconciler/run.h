@@ -29,5 +29,11 @@ _must_check_ int run_change(Context *c, const RunChange *change, const Options *
 /* Takes the writer's lock; prints who holds it. 0, EXIT_LOCKED, negative errno. */
 _must_check_ int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd);
 
+/* Refuses: a sentence with the code on standard error and, where JSON was asked for, a document
+ * that has both. Returns @code. */
+_must_check_ int run_refuse(
+                const Context *c, const char *verb, ExitCode code, const char *format, ...)
+                _printf_(4, 5);
+
 /* The names the user gave must be agents of the roster; else a sentence and EXIT_USAGE. */
 _must_check_ int run_check_names(const Desired *d, char *const *names);

@@ -9,6 +9,7 @@
 const Verb *const verbs[] = {
         &verb_version,
         &verb_fleet_apply,
+        &verb_fleet_config,
         &verb_fleet_explain,
         &verb_fleet_init,
         &verb_fleet_install_systemd,
@@ -52,7 +53,8 @@ void verb_print_overview(const char *group) {
         if (group)
                 printf("Usage: mosaic %s VERB [OPTION...]\n\n", group);
         else
-                printf("Usage: mosaic [fleet] VERB [OPTION...]\n\n"
+                printf("Usage: mosaic fleet VERB [OPTION...]\n"
+                       "       mosaic version\n\n"
                        "Runs a fleet of long-lived agents in tmux as one roster says.\n\n");
         for (size_t i = 0; verbs[i]; i++)
                 if (!group || same_group(verbs[i], group))

@@ -79,6 +79,28 @@ static int get_list(const Json *j, const char *key, char ***ret) {
         return r == -ENOENT ? 0 : r;
 }
 
+/* How one sees that this runtime is at work: kept with the run, as the roster may name another by
+ * then. */
+static int get_signs(const Json *j, RuntimeTalk *t) {
+        const struct {
+                const char *key;
+                char **to;
+        } signs[] = {
+                { "busy_pattern", &t->busy_pattern },
+                { "waiting_pattern", &t->waiting_pattern },
+                { "busy_title", &t->busy_title },
+                { "waiting_title", &t->waiting_title },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(signs); i++) {
+                int r = json_get_strdup(j, signs[i].key, /* optional= */ true, signs[i].to);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]) {
         const char *s = json_get_string(j, key);
 
@@ -116,6 +138,9 @@ static int get_spec(const Json *j, const char *name, AgentSpec *s) {
         if (r < 0)
                 return r;
         r = json_get_uint64(j, "stop_timeout_usec", &s->stop_timeout_usec);
+        if (r < 0)
+                return r;
+        r = get_signs(j, &s->talk);
         if (r < 0)
                 return r;
         r = get_fingerprint(j, "restart_fingerprint", s->restart_fingerprint);

@@ -143,6 +143,10 @@ int run_record_write(const Launcher *l, const AgentSpec *spec, char *const *term
         json_put_string(&b, "invocation", getenv("INVOCATION_ID"));
         json_put_string(&b, "pane_id", strv_env_get(terminal, "TMUX_PANE"));
         json_put_uint(&b, "server_pid", server_pid(terminal));
+        json_put_string(&b, "busy_pattern", spec->talk.busy_pattern);
+        json_put_string(&b, "waiting_pattern", spec->talk.waiting_pattern);
+        json_put_string(&b, "busy_title", spec->talk.busy_title);
+        json_put_string(&b, "waiting_title", spec->talk.waiting_title);
         json_put_string(&b, "restart_fingerprint", spec->restart_fingerprint);
         json_put_string(&b, "live_fingerprint", spec->live_fingerprint);
         json_put_string(&b, "resolved", spec->resolved);

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/direct/direct.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
+#include <sys/pidfd.h>
 #include <time.h>
 
 #include "drivers/agent/keeper-client.h"
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
 #include "drivers/os/process.h"
+#include "drivers/store/store.h"
 #include "model/base/array.h"
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 
 #define SERVER_TIMEOUT_USEC (15 * USEC_PER_SEC)
 #define STEP_MSEC 5
+
+/* How long the kernel may take to end what was killed. */
+#define KILL_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 /* How long a keeper that was just created may take to listen. */
 #define KEEPER_PATIENCE_USEC (5 * USEC_PER_SEC)
@@ -50,6 +53,12 @@ static void pause_a_moment(void) {
         const struct timespec step = { .tv_nsec = STEP_MSEC * 1000000L };
 
         (void)nanosleep(&step, NULL);
+}
+
+static int msec_until(uint64_t now_usec, uint64_t deadline_usec) {
+        uint64_t msec = (deadline_usec - now_usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
+
+        return msec > INT_MAX ? INT_MAX : (int)msec;
 }
 
 /* --- server ------------------------------------------------------------------------------------
@@ -114,54 +123,48 @@ int direct_start_server(DirectSupervisor *d, const TmuxServer *tmux, char **ret_
         return 0;
 }
 
-/* The process behind the socket, as a pidfd. */
-static int server_pidfd(const TmuxServer *tmux, int *ret) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        socklen_t size = sizeof(struct ucred);
-        struct ucred peer;
-        _cleanup_close_ int fd = -1;
-        int pidfd;
+/* Whether the process has ended by the deadline, however many signals come in between. */
+static bool has_ended(int pidfd, uint64_t deadline_usec) {
+        for (;;) {
+                struct pollfd wait = { .fd = pidfd, .events = POLLIN };
+                uint64_t now = clock_monotonic_usec();
+                int left = now < deadline_usec ? msec_until(now, deadline_usec) : 0;
 
-        if (strlen(tmux->socket) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        (void)stpcpy(address.sun_path, tmux->socket);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-        if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-                        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-                return -errno;
-        pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
-        if (pidfd < 0)
-                return -errno;
-        *ret = pidfd;
-        return 0;
+                if (poll(&wait, 1, left) > 0)
+                        return true;
+                if (left == 0)
+                        return false;
+        }
 }
 
 int direct_stop_server(DirectSupervisor *d _unused_, const TmuxServer *tmux, char **ret_message) {
         _cleanup_close_ int pidfd = -1;
-        struct pollfd wait;
+        pid_t pid;
         int r;
 
-        r = server_pidfd(tmux, &pidfd);
+        r = tmux_server_pid(tmux, &pid);
         if (r == -ENOENT || r == -ECONNREFUSED)
                 return 0;
+        if (r == -ETIMEDOUT)
+                *ret_message = strdup("the tmux server does not answer");
         if (r < 0)
                 return r;
+        pidfd = pidfd_open(pid, 0);
+        if (pidfd < 0)
+                return errno == ESRCH ? 0 : -errno;
         r = tmux_server_run(tmux, "kill-server\n", NULL, NULL);
         if (r == -ENOMEM)
                 return r;
         /* A socket that is gone is not yet a server that is gone, and a new one would race with it.
          */
-        wait = (struct pollfd){ .fd = pidfd, .events = POLLIN };
-        if (poll(&wait, 1, (int)(SERVER_TIMEOUT_USEC / USEC_PER_MSEC)) != 1) {
+        if (!has_ended(pidfd, clock_monotonic_usec() + SERVER_TIMEOUT_USEC)) {
                 *ret_message = strdup("the tmux server did not end");
                 return -ETIMEDOUT;
         }
         return 0;
 }
 
-/* --- agents ------------------------------------------------------------------------------------
+/* --- jobs --------------------------------------------------------------------------------------
  */
 
 int direct_submit(DirectSupervisor *d, DriverJob *job) {
@@ -178,14 +181,190 @@ static bool is_absent(int error) {
         return error == -ENOENT || error == -ECONNREFUSED;
 }
 
+static void fail(DriverJob *job, int error, const char *message) {
+        job->error = error;
+        free(job->message);
+        job->message = strdup(message);
+}
+
+/* --- agents without their keeper -----------------------------------------------------------------
+ *
+ * A keeper that was killed takes its pane along, and the agent gets a hangup; one that does not heed
+ * it lives on, known by its run file only. To stop such an agent is to end that process.
+ */
+
+typedef struct Orphan {
+        DriverJob *job;
+        pid_t pid;
+        int pidfd; /* -1: it has ended, or was given up */
+        bool killed;
+        uint64_t deadline_usec; /* when it is killed, or given up */
+} Orphan;
+
+static void orphans_done(Orphan *orphans, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (orphans[i].pidfd >= 0)
+                        (void)close(orphans[i].pidfd);
+}
+
+static int look_at_runs(const DirectSupervisor *d, Observed **ret) {
+        _cleanup_(observed_freep) Observed *o = NULL;
+        int r;
+
+        r = observed_new(SUPERVISOR_DIRECT, &o);
+        if (r == 0)
+                r = store_observe(d->paths, o);
+        if (r < 0)
+                return r;
+        observed_sort(o);
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+/* Of these jobs, those whose agent runs all the same, with a descriptor each. Two looks with the
+ * opening in between: it is the process that the run file names, and no later one of that pid. */
+static int find_orphans(const DirectSupervisor *d,
+                DriverJob **jobs,
+                size_t n,
+                Orphan *orphans,
+                size_t *ret_n) {
+        _cleanup_(observed_freep) Observed *before = NULL, *after = NULL;
+        size_t n_found = 0, n_orphans = 0;
+        int r;
+
+        r = look_at_runs(d, &before);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                const ObservedRun *run = observed_run(before, jobs[i]->agent);
+
+                if (run && run->alive)
+                        orphans[n_found++] = (Orphan){
+                                .job = jobs[i],
+                                .pid = run->pid,
+                                .pidfd = pidfd_open(run->pid, 0),
+                        };
+                else if (before->runs.state != SOURCE_PRESENT)
+                        fail(jobs[i], -EBADMSG,
+                                        before->runs.why ? before->runs.why
+                                                         : "whether it runs is not known");
+        }
+        if (n_found > 0)
+                r = look_at_runs(d, &after);
+        for (size_t i = 0; i < n_found; i++) {
+                Orphan *orphan = orphans + i;
+                const ObservedRun *run =
+                                r == 0 ? observed_run(after, orphan->job->agent) : NULL;
+
+                if (run && run->alive && run->pid == orphan->pid && orphan->pidfd >= 0)
+                        orphans[n_orphans++] = *orphan;
+                else if (orphan->pidfd >= 0)
+                        (void)close(orphan->pidfd);
+        }
+        *ret_n = n_orphans;
+        return r;
+}
+
+/* What systemd does with SendSIGHUP=yes, and what the keeper does. */
+static void ask_to_end(Orphan *orphan) {
+        static const int signals[] = { SIGTERM, SIGHUP, SIGCONT };
+
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void)pidfd_send_signal(orphan->pidfd, signals[i], NULL, 0);
+        orphan->deadline_usec = clock_monotonic_usec() + orphan->job->stop_timeout_usec;
+}
+
+static void close_orphan(Orphan *orphan) {
+        (void)close(orphan->pidfd);
+        orphan->pidfd = -1;
+}
+
+/* Its time is up. */
+static void press(Orphan *orphan) {
+        char message[80];
+
+        if (!orphan->killed) {
+                (void)pidfd_send_signal(orphan->pidfd, SIGKILL, NULL, 0);
+                orphan->killed = true;
+                orphan->deadline_usec = clock_monotonic_usec() + KILL_TIMEOUT_USEC;
+                return;
+        }
+        (void)snprintf(message, sizeof(message),
+                        "it has lost its keeper, and its process %d does not end",
+                        (int)orphan->pid);
+        fail(orphan->job, -ETIMEDOUT, message);
+        close_orphan(orphan);
+}
+
+static int end_orphans(Orphan *orphans, size_t n) {
+        _cleanup_free_ struct pollfd *fds = calloc(n, sizeof(struct pollfd));
+        uint64_t began = clock_monotonic_usec();
+        size_t n_open = n;
+
+        if (!fds)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                ask_to_end(orphans + i);
+        while (n_open > 0) {
+                uint64_t now = clock_monotonic_usec(), next = UINT64_MAX;
+
+                for (size_t i = 0; i < n; i++) {
+                        Orphan *orphan = orphans + i;
+
+                        if (orphan->pidfd >= 0 && now >= orphan->deadline_usec)
+                                press(orphan);
+                        if (orphan->pidfd >= 0 && orphan->deadline_usec < next)
+                                next = orphan->deadline_usec;
+                        fds[i] = (struct pollfd){ .fd = orphan->pidfd, .events = POLLIN };
+                }
+                if (next != UINT64_MAX)
+                        (void)poll(fds, n, next > now ? msec_until(now, next) : 0);
+                n_open = 0;
+                for (size_t i = 0; i < n; i++) {
+                        if (orphans[i].pidfd >= 0 && fds[i].revents)
+                                close_orphan(orphans + i);
+                        n_open += orphans[i].pidfd >= 0;
+                }
+        }
+        for (size_t i = 0; i < n; i++)
+                orphans[i].job->took_usec += clock_monotonic_usec() - began;
+        return 0;
+}
+
+/* Stops whose keeper had nothing to stop: none there, or none that knows of an agent. */
+static int stop_orphans(const DirectSupervisor *d, DriverJob **jobs, size_t n) {
+        _cleanup_free_ Orphan *orphans = NULL;
+        size_t n_orphans = 0;
+        int r;
+
+        if (n == 0)
+                return 0;
+        orphans = calloc(n, sizeof(Orphan));
+        if (!orphans)
+                return -ENOMEM;
+        r = find_orphans(d, jobs, n, orphans, &n_orphans);
+        if (r == 0 && n_orphans > 0)
+                r = end_orphans(orphans, n_orphans);
+        orphans_done(orphans, n_orphans);
+        for (size_t i = 0; i < n && r < 0; i++)
+                fail(jobs[i], r, "whether it still runs could not be found out");
+        return r;
+}
+
+/* --- agents and their keepers --------------------------------------------------------------------
+ */
+
+/* No keeper stopped anything: there is none, it went away, or nothing ever ran under it. */
+static bool nothing_was_stopped(const DriverJob *job, const KeeperCall *c) {
+        return job->kind == DRIVER_STOP &&
+               (is_absent(c->error) || c->error == -ECONNRESET ||
+                               (c->error == 0 && strcmp(c->code, "none") == 0));
+}
+
 /* What became of a call becomes what became of the job. */
 static void conclude(DriverJob *job, const KeeperCall *c) {
-        bool stop = job->kind == DRIVER_STOP;
-        int error = c->error;
+        int error = nothing_was_stopped(job, c) ? 0 : c->error;
 
-        /* Nobody there to stop is what was wanted. */
-        if (stop && (is_absent(error) || error == -ECONNRESET))
-                error = 0;
         job->finished = true;
         job->took_usec += c->took_usec;
         job->error = error;
@@ -203,12 +382,15 @@ static void conclude(DriverJob *job, const KeeperCall *c) {
  * many are still open, or -ENOMEM. */
 static ssize_t ask(DirectSupervisor *d, DriverJob **jobs, size_t n, uint64_t deadline, bool last) {
         uint64_t now = clock_monotonic_usec();
+        _cleanup_free_ DriverJob **unstopped = calloc(n, sizeof(DriverJob *));
         KeeperCall *calls = calloc(n, sizeof(KeeperCall));
-        size_t n_open = 0;
+        size_t n_open = 0, n_unstopped = 0;
         int r;
 
-        if (!calls)
+        if (!calls || !unstopped) {
+                free(calls);
                 return -ENOMEM;
+        }
         for (size_t i = 0; i < n; i++)
                 calls[i] = (KeeperCall){
                         .name = jobs[i]->agent,
@@ -220,13 +402,18 @@ static ssize_t ask(DirectSupervisor *d, DriverJob **jobs, size_t n, uint64_t dea
         for (size_t i = 0; i < n && r == 0; i++) {
                 DriverJob *job = jobs[i];
 
-                if (!last && job->kind == DRIVER_START && is_absent(calls[i].error))
+                if (!last && job->kind == DRIVER_START && is_absent(calls[i].error)) {
                         jobs[n_open++] = job;
-                else
-                        conclude(job, calls + i);
+                        continue;
+                }
+                if (nothing_was_stopped(job, calls + i))
+                        unstopped[n_unstopped++] = job;
+                conclude(job, calls + i);
         }
         keeper_calls_done(calls, n);
         free(calls);
+        if (r == 0)
+                r = stop_orphans(d, unstopped, n_unstopped);
         return r < 0 ? r : (ssize_t)n_open;
 }
 

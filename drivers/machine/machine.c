@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/machine/machine.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <systemd/sd-bus.h>
 #include <time.h>
 
 #include "drivers/direct/direct.h"
@@ -42,6 +45,7 @@ struct MachineDriver {
         DirectSupervisor *direct;
         UnitWork **work; /* submitted, not waited for; each allocated: the manager keeps pointers */
         size_t n_work;
+        bool server_hidden; /* in the last look */
         DriverJobDone done; /* during wait() */
         void *done_userdata;
 };
@@ -166,31 +170,71 @@ static int is_tmux_server(pid_t pid, bool *ret) {
         return 0;
 }
 
+/* Under systemd the server is the main process of an active holder; asked only when its socket is
+ * gone. */
+static int holder_pid(const MachineDriver *m, const Observed *o, pid_t *ret) {
+        _cleanup_free_ char *unit = NULL, *path = NULL;
+        uint32_t pid;
+        int r;
+
+        if (o->holder != UNIT_ACTIVE || !m->manager)
+                return -ESRCH;
+        r = paths_unit(m->paths, "tmux-holder", &unit);
+        if (r < 0)
+                return r;
+        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
+        if (r < 0)
+                return r;
+        r = sd_bus_get_property_trivial(manager_bus(m->manager), NULL, path,
+                        "org.freedesktop.systemd1.Service", "MainPID", NULL, 'u', &pid);
+        if (r < 0)
+                return r;
+        *ret = (pid_t)pid;
+        return 0;
+}
+
 /*
- * No socket, but a living agent whose terminal belongs to a living server: somebody unlinked the
- * socket. A second server would be a second fleet; SIGUSR1 makes the first one create it again.
+ * No socket, but its server lives: somebody unlinked it. A second server would be a second fleet;
+ * SIGUSR1 makes the first one create it again.
  */
-static int find_hidden_server(const MachineDriver *m, Observed *o) {
+static int find_hidden_server(MachineDriver *m, Observed *o) {
+        pid_t pid = 0;
+        bool is_tmux = false;
+        int r;
+
+        m->server_hidden = false;
         if (o->tmux.state != SOURCE_ABSENT)
                 return 0;
-        for (size_t i = 0; i < o->n_run; i++) {
-                bool is_tmux;
-                int r;
-
-                if (!o->run[i].alive || o->run[i].server_pid <= 0)
-                        continue;
-                r = is_tmux_server(o->run[i].server_pid, &is_tmux);
-                if (r < 0)
-                        return r;
-                if (!is_tmux)
-                        continue;
-                o->hidden_server_pid = o->run[i].server_pid;
-                source_set(&o->tmux, SOURCE_UNKNOWN,
-                                "the socket %s is gone, but its server lives (pid %d)",
-                                m->record->tmux_socket, (int)o->hidden_server_pid);
+        r = is_systemd(m) ? holder_pid(m, o, &pid) : store_read_server(m->paths, &pid);
+        if (r == -ENOMEM)
+                return r;
+        for (size_t i = 0; i < o->n_run && pid <= 0; i++)
+                if (o->run[i].alive)
+                        pid = o->run[i].server_pid;
+        if (pid <= 0)
                 return 0;
-        }
+        r = is_tmux_server(pid, &is_tmux);
+        if (r < 0 || !is_tmux)
+                return r;
+        m->server_hidden = true;
+        o->hidden_server_pid = pid;
+        source_set(&o->tmux, SOURCE_UNKNOWN, "the socket %s is gone, but its server lives (pid %d)",
+                        m->record->tmux_socket, (int)pid);
         return 0;
+}
+
+/* While no server of ours runs the socket is the one that the roster names now; saved by accept()
+ * only. */
+static int follow_roster(MachineDriver *m, const Desired *desired) {
+        int probe = tmux_server_probe(m->tmux), r;
+        pid_t pid;
+
+        if (m->server_hidden || (probe != -ENOENT && probe != -ECONNREFUSED))
+                return 0;
+        if (!is_systemd(m) && store_read_server(m->paths, &pid) == 0)
+                return 0; /* it lives, behind a lost socket */
+        r = fleet_record_accept(m->record, m->paths, desired);
+        return r < 0 ? r : open_tmux(m);
 }
 
 static int machine_observe(void *world, const Desired *desired, bool details, Observed **ret) {
@@ -200,6 +244,9 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
         int r;
 
         r = observed_new(m->record->supervisor, &o);
+        if (r < 0)
+                return r;
+        r = follow_roster(m, desired);
         if (r < 0)
                 return r;
         /* tmux takes longest: everything else is read meanwhile. */
@@ -240,10 +287,11 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
 /* --- screens -----------------------------------------------------------------------------------
  */
 
-#define SCREEN_LINE "mosaic-screen "
-
-/* One client captures all of them, each behind a line that names its number. */
-static int capture_commands(const Observed *o, char *const *agents, char **ret) {
+/*
+ * One client captures all of them. Each screen follows two lines that begin with a word nobody can
+ * guess: what an agent prints cannot end its screen early or pass for another's.
+ */
+static int capture_commands(const Observed *o, char *const *agents, const char *word, char **ret) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
         for (size_t i = 0; agents[i]; i++) {
@@ -251,60 +299,100 @@ static int capture_commands(const Observed *o, char *const *agents, char **ret) 
                 const ObservedRun *run = observed_run(o, agents[i]);
                 const char *pane = run && run->pane_id ? run->pane_id : s ? s->pane_id : NULL;
 
+                strbuf_addf(&b, "display-message -p '%s %zu'\n", word, i);
                 /* What a run file says of a pane goes onto a command line only if it is an id. */
                 if (!pane || pane[0] != '%' || pane[1] == '\0' ||
                                 pane[1 + strspn(pane + 1, "0123456789")] != '\0')
                         continue;
                 strbuf_addf(&b,
-                                "display-message -p '" SCREEN_LINE
-                                "%zu' ; capture-pane -p -t '%s'\n",
-                                i, pane);
+                                "display-message -p -t '%s' '%s #{pane_title}' ; capture-pane -p "
+                                "-t '%s'\n",
+                                pane, word, pane);
         }
-        strbuf_add(&b, "display-message -p '" SCREEN_LINE "end'\n");
+        strbuf_addf(&b, "display-message -p '%s end'\n", word);
         return strbuf_finish(&b, ret);
 }
 
-/* Where the next screen begins; NULL at the end. */
-static char *next_screen(char *text) {
-        if (strncmp(text, SCREEN_LINE, strlen(SCREEN_LINE)) == 0)
-                return text;
-        text = strstr(text, "\n" SCREEN_LINE);
-        return text ? text + 1 : NULL;
+/* The rest of @line if it begins with "WORD "; NULL if not. */
+static char *after_word(char *line, const char *word) {
+        size_t length = strlen(word);
+
+        return strncmp(line, word, length) == 0 && line[length] == ' ' ? line + length + 1 : NULL;
 }
 
-static int cut_screens(char *text, DriverScreen *screens, size_t n) {
-        for (char *p = next_screen(text), *next; p; p = next) {
-                char *number = p + strlen(SCREEN_LINE), *body = strchr(number, '\n');
-                uint64_t i;
+/* Takes the lines of one screen; returns where the next begins, NULL if the output is not what was
+ * asked for. A pane that is gone has neither title nor text. */
+static char *cut_screen(
+                char *p, const char *word, size_t number, DriverScreen *screen, int *ret_error) {
+        _cleanup_strbuf_ StrBuf text = STRBUF_NULL;
+        char expected[24], *rest, *end;
 
-                if (!body)
-                        return 0;
-                *body++ = '\0';
-                next = next_screen(body);
-                if (!next || parse_uint64(number, &i) < 0 || i >= n || screens[i].text)
-                        return 0; /* "end", or a pane that prints our words: what follows is not
-                                     trusted */
-                screens[i].text = strndup(body, (size_t)(next - body));
-                if (!screens[i].text)
-                        return -ENOMEM;
+        (void)snprintf(expected, sizeof(expected), "%zu", number);
+        for (size_t line = 0; (end = strchr(p, '\n')); line++, p = end + 1) {
+                *end = '\0';
+                rest = after_word(p, word);
+                if (line == 0) {
+                        if (!rest || strcmp(rest, expected) != 0)
+                                return NULL;
+                } else if (line == 1 && rest && !screen->title) {
+                        /* The title's line, unless it is the head of the next screen already. */
+                        *end = '\n';
+                        if (rest[strspn(rest, "0123456789")] == '\n' ||
+                                        strncmp(rest, "end\n", 4) == 0)
+                                return p;
+                        *end = '\0';
+                        screen->title = strdup(rest);
+                        if (!screen->title) {
+                                *ret_error = -ENOMEM;
+                                return NULL;
+                        }
+                } else if (rest) {
+                        *end = '\n';
+                        *ret_error = strbuf_finish(&text, &screen->text);
+                        return *ret_error < 0 ? NULL : p;
+                } else
+                        strbuf_addf(&text, "%s\n", p);
         }
-        return 0;
+        return NULL;
+}
+
+/* All or nothing: of an output that is not whole nothing is believed. */
+static int cut_screens(char *output, const char *word, DriverScreen *screens, size_t n) {
+        char *p = output, *rest;
+        int error = 0;
+
+        for (size_t i = 0; i < n && p; i++)
+                p = cut_screen(p, word, i, screens + i, &error);
+        rest = p ? after_word(p, word) : NULL;
+        if (error == 0 && rest && strcmp(rest, "end\n") == 0)
+                return 0;
+        for (size_t i = 0; i < n; i++) {
+                free(screens[i].text);
+                free(screens[i].title);
+                screens[i] = (DriverScreen){ 0 };
+        }
+        return error;
 }
 
 static int machine_capture(
                 void *world, const Observed *observed, char *const *agents, DriverScreen *screens) {
         _cleanup_free_ char *commands = NULL, *output = NULL;
         MachineDriver *m = world;
+        uint64_t random;
+        char word[32];
         int r;
 
-        r = capture_commands(observed, agents, &commands);
+        if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+                return -EIO;
+        (void)snprintf(word, sizeof(word), "mosaic-%016" PRIx64, random);
+        r = capture_commands(observed, agents, word, &commands);
         if (r < 0)
                 return r;
         r = tmux_server_run(m->tmux, commands, &output, NULL);
         if (r == -ENOMEM)
                 return r;
         if (r >= 0) {
-                r = cut_screens(output, screens, strv_length(agents));
+                r = cut_screens(output, word, screens, strv_length(agents));
                 if (r < 0)
                         return r;
         }
@@ -323,8 +411,9 @@ static int machine_capture(
 
 static int machine_accept(void *world, const Desired *desired, AgentSpec *const *specs, size_t n) {
         MachineDriver *m = world;
-        bool server_runs = tmux_server_probe(m->tmux) == 0;
-        int r;
+        int probe = tmux_server_probe(m->tmux), r;
+        /* Only what is certainly not there counts as not running. */
+        bool server_runs = (probe != -ENOENT && probe != -ECONNREFUSED) || m->server_hidden;
 
         /* The socket of a running server does not move under it: a changed name waits for a stop.
          */
@@ -342,9 +431,14 @@ static int machine_accept(void *world, const Desired *desired, AgentSpec *const 
         return store_write_specs(m->paths, specs, n);
 }
 
-static int machine_write_dropins(void *world, AgentSpec *const *specs, size_t n) {
+static int machine_write_dropins(void *world, AgentSpec *const *specs, size_t n, bool reload) {
         MachineDriver *m = world;
+        int r;
 
+        /* Until the reload is done the next pass knows that one is due. */
+        r = is_systemd(m) && reload ? store_expect_reload(m->paths) : 0;
+        if (r < 0)
+                return r;
         return is_systemd(m) ? dropins_write(m->paths, specs, n, NULL) : 0;
 }
 
@@ -355,7 +449,9 @@ static int machine_reload(void *world) {
         if (!is_systemd(m))
                 return 0;
         r = need_manager(m);
-        return r < 0 ? r : manager_reload(m->manager);
+        if (r == 0)
+                r = manager_reload(m->manager);
+        return r < 0 ? r : store_reloaded(m->paths);
 }
 
 static int machine_reset_failed(void *world, char *const *agents) {
@@ -424,9 +520,15 @@ static int run_unit(MachineDriver *m, const char *which, UnitJobKind kind, char 
 
 static int machine_start_holder(void *world, char **ret_message) {
         MachineDriver *m = world;
+        pid_t pid;
+        int r;
 
-        return is_systemd(m) ? run_unit(m, "tmux-holder", JOB_START, ret_message)
-                             : direct_start_server(m->direct, m->tmux, ret_message);
+        if (is_systemd(m))
+                return run_unit(m, "tmux-holder", JOB_START, ret_message);
+        r = direct_start_server(m->direct, m->tmux, ret_message);
+        if (r == 0)
+                r = tmux_server_pid(m->tmux, &pid);
+        return r < 0 ? r : store_write_server(m->paths, pid);
 }
 
 /* tmux leaves its socket behind; one that nobody listens on is rubbish. */

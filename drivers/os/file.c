@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/os/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
+#include "model/base/parse.h"
 #include "model/base/strv.h"
 
 /* Up to this many files are synchronised one by one: syncfs(2) writes out whatever else its file
  * system holds, so it pays only for more. */
 #define FSYNC_MAX 4
+
+/* Nobody takes that long to write a file of ours. */
+#define LEFTOVER_AGE_SEC 60
 
 static int write_all(int fd, const void *bytes, size_t n) {
         const char *p = bytes;
@@ -30,10 +37,11 @@ static int write_all(int fd, const void *bytes, size_t n) {
         return 0;
 }
 
-/* ".NAME.tmp-PID": no reader takes it for a record, and one that a crash left is found and reused.
- */
+#define TEMPORARY_INFIX ".tmp-"
+
+/* ".NAME.tmp-PID": no reader takes it for a record, and what a crash left shows whose it was. */
 static int temporary_name(const char *name, char **ret) {
-        if (asprintf(ret, ".%s.tmp-%ld", name, (long)getpid()) < 0)
+        if (asprintf(ret, ".%s" TEMPORARY_INFIX "%ld", name, (long)getpid()) < 0)
                 return -ENOMEM;
         return 0;
 }
@@ -89,6 +97,20 @@ static int open_parent(const char *path, const char **ret_name) {
         return open_directory(dir);
 }
 
+/* Only a plain file, or nothing, may be replaced: a rename over a link makes two files of one, and
+ * over a device or a socket it takes away what others use. */
+static int check_replaceable(int dir_fd, const char *name) {
+        struct stat st;
+
+        if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (S_ISREG(st.st_mode))
+                return 0;
+        if (S_ISDIR(st.st_mode))
+                return -EISDIR;
+        return S_ISLNK(st.st_mode) ? -ELOOP : -ENOTSUP;
+}
+
 int file_replace(const char *path, const void *bytes, size_t n, mode_t mode) {
         _cleanup_free_ char *temporary = NULL;
         _cleanup_close_ int dir_fd = -1;
@@ -98,6 +120,9 @@ int file_replace(const char *path, const void *bytes, size_t n, mode_t mode) {
         dir_fd = open_parent(path, &name);
         if (dir_fd < 0)
                 return dir_fd;
+        r = check_replaceable(dir_fd, name);
+        if (r < 0)
+                return r;
         r = temporary_name(name, &temporary);
         if (r < 0)
                 return r;
@@ -129,9 +154,13 @@ static int replace_all(int dir_fd,
         }
         if (n > FSYNC_MAX && syncfs(dir_fd) < 0)
                 return -errno;
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+                r = check_replaceable(dir_fd, names[i]);
+                if (r < 0)
+                        return r;
                 if (renameat(dir_fd, temporary[i], dir_fd, names[i]) < 0)
                         return -errno;
+        }
         return sync_directory(dir_fd);
 }
 
@@ -160,6 +189,37 @@ int file_replace_many(const char *dir, char *const *names, char *const *texts, m
                 for (size_t i = 0; i < strv_length(temporary); i++)
                         (void)unlinkat(dir_fd, temporary[i], 0); /* ENOENT: already renamed */
         return r;
+}
+
+/* ".NAME.tmp-PID" whose NAME begins with @prefix, of a writer that is gone. A pid may have been
+ * given away again, or be one of another container that shares the directory: so the age counts as
+ * well. */
+static bool is_leftover(int dir_fd, const char *file, const char *prefix, time_t now) {
+        const char *infix = NULL;
+        struct stat st;
+        uint64_t pid;
+
+        if (file[0] != '.' || strncmp(file + 1, prefix, strlen(prefix)) != 0)
+                return false;
+        for (const char *p = file + 1; (p = strstr(p, TEMPORARY_INFIX)); p++)
+                infix = p;
+        if (!infix || infix == file + 1 ||
+                        parse_uint_range(infix + strlen(TEMPORARY_INFIX), 1, INT32_MAX, &pid) < 0)
+                return false;
+        if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+                        st.st_uid != geteuid())
+                return false;
+        return st.st_mtime < now - LEFTOVER_AGE_SEC && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
+void dir_sweep(const char *path, const char *prefix) {
+        _cleanup_closedir_ DIR *d = opendir(path);
+        time_t now = time(NULL);
+        struct dirent *e;
+
+        while (d && (e = readdir(d)))
+                if (is_leftover(dirfd(d), e->d_name, prefix, now))
+                        (void)unlinkat(dirfd(d), e->d_name, 0);
 }
 
 int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size) {

@@ -12,13 +12,19 @@
 
 #include "model/base/cleanup.h"
 
-/* Makes or replaces @path with mode @mode, whatever the umask. Its directory must be there. */
+/* Makes or replaces @path with mode @mode, whatever the umask. Its directory must be there. Only a
+ * plain file is replaced: -ELOOP: it is a symbolic link; -EISDIR; -ENOTSUP: a device, FIFO or
+ * socket. */
 _must_check_ int file_replace(const char *path, const void *bytes, size_t n, mode_t mode);
 
 /* The same for many files of one directory, at the price of one synchronisation: @names and @texts
  * are lists of one length. On failure some of the files may already be replaced. */
 _must_check_ int file_replace_many(
                 const char *dir, char *const *names, char *const *texts, mode_t mode);
+
+/* Removes what writers that were killed left in a directory: temporary files of the functions above
+ * for names that begin with @prefix ("": all). Where others keep files too, say whose. */
+void dir_sweep(const char *path, const char *prefix);
 
 /* Reads a regular file. The bytes are followed by a NUL that does not count; caller frees. Errors:
  * -EFBIG (more than @max bytes), -EINVAL (not a regular file), what open(2) and read(2) say. */

@@ -29,6 +29,35 @@ static int write_holder(int fd, const char *verb) {
         return 0;
 }
 
+/* What writers that were killed left behind. Who has the lock knows that it is worth a look: the
+ * age of a file and its writer's pid say whether somebody still writes (launchers do, without the
+ * lock). */
+static int sweep(const Paths *p) {
+        const struct {
+                const char *top;
+                const char *sub;
+        } places[] = {
+                { p->state, "." },
+                { p->state, "specs" },
+                { p->state, "holds" },
+                { p->state, "stops" },
+                { p->state, "ended" },
+                { p->runtime, "." },
+                { p->runtime, "run" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+                _cleanup_free_ char *dir = NULL;
+                int r;
+
+                r = path_join(places[i].top, places[i].sub, &dir);
+                if (r < 0)
+                        return r;
+                dir_sweep(dir, "");
+        }
+        return 0;
+}
+
 int lock_take(const Paths *p,
                 const char *verb,
                 uint64_t timeout_usec,
@@ -57,9 +86,13 @@ int lock_take(const Paths *p,
                         read_holder(fd, ret_holder);
                         return LOCK_BUSY;
                 }
-                (void)nanosleep(&step, NULL);
+                /* Only a handler ends it early: somebody pressed Ctrl-C and meant it. */
+                if (nanosleep(&step, NULL) < 0 && errno == EINTR)
+                        return -EINTR;
         }
         r = write_holder(fd, verb);
+        if (r == 0)
+                r = sweep(p);
         if (r < 0)
                 return r;
         *ret_fd = TAKE_FD(fd);

@@ -21,9 +21,11 @@ enum {
         LOCK_BUSY, /* held by somebody else past the deadline */
 };
 
-/* Takes the lock and writes pid and @verb into it. Returns 0 with the descriptor to keep, LOCK_BUSY
- * with
- * @ret_holder filled as far as it could be read, negative errno. */
+/*
+ * Takes the lock, writes pid and @verb into it, and sweeps what killed writers left in the fleet's
+ * directories. Returns 0 with the descriptor to keep; LOCK_BUSY with @ret_holder filled as far as
+ * it could be read; -EINTR: a signal was caught while it waited; another negative errno.
+ */
 _must_check_ int lock_take(const Paths *p,
                 const char *verb,
                 uint64_t timeout_usec,

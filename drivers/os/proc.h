@@ -14,12 +14,9 @@
 
 #define BOOT_ID_SIZE 37 /* a UUID and the NUL */
 
-/* Field 22 of /proc/PID/stat: clock ticks after boot. A zombie has one too. -ESRCH: no such
- * process. */
+/* Field 22 of /proc/PID/stat: clock ticks after boot. -ESRCH: no such process, or one that has
+ * ended and was not waited for yet. */
 _must_check_ int proc_start_time(pid_t pid, uint64_t *ret);
-
-/* The state letter of a process ('R', 'S', 'Z' ...). -ESRCH: no such process. */
-_must_check_ int proc_state(pid_t pid, char *ret);
 
 _must_check_ int proc_boot_id(char ret[BOOT_ID_SIZE]);
 

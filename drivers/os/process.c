@@ -2,6 +2,7 @@
 #include "drivers/os/process.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -13,12 +14,6 @@
 #include "model/base/strbuf.h"
 
 #define ERRORS_MAX 4096
-
-static unsigned n_started;
-
-unsigned process_count(void) {
-        return n_started;
-}
 
 void process_result_done(ProcessResult *r) {
         free(r->output);
@@ -99,8 +94,6 @@ static int start(const ProcessRequest *request, Pipes *p, pid_t *ret) {
                                 request->env ? request->env : environ);
         (void)posix_spawn_file_actions_destroy(&actions);
         (void)posix_spawnattr_destroy(&attributes);
-        if (r == 0)
-                n_started++;
         return -r;
 }
 
@@ -181,20 +174,40 @@ struct Process {
         uint64_t deadline_usec;
 };
 
+/* How often to look where there is no descriptor to wait on. */
+#define REAP_STEP_MSEC 10
+
+/* Waits until the child has ended, or the deadline came. Whatever signals come in between take
+ * nothing from the deadline and add nothing to it. */
+static bool has_ended(const Process *p, int pidfd) {
+        for (;;) {
+                struct pollfd wait = { .fd = pidfd, .events = POLLIN };
+                uint64_t now = clock_monotonic_usec(), left = 0;
+                siginfo_t info = { .si_pid = 0 };
+
+                if (pidfd < 0 && (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) <
+                                                                 0 ||
+                                                 info.si_pid != 0))
+                        return true;
+                if (now < p->deadline_usec)
+                        left = (p->deadline_usec - now + 999) / 1000;
+                if (pidfd < 0 && left > REAP_STEP_MSEC)
+                        left = REAP_STEP_MSEC;
+                if (poll(&wait, 1, left > INT_MAX ? INT_MAX : (int)left) > 0)
+                        return true;
+                if (left == 0)
+                        return false;
+        }
+}
+
 /* Waits for the end of a child that has closed its outputs; kills it at the deadline. */
 static int reap(Process *p, int *ret_status) {
-        int pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0), r = 0;
+        _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+        int r = 0;
 
-        if (pidfd >= 0) {
-                struct pollfd wait = { .fd = pidfd, .events = POLLIN };
-                uint64_t now = clock_monotonic_usec();
-
-                if (now >= p->deadline_usec ||
-                                poll(&wait, 1, (int)((p->deadline_usec - now + 999) / 1000)) == 0) {
-                        (void)kill(p->pid, SIGKILL);
-                        r = -ETIMEDOUT;
-                }
-                (void)close(pidfd);
+        if (!has_ended(p, pidfd)) {
+                (void)kill(p->pid, SIGKILL);
+                r = -ETIMEDOUT;
         }
         while (waitpid(p->pid, ret_status, 0) < 0)
                 if (errno != EINTR)

@@ -50,6 +50,3 @@ _must_check_ int process_start(const ProcessRequest *request, Process **ret);
 _must_check_ int process_finish(Process *p, ProcessResult *ret);
 Process *process_free(Process *p);
 DEFINE_CLEANUP(Process *, process_free)
-
-/* Children started by this process so far; for tests and for `--timing`. */
-unsigned process_count(void);

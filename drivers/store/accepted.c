@@ -41,18 +41,12 @@ static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_
 }
 
 int accepted_from_spec(const Json *spec, ObservedFiles *f) {
-        int r;
-
         if (get_fingerprint(spec, "restart_fingerprint", f->restart_fingerprint) < 0 ||
                         get_fingerprint(spec, "live_fingerprint", f->live_fingerprint) < 0 ||
                         get_fingerprint(spec, "resolved", f->resolved) < 0 ||
                         json_get_uint64(spec, "stop_timeout_usec", &f->stop_timeout_usec) < 0)
                 return -EBADMSG;
-        r = json_get_strdup(spec, "busy_pattern", /* optional= */ true, &f->busy_pattern);
-        if (r == 0)
-                r = json_get_strdup(
-                                spec, "waiting_pattern", /* optional= */ true, &f->waiting_pattern);
-        return r == -ENOMEM ? r : r < 0 ? -EBADMSG : 0;
+        return 0;
 }
 
 static uint64_t changed_nsec(const struct stat *st) {
@@ -70,16 +64,10 @@ static bool is_current(const Json *entry, const struct stat *st) {
 
 int accepted_lookup(const Json *index, const struct stat *st, ObservedFiles *f) {
         const Json *entry = json_get(json_get(index, "agents"), f->agent);
-        int r;
 
         if (!entry || !is_current(entry, st))
                 return -ENOENT;
-        r = accepted_from_spec(entry, f);
-        if (r != -EBADMSG)
-                return r;
-        free(f->busy_pattern);
-        f->busy_pattern = NULL;
-        return -ENOENT;
+        return accepted_from_spec(entry, f) < 0 ? -ENOENT : 0;
 }
 
 static int stat_spec(int dir, const char *agent, struct stat *ret) {
@@ -95,8 +83,6 @@ static void put_entry(JsonBuilder *b, const AgentSpec *s, const struct stat *st)
         json_put_uint(b, "size", (uint64_t)st->st_size);
         json_put_uint(b, "changed_nsec", changed_nsec(st));
         json_put_uint(b, "stop_timeout_usec", s->stop_timeout_usec);
-        json_put_string(b, "busy_pattern", s->talk.busy_pattern);
-        json_put_string(b, "waiting_pattern", s->talk.waiting_pattern);
         json_put_string(b, "restart_fingerprint", s->restart_fingerprint);
         json_put_string(b, "live_fingerprint", s->live_fingerprint);
         json_put_string(b, "resolved", s->resolved);

@@ -18,7 +18,7 @@
 /* The whole index; *ret is NULL if there is none that can be used. -ENOMEM. */
 _must_check_ int accepted_read(const Paths *p, Json **ret);
 
-/* Fills fingerprints, stop timeout and patterns of @f from the entry of its agent. 0, -ENOENT: no
+/* Fills fingerprints and stop timeout of @f from the entry of its agent. 0, -ENOENT: no
  * entry for a file with this status, -ENOMEM. */
 _must_check_ int accepted_lookup(const Json *index, const struct stat *st, ObservedFiles *f);
 

@@ -15,6 +15,7 @@ FleetRecord *fleet_record_free(FleetRecord *r) {
                 return NULL;
         free(r->tmux_tmpdir);
         free(r->tmux_socket);
+        free(r->runtime);
         free(r);
         return NULL;
 }
@@ -58,6 +59,7 @@ int fleet_record_read(const Paths *p, FleetRecord **ret) {
                                         &record->tmux_tmpdir) < 0 ||
                         json_get_strdup(j, "tmux_socket", /* optional= */ false,
                                         &record->tmux_socket) < 0 ||
+                        json_get_strdup(j, "runtime", /* optional= */ true, &record->runtime) < 0 ||
                         get_number(j, "width", &record->width) < 0 ||
                         get_number(j, "height", &record->height) < 0 ||
                         get_number(j, "history", &record->history) < 0)
@@ -74,6 +76,7 @@ static int to_text(const FleetRecord *record, char **ret) {
         json_put_string(&b, "supervisor", supervisor_to_string(record->supervisor));
         json_put_string(&b, "tmux_socket", record->tmux_socket);
         json_put_string(&b, "tmux_tmpdir", record->tmux_tmpdir);
+        json_put_string(&b, "runtime", record->runtime);
         json_put_uint(&b, "width", record->width);
         json_put_uint(&b, "height", record->height);
         json_put_uint(&b, "history", record->history);
@@ -122,8 +125,7 @@ int fleet_record_new(const Paths *p, Supervisor supervisor, FleetRecord **ret) {
         return 0;
 }
 
-/* The socket that the roster asks for. Caller frees. */
-static int wanted_socket(const FleetRecord *record, const Paths *p, const Desired *d, char **ret) {
+int fleet_record_socket(const FleetRecord *record, const Paths *p, const Desired *d, char **ret) {
         _cleanup_free_ char *name = NULL;
 
         /* Two fleets of one user must not meet on one socket, so the id is part of its name. */
@@ -143,7 +145,7 @@ int fleet_record_differs(const FleetRecord *record, const Paths *p, const Desire
         _cleanup_free_ char *socket = NULL;
         int r;
 
-        r = wanted_socket(record, p, d, &socket);
+        r = fleet_record_socket(record, p, d, &socket);
         if (r < 0)
                 return r;
         *ret = strcmp(socket, record->tmux_socket) != 0 || record->width != d->tmux_width ||
@@ -152,12 +154,16 @@ int fleet_record_differs(const FleetRecord *record, const Paths *p, const Desire
 }
 
 int fleet_record_accept(FleetRecord *record, const Paths *p, const Desired *d) {
-        _cleanup_free_ char *socket = NULL;
+        _cleanup_free_ char *socket = NULL, *runtime = strdup(p->runtime);
         int r;
 
-        r = wanted_socket(record, p, d, &socket);
+        if (!runtime)
+                return -ENOMEM;
+        r = fleet_record_socket(record, p, d, &socket);
         if (r < 0)
                 return r;
+        free(record->runtime);
+        record->runtime = TAKE_PTR(runtime);
         free(record->tmux_socket);
         record->tmux_socket = TAKE_PTR(socket);
         if (d) {

@@ -13,6 +13,8 @@ typedef struct FleetRecord {
         Supervisor supervisor;
         char *tmux_tmpdir; /* recorded once, so that every later call looks in the same place */
         char *tmux_socket; /* absolute path */
+        char *runtime;     /* runtime directory: keepers and run files are there, whatever
+                              XDG_RUNTIME_DIR says now */
         unsigned width;    /* cells */
         unsigned height;
         unsigned history; /* lines */
@@ -30,6 +32,10 @@ _must_check_ int fleet_record_write(const Paths *p, const FleetRecord *r);
 /* A record for a fleet that has none: @supervisor, TMUX_TMPDIR of the environment or /tmp, default
  * sizes and socket name of the fleet id. */
 _must_check_ int fleet_record_new(const Paths *p, Supervisor supervisor, FleetRecord **ret);
+
+/* The socket that the roster asks for, absolute. Caller frees. */
+_must_check_ int fleet_record_socket(
+                const FleetRecord *r, const Paths *p, const Desired *d, char **ret);
 
 /* Takes over what the roster says of tmux; and whether that would change anything. */
 _must_check_ int fleet_record_accept(FleetRecord *r, const Paths *p, const Desired *d);

@@ -13,16 +13,17 @@
 
 #define HISTORY_MAX (1024 * 1024)
 
-void history_done(History *h) {
-        for (size_t i = 0; i < h->n_items; i++) {
-                HistoryEntry *e = h->items + i;
+static void entry_done(HistoryEntry *e) {
+        free(e->verb);
+        free(e->action);
+        free(e->reason);
+        free(e->outcome);
+        free(e->text);
+}
 
-                free(e->verb);
-                free(e->action);
-                free(e->reason);
-                free(e->outcome);
-                free(e->text);
-        }
+void history_done(History *h) {
+        for (size_t i = 0; i < h->n_items; i++)
+                entry_done(h->items + i);
         free(h->items);
         *h = (History){ 0 };
 }
@@ -65,13 +66,25 @@ static int rotate(const char *path, size_t more) {
         return rename(path, old) < 0 ? -errno : 0;
 }
 
+/* Whether the last line was cut short: by a full disk, or a crash. */
+static bool ends_within_line(int fd) {
+        struct stat st;
+        char last;
+
+        return fstat(fd, &st) == 0 && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 &&
+               last != '\n';
+}
+
 int history_append(const Paths *p, const char *verb, const Plan *plan, const Report *report) {
         _cleanup_strbuf_ StrBuf lines = STRBUF_NULL;
         _cleanup_free_ char *path = NULL, *text = NULL;
         _cleanup_close_ int fd = -1;
         uint64_t now = clock_realtime_usec();
+        const char *begin;
         size_t length;
         int r;
+
+        strbuf_add_char(&lines, '\n');
 
         for (size_t i = 0; i < plan->n_actions; i++) {
                 if (report->results[i].outcome == OUTCOME_NOT_STARTED)
@@ -81,7 +94,7 @@ int history_append(const Paths *p, const char *verb, const Plan *plan, const Rep
                         return r;
         }
         length = lines.length;
-        if (length == 0)
+        if (length <= 1)
                 return 0;
         r = strbuf_finish(&lines, &text);
         if (r < 0)
@@ -92,40 +105,70 @@ int history_append(const Paths *p, const char *verb, const Plan *plan, const Rep
         r = rotate(path, length);
         if (r < 0)
                 return r;
-        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+        fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return -errno;
+        /* The newline at the front ends a line that was cut short, so that only that one is lost.
+         */
+        begin = text;
+        if (!ends_within_line(fd)) {
+                begin++;
+                length--;
+        }
         /* One write: lines of two writers do not mix. */
-        return write(fd, text, length) == (ssize_t)length ? 0 : -EIO;
+        return write(fd, begin, length) == (ssize_t)length ? 0 : -EIO;
 }
 
+/* -ENOMEM, or another negative errno if it is not an entry; *e then owns what was copied. */
 static int copy_entry(const Json *j, HistoryEntry *e) {
+        const struct {
+                const char *key;
+                bool optional;
+                char **ret;
+        } texts[] = {
+                { "verb", false, &e->verb },
+                { "action", false, &e->action },
+                { "reason", false, &e->reason },
+                { "outcome", false, &e->outcome },
+                { "text", true, &e->text },
+        };
+
         if (json_get_uint64(j, "at_usec", &e->at_usec) < 0 ||
                         json_get_uint64(j, "took_usec", &e->took_usec) < 0)
                 return -EBADMSG;
-        if (json_get_strdup(j, "verb", /* optional= */ false, &e->verb) < 0 ||
-                        json_get_strdup(j, "action", /* optional= */ false, &e->action) < 0 ||
-                        json_get_strdup(j, "reason", /* optional= */ false, &e->reason) < 0 ||
-                        json_get_strdup(j, "outcome", /* optional= */ false, &e->outcome) < 0)
-                return -EBADMSG;
-        return json_get_strdup(j, "text", /* optional= */ true, &e->text);
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                int r = json_get_strdup(j, texts[i].key, texts[i].optional, texts[i].ret);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
+/* A line that is not whole is left out. */
 static int add_line(const char *line, size_t length, const char *agent, History *h) {
         _cleanup_json_ Json *j = NULL;
+        HistoryEntry entry = { 0 }, *e;
         const char *whose;
-        HistoryEntry *e;
+        int r;
 
         if (json_parse(line, length, &j) < 0)
                 return 0;
         whose = json_get_string(j, "agent");
         if (!whose || strcmp(whose, agent) != 0)
                 return 0;
-        e = array_grow(&h->items, h->n_items, sizeof(HistoryEntry));
-        if (!e)
-                return -ENOMEM;
-        h->n_items++;
-        return copy_entry(j, e) == -ENOMEM ? -ENOMEM : 0;
+        r = copy_entry(j, &entry);
+        if (r == 0) {
+                e = array_grow(&h->items, h->n_items, sizeof(HistoryEntry));
+                if (e) {
+                        *e = entry;
+                        h->n_items++;
+                        return 0;
+                }
+                r = -ENOMEM;
+        }
+        entry_done(&entry);
+        return r == -ENOMEM ? r : 0;
 }
 
 static int read_file(const char *path, const char *agent, History *h) {

@@ -185,6 +185,10 @@ static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_
         return 0;
 }
 
+static int get_sign(const Json *j, const char *key, char **ret) {
+        return json_get_strdup(j, key, /* optional= */ true, ret);
+}
+
 static int add_run(Observed *o, const char *name, const Json *j, void *userdata) {
         const char *boot_now = userdata, *boot = json_get_string(j, "boot_id");
         uint64_t pid, server, start, start_now;
@@ -202,6 +206,10 @@ static int add_run(Observed *o, const char *name, const Json *j, void *userdata)
                         json_get_strdup(j, "invocation", /* optional= */ true, &run->invocation) <
                                         0 ||
                         json_get_strdup(j, "pane_id", /* optional= */ true, &run->pane_id) < 0 ||
+                        get_sign(j, "busy_pattern", &run->signs.busy_pattern) < 0 ||
+                        get_sign(j, "waiting_pattern", &run->signs.waiting_pattern) < 0 ||
+                        get_sign(j, "busy_title", &run->signs.busy_title) < 0 ||
+                        get_sign(j, "waiting_title", &run->signs.waiting_title) < 0 ||
                         get_fingerprint(j, "restart_fingerprint", run->restart_fingerprint) < 0 ||
                         get_fingerprint(j, "resolved", run->resolved) < 0)
                 return -EBADMSG;
@@ -236,10 +244,10 @@ static int read_ours(const Paths *p, ObservedStop *s) {
                 return -ENOMEM;
         }
         r = read_record(dir, file, &j);
-        if (r == -ENOENT)
-                return 0;
+        /* One that cannot be read proves nothing: the stop is then taken for a person's, and
+         * nothing is started that should be down. */
         if (r < 0)
-                return r;
+                return r == -ENOMEM ? r : 0;
         invocation = json_get_string(j, "invocation");
         s->ours = invocation && strcmp(invocation, s->invocation) == 0;
         return 0;
@@ -296,6 +304,7 @@ static bool is_down(const Observed *o, const char *name) {
 }
 
 int store_observe(const Paths *p, Observed *o) {
+        _cleanup_free_ char *marker = NULL;
         uint64_t before = clock_monotonic_usec();
         char boot[37];
         int r;
@@ -307,6 +316,10 @@ int store_observe(const Paths *p, Observed *o) {
         r = each_record(p->state, "holds", FLEET_HOLD, &o->files, NULL, add_hold, NULL, o);
         if (r < 0)
                 return r;
+        r = path_join(p->state, "reload-pending", &marker);
+        if (r < 0)
+                return r;
+        o->reload_pending = access(marker, F_OK) == 0;
         o->files.took_usec = clock_monotonic_usec() - before;
 
         before = clock_monotonic_usec();
@@ -373,6 +386,8 @@ static int put_spec(const AgentSpec *s, char **ret) {
         json_put_uint(&b, "stop_timeout_usec", s->stop_timeout_usec);
         json_put_string(&b, "busy_pattern", s->talk.busy_pattern);
         json_put_string(&b, "waiting_pattern", s->talk.waiting_pattern);
+        json_put_string(&b, "busy_title", s->talk.busy_title);
+        json_put_string(&b, "waiting_title", s->talk.waiting_title);
         json_put_string(&b, "restart_fingerprint", s->restart_fingerprint);
         json_put_string(&b, "live_fingerprint", s->live_fingerprint);
         json_put_string(&b, "resolved", s->resolved);
@@ -512,4 +527,58 @@ int store_release(const Paths *p, const char *agent) {
 
 int store_forget_stop(const Paths *p, const char *agent) {
         return remove_record(p->state, "stops", agent, ".json");
+}
+
+int store_expect_reload(const Paths *p) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = path_join(p->state, "reload-pending", &path);
+        return r < 0 ? r : file_replace(path, "", 0, 0600);
+}
+
+int store_reloaded(const Paths *p) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = path_join(p->state, "reload-pending", &path);
+        return r < 0 ? r : file_remove(path);
+}
+
+int store_write_server(const Paths *p, pid_t pid) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        uint64_t start;
+        int r;
+
+        r = proc_start_time(pid, &start);
+        if (r < 0)
+                return r;
+        json_open_object(&b, NULL);
+        json_put_uint(&b, "version", 1);
+        json_put_uint(&b, "pid", (uint64_t)pid);
+        json_put_uint(&b, "start_time", start);
+        json_close(&b);
+        r = json_finish_text(&b, JSON_PLAIN, &text);
+        if (r == 0)
+                r = dir_make(p->runtime);
+        if (r == 0)
+                r = path_join(p->runtime, "server.json", &path);
+        return r < 0 ? r : file_replace(path, text, strlen(text), 0600);
+}
+
+int store_read_server(const Paths *p, pid_t *ret) {
+        _cleanup_json_ Json *j = NULL;
+        uint64_t pid, start, now;
+        int r;
+
+        r = read_record(p->runtime, "server.json", &j);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0 || json_get_uint64(j, "pid", &pid) < 0 || pid == 0 || pid > INT32_MAX ||
+                        json_get_uint64(j, "start_time", &start) < 0 ||
+                        proc_start_time((pid_t)pid, &now) < 0 || now != start)
+                return -ESRCH;
+        *ret = (pid_t)pid;
+        return 0;
 }

@@ -34,3 +34,12 @@ _must_check_ int store_release(const Paths *p, const char *agent);
 
 /* Forgets how an agent ended: a start that was asked for clears an implicit hold. */
 _must_check_ int store_forget_stop(const Paths *p, const char *agent);
+
+/* Drop-ins of loaded units are about to change: until store_reloaded(), o->reload_pending. */
+_must_check_ int store_expect_reload(const Paths *p);
+_must_check_ int store_reloaded(const Paths *p);
+
+/* Which process is the tmux server (`direct`), so that it is found again behind a lost socket.
+ * -ESRCH: it lives no more, or was never written down. */
+_must_check_ int store_write_server(const Paths *p, pid_t pid);
+_must_check_ int store_read_server(const Paths *p, pid_t *ret);

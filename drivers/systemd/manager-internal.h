@@ -30,7 +30,6 @@ struct Manager {
         int dead;       /* negative errno once the connection broke */
         char *error;    /* manager_error() */
         JobTable *jobs; /* NULL until the first submit */
-        size_t window;
 };
 
 /* One request whose answer is awaited together with others. */

@@ -20,13 +20,13 @@
 /* The pace of reading them where there are no signals. */
 #define POLL_USEC (200 * USEC_PER_MSEC)
 
-/* One job on its way: queued, sent, answered (has an id), finished. */
+/* One job on its way: sent, answered (has an id), finished. */
 typedef struct Tracked {
         UnitJob *job;
         JobTable *table;
         sd_bus_slot *slot;
         struct Tracked *same_id; /* the manager merged two requests into one job */
-        uint64_t sent_usec;      /* CLOCK_MONOTONIC; 0: queued */
+        uint64_t sent_usec;      /* CLOCK_MONOTONIC */
         uint32_t id;             /* 0: not answered */
 } Tracked;
 
@@ -102,10 +102,6 @@ JobTable *job_table_free(JobTable *t) {
         return NULL;
 }
 
-void manager_jobs_set_window(Manager *m, size_t window) {
-        m->window = window;
-}
-
 /* --- the end of a job ----------------------------------------------------------------------------
  */
 
@@ -144,7 +140,7 @@ static void job_end(Tracked *k, const char *result, int error, const char *sente
         if (!job->result || (sentence && !job->message))
                 t->out_of_memory = true;
         job->error = error;
-        job->took_usec = k->sent_usec ? clock_monotonic_usec() - k->sent_usec : 0;
+        job->took_usec = clock_monotonic_usec() - k->sent_usec;
         job->finished = true;
         t->n_finished++;
         t->news_usec = clock_monotonic_usec();
@@ -170,8 +166,6 @@ static void job_end_by_word(Tracked *k, const char *result) {
 /* --- sending -------------------------------------------------------------------------------------
  */
 
-static void send_more(JobTable *t);
-
 /* The answer to a request: the job's path, or why there is none. */
 static int on_job_reply(sd_bus_message *reply, void *userdata, _unused_ sd_bus_error *unused) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
@@ -192,7 +186,6 @@ static int on_job_reply(sd_bus_message *reply, void *userdata, _unused_ sd_bus_e
                 int error = error_translate(e, NULL, &sentence);
 
                 job_end(k, "refused", error, sentence ? sentence : "refused");
-                send_more(t);
                 return 1;
         }
 
@@ -205,7 +198,6 @@ static int on_job_reply(sd_bus_message *reply, void *userdata, _unused_ sd_bus_e
         for (size_t i = 0; i < t->n_early; i++)
                 if (t->early[i].id == k->id) {
                         job_end_by_word(k, t->early[i].result);
-                        send_more(t);
                         return 1;
                 }
 
@@ -225,7 +217,6 @@ static int send_job(Tracked *k) {
         static const char *const methods[_UNIT_JOB_KIND_MAX] = {
                 [JOB_START] = "StartUnit",
                 [JOB_STOP] = "StopUnit",
-                [JOB_RESTART] = "RestartUnit",
         };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
         Manager *m = k->table->m;
@@ -241,17 +232,14 @@ static int send_job(Tracked *k) {
         return r < 0 ? r : 0;
 }
 
-/* Sends as much of the queue as the window allows. */
-static void send_more(JobTable *t) {
-        size_t window = t->m->window;
-
-        while (t->n_sent < t->n_all && (window == 0 || t->n_sent - t->n_finished < window)) {
+/* Sends what was just added. */
+static void send_added(JobTable *t) {
+        for (; t->n_sent < t->n_all; t->n_sent++) {
                 Tracked *k = t->all[t->n_sent];
                 int r;
 
                 k->sent_usec = clock_monotonic_usec();
                 r = send_job(k);
-                t->n_sent++;
                 if (r < 0) {
                         t->n_answered++;
                         job_end(k, "lost", r, strerror(-r));
@@ -273,7 +261,6 @@ static int on_job_removed(sd_bus_message *signal, void *userdata, _unused_ sd_bu
         if (node) {
                 for (k = *(Tracked **)node; k; k = k->same_id)
                         job_end_by_word(k, result);
-                send_more(t);
                 return 0;
         }
 
@@ -341,18 +328,19 @@ int manager_jobs_submit(Manager *m, UnitJob *jobs, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 Tracked **slot = array_grow(&t->all, t->n_all, sizeof(Tracked *));
 
-                if (!slot)
-                        return -ENOMEM;
-                *slot = calloc(1, sizeof(Tracked));
-                if (!*slot)
-                        return -ENOMEM;
+                if (slot)
+                        *slot = calloc(1, sizeof(Tracked));
+                if (!slot || !*slot) {
+                        r = -ENOMEM;
+                        break;
+                }
                 (*slot)->job = &jobs[i];
                 (*slot)->table = t;
                 t->n_all++;
         }
         t->news_usec = clock_monotonic_usec();
-        send_more(t);
-        return manager_jobs_pump(m);
+        send_added(t);
+        return r < 0 ? r : manager_jobs_pump(m);
 }
 
 int manager_jobs_pump(Manager *m) {
@@ -491,12 +479,6 @@ static void end_the_rest(JobTable *t, const char *result, int error, const char 
                 job_end(t->all[i], result, error, sentence);
 }
 
-/* What is still queued never left this process. */
-static void end_unsent(JobTable *t, int error, const char *sentence) {
-        for (size_t i = t->n_sent; i < t->n_all; i++)
-                job_end(t->all[i], "lost", error, sentence);
-}
-
 /* --- waiting -------------------------------------------------------------------------------------
  */
 
@@ -511,8 +493,6 @@ static void report(JobTable *t, void (*done)(UnitJob *, void *), void *userdata)
 static void wait_without_signals(
                 JobTable *t, uint64_t deadline, void (*done)(UnitJob *, void *), void *userdata) {
         Manager second = { .address = t->m->address, .timeout_usec = t->m->timeout_usec };
-
-        end_unsent(t, -ENOTCONN, "the user manager hung up before this was asked for");
 
         for (;;) {
                 uint64_t now = clock_monotonic_usec();
@@ -558,14 +538,12 @@ int manager_jobs_wait(Manager *m,
                         r = settle(m, t, true, now + SETTLE_TIMEOUT_USEC);
                         if (m->dead < 0)
                                 continue;
-                        end_unsent(t, -ETIMEDOUT, "time was up before this was asked for");
                         end_the_rest(t, "lost", -ETIMEDOUT, NULL);
                         break;
                 }
                 if (now >= wake) {
                         t->news_usec = now;
                         (void)settle(m, t, false, deadline_usec);
-                        send_more(t);
                         continue;
                 }
                 r = manager_step(m, wake < deadline_usec ? wake : deadline_usec);

@@ -77,11 +77,10 @@ struct sd_bus *manager_bus(Manager *m);
 typedef enum UnitJobKind {
         JOB_START,
         JOB_STOP,
-        JOB_RESTART,
         _UNIT_JOB_KIND_MAX,
 } UnitJobKind;
 
-/* One request to start, stop or restart a unit. The caller fills the first two. */
+/* One request to start or stop a unit. The caller fills the first two. */
 typedef struct UnitJob {
         char *unit;
         UnitJobKind kind;
@@ -98,14 +97,14 @@ typedef struct UnitJob {
 void unit_job_done(UnitJob *job);
 
 /*
- * Queues jobs and sends what may be sent; does not wait. To be called again while earlier jobs run:
+ * Sends the requests; does not wait. To be called again while earlier jobs run:
  * the caller makes tmux sessions in between. @jobs is borrowed and must stay where it is until
  * manager_jobs_wait() has returned.
  */
 _must_check_ int manager_jobs_submit(Manager *m, UnitJob *jobs, size_t n);
 
 /*
- * Sends what is queued and takes in what has come, without waiting. To be called between the steps
+ * Sends what the socket had no room for and takes in what has come, without waiting. To be called between the steps
  * of other work. That the connection broke is no error here: manager_jobs_wait() settles what was
  * submitted, so with jobs on their way a manager must not be freed before.
  */
@@ -121,6 +120,3 @@ _must_check_ int manager_jobs_wait(Manager *m,
                 uint64_t deadline_usec,
                 void (*done)(UnitJob *job, void *userdata),
                 void *userdata);
-
-/* How many jobs are with the manager at once; 0: no limit. */
-void manager_jobs_set_window(Manager *m, size_t window);

@@ -31,7 +31,7 @@ UnitState unit_state_from_words(const char *active, const char *sub) {
 bool unit_state_fulfils(UnitJobKind kind, UnitState state) {
         switch (state) {
         case UNIT_ACTIVE:
-                return kind == JOB_START || kind == JOB_RESTART;
+                return kind == JOB_START;
         case UNIT_NOT_LOADED:
         case UNIT_INACTIVE:
         case UNIT_FAILED:

@@ -181,11 +181,23 @@ static bool is_complete(const char *text, size_t length) {
         return last && strcmp(last + 1, END_LINE "\n") == 0;
 }
 
+/* How many sessions the server said it has: the lines between the first one and the panes. */
+static size_t count_sessions(const char *text) {
+        static const char line[] = SESSION_LINE "\n";
+        size_t n = 0;
+
+        for (text = strchr(text, '\n') + 1; strncmp(text, line, sizeof(line) - 1) == 0; n++)
+                text += sizeof(line) - 1;
+        return n;
+}
+
 int tmux_listing_parse(const char *text, const char *fleet, Observed *o) {
         _cleanup_free_ char *copy = NULL;
+        size_t n_expected, n_before = o->n_sessions;
 
         if (!is_complete(text, strlen(text)))
                 return -EBADMSG;
+        n_expected = count_sessions(text);
         copy = strdup(text);
         if (!copy)
                 return -ENOMEM;
@@ -199,5 +211,7 @@ int tmux_listing_parse(const char *text, const char *fleet, Observed *o) {
                 if (r < 0)
                         return r;
         }
-        return 0;
+        /* Each session has a pane: one whose line could not be read must not look like one that is
+         * gone. */
+        return o->n_sessions - n_before == n_expected ? 0 : -EBADMSG;
 }

@@ -79,7 +79,7 @@ int tmux_socket_path(const char *tmpdir, const char *name, char **ret) {
         return 0;
 }
 
-int tmux_server_probe(const TmuxServer *s) {
+static int connect_socket(const TmuxServer *s, int *ret) {
         struct timeval patience = { .tv_sec = 1 };
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         _cleanup_close_ int fd = -1;
@@ -101,11 +101,35 @@ int tmux_server_probe(const TmuxServer *s) {
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
         if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
                 return errno == EAGAIN ? -ETIMEDOUT : -errno;
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+int tmux_server_probe(const TmuxServer *s) {
+        _cleanup_close_ int fd = -1;
+
+        return connect_socket(s, &fd);
+}
+
+int tmux_server_pid(const TmuxServer *s, pid_t *ret) {
+        socklen_t size = sizeof(struct ucred);
+        _cleanup_close_ int fd = -1;
+        struct ucred peer;
+        int r;
+
+        r = connect_socket(s, &fd);
+        if (r < 0)
+                return r;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+                return -errno;
+        *ret = peer.pid;
         return 0;
 }
 
 static int client_argv(const TmuxServer *s, const char *const *words, char ***ret) {
-        const char *const head[] = { "tmux", "-N", "-S", s->socket };
+        /* -u: whatever the locale, what is asked for comes back byte for byte (tabs are `_`
+         * without). */
+        const char *const head[] = { "tmux", "-u", "-N", "-S", s->socket };
         _cleanup_strv_ char **argv = NULL;
         int r = 0;
 

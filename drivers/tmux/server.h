@@ -32,6 +32,9 @@ _must_check_ int tmux_socket_path(const char *tmpdir, const char *name, char **r
  * -EACCES, -ENOTSOCK, -ETIMEDOUT (backlog full: the server hangs) ... */
 _must_check_ int tmux_server_probe(const TmuxServer *s);
 
+/* The process that listens on the socket; errors as above. */
+_must_check_ int tmux_server_pid(const TmuxServer *s, pid_t *ret);
+
 /*
  * One listing, in two steps, so that other sources can be read while the server writes it. The
  * second fills sessions and server_pid of @o, and o->tmux with its sentence if it is not present.

@@ -16,6 +16,7 @@ typedef struct Gate {
         size_t line_start;
         size_t blank_lines; /* in a row, before this line */
         bool blank;         /* nothing but blanks on this line so far */
+        size_t n_brackets;  /* that open something, wherever they stand */
 } Gate;
 
 /* What to say of a character that is no letter, sign or blank. */
@@ -85,13 +86,17 @@ static bool is_utf16(const char *bytes, size_t size) {
 /* Nearly all of a roster: letters, signs and blanks that need no second look. Returns where they
  * end. */
 static size_t skip_plain(Gate *g, size_t i) {
+        size_t n_brackets = 0;
         bool blank = g->blank;
 
         if (i == g->line_start)
                 return i; /* a % may be there */
-        for (; i < g->size && g->bytes[i] >= ' ' && g->bytes[i] < 0x7f; i++)
+        for (; i < g->size && g->bytes[i] >= ' ' && g->bytes[i] < 0x7f; i++) {
                 blank = blank && g->bytes[i] == ' ';
+                n_brackets += g->bytes[i] == '[' || g->bytes[i] == '{';
+        }
         g->blank = blank;
+        g->n_brackets += n_brackets;
         return i;
 }
 
@@ -120,6 +125,8 @@ static size_t check_character(Gate *g, size_t i) {
                 return length;
         }
         g->blank = false;
+        if (c == '[' || c == '{')
+                g->n_brackets++;
         if (c == '%' && i == g->line_start) {
                 g->n_findings++;
                 (void)diags_add(g->diags, SEVERITY_ERROR, "directive", (Span){ i, i + 1 }, NULL,
@@ -151,5 +158,11 @@ bool yaml_bytes_check(const char *bytes, size_t size, Diags *diags) {
         }
         if (g.n_findings < FINDINGS_MAX && g.line_start < size)
                 check_line(&g, size);
+        if (g.n_brackets > YAML_BRACKETS_MAX) {
+                g.n_findings++;
+                (void)diags_add(diags, SEVERITY_ERROR, "too-large", SPAN_NONE, NULL,
+                                "write lists and mappings as lines, or split the file",
+                                "the file has more than %u opening brackets", YAML_BRACKETS_MAX);
+        }
         return g.n_findings == 0;
 }

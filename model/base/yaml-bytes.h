@@ -11,10 +11,12 @@
 
 #define YAML_SIZE_MAX (4u << 20) /* a thousand agents are 0.5 MiB */
 #define YAML_LINE_MAX (64u << 10)
-#define YAML_BLANK_LINES_MAX                                                                       \
-        200 /* the library needs quadratic time for blank lines in a scalar                        \
-             */
+/* the library needs quadratic time for blank lines in a scalar, */
+#define YAML_BLANK_LINES_MAX 200
+/* and keeps some 270 bytes for each open bracket before it says anything about the first one */
+#define YAML_BRACKETS_MAX 100000u
 
-/* Adds a finding for each place that is refused, up to a few. Returns whether the text may be
- * parsed. */
-bool yaml_bytes_check(const char *bytes, size_t size, Diags *diags);
+/* Adds a finding for each place that is refused, up to a few. Returns whether the
+                 * text may be parsed. */
+                bool
+                yaml_bytes_check(const char *bytes, size_t size, Diags *diags);

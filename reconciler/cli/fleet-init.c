@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "drivers/os/file.h"
 #include "drivers/os/process.h"
@@ -12,6 +13,7 @@
 #include "reconciler/options.h"
 #include "reconciler/output.h"
 #include "reconciler/pass.h"
+#include "reconciler/run.h"
 #include "reconciler/verb.h"
 
 #define DEFAULT_PROFILE "minimal"
@@ -128,11 +130,42 @@ static void init_result_done(InitResult *r) {
         strv_free(r->made);
 }
 
+/* The file to write: what the roster's path leads to. A roster that is a link (kept among other
+ * configuration, or by a file sync) goes on being that link. -ELOOP: it leads nowhere. */
+static int find_target(const Context *c, char **ret) {
+        struct stat st;
+
+        if (lstat(c->paths->roster, &st) == 0 && S_ISLNK(st.st_mode)) {
+                *ret = realpath(c->paths->roster, NULL);
+                if (!*ret)
+                        return errno == ENOENT ? -ELOOP : -errno;
+                return 0;
+        }
+        *ret = strdup(c->paths->roster);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* What an init that was killed left beside the roster; the folder is the site's, so by name. */
+static int sweep(const char *path) {
+        _cleanup_free_ char *dir = strdup(path);
+        char *slash;
+
+        if (!dir)
+                return -ENOMEM;
+        slash = strrchr(dir, '/');
+        *slash = '\0';
+        dir_sweep(*dir ? dir : "/", slash + 1);
+        return 0;
+}
+
 static int write_roster(Context *c, const Options *o, const Asset *profile, InitResult *ret) {
-        _cleanup_free_ char *before = NULL;
+        _cleanup_free_ char *before = NULL, *target = NULL;
         size_t size = 0;
         int r;
 
+        r = find_target(c, &target);
+        if (r < 0)
+                return r;
         r = file_read_limited(c->paths->roster, ROSTER_MAX, &before, &size);
         if (r < 0 && r != -ENOENT)
                 return r;
@@ -152,17 +185,63 @@ static int write_roster(Context *c, const Options *o, const Asset *profile, Init
                 if (r < 0)
                         return r;
         }
-        r = file_replace(c->paths->roster, profile->bytes, profile->size, 0600);
+        r = file_replace(target, profile->bytes, profile->size, 0600);
+        if (r == 0)
+                r = sweep(c->paths->roster);
+        if (r == 0)
+                r = sweep(target);
         if (r < 0)
                 return r;
         ret->status = "written";
         return make_workdirs(c, &ret->made);
 }
 
-/* The supervisor is chosen here, once; afterwards only --supervisor --force changes it. */
+/* What runs knows nothing of another supervisor, and that one nothing of it. Returns 0 to go on, an
+ * exit code after its sentence, negative errno. */
+static int check_nothing_runs(Context *c) {
+        _cleanup_strv_ char **names = NULL;
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = context_find_active(c, &names, &why);
+        if (r == CONTEXT_ACTIVE) {
+                fprintf(stderr, "mosaic: init: the supervisor cannot be changed while anything "
+                                "runs under %s:",
+                                supervisor_to_string(c->record->supervisor));
+                for (char **name = names; *name; name++)
+                        fprintf(stderr, "%s %s", name == names ? "" : ",", *name);
+                fprintf(stderr, "\nNothing was changed. First: mosaic fleet stop\n");
+                return EXIT_BLOCKED;
+        }
+        if (r == CONTEXT_UNKNOWN) {
+                fprintf(stderr, "mosaic: init: whether anything runs under %s is not known: %s; "
+                                "nothing was changed\n",
+                                supervisor_to_string(c->record->supervisor), why);
+                return EXIT_UNKNOWN;
+        }
+        return r;
+}
+
+/* For a fleet that has none yet. */
+static int first_supervisor(Context *c, const Options *o) {
+        if (o->supervisor != _SUPERVISOR_INVALID) {
+                c->record->supervisor = o->supervisor;
+                return 0;
+        }
+        if (c->supervisor_error == 0)
+                return 0; /* what the machine offers is in the record that was made up */
+        fprintf(stderr,
+                        "mosaic: init: there is a user manager, but it does not answer (%s), so "
+                        "which supervisor to use cannot be told; nothing was written. Repair it, or "
+                        "say --supervisor\n",
+                        strerror(-c->supervisor_error));
+        return EXIT_UNKNOWN;
+}
+
+/* The supervisor is chosen here, once; afterwards only --supervisor --force changes it, of a fleet
+ * that does not run. TMUX_TMPDIR stays what it was: it is where the server's socket is looked for.
+ */
 static int choose_supervisor(Context *c, const Options *o) {
-        FleetRecord *record;
-        Supervisor wanted;
         int r;
 
         if (c->record_exists && (o->supervisor == _SUPERVISOR_INVALID ||
@@ -176,16 +255,55 @@ static int choose_supervisor(Context *c, const Options *o) {
                                 supervisor_to_string(c->record->supervisor));
                 return EXIT_USAGE;
         }
-        wanted = o->supervisor != _SUPERVISOR_INVALID ? o->supervisor
-                                                      : context_detect_supervisor(c);
-        r = fleet_record_new(c->paths, wanted, &record);
+        if (c->record_exists)
+                r = check_nothing_runs(c);
+        else
+                r = first_supervisor(c, o);
+        if (r != 0)
+                return r;
+        if (c->record_exists)
+                c->record->supervisor = o->supervisor;
+        r = fleet_record_write(c->paths, c->record);
+        c->record_exists = r == 0;
+        return r;
+}
+
+/* What was decided while this process waited for the lock counts. */
+static int read_record_again(Context *c) {
+        FleetRecord *record;
+        int r;
+
+        r = fleet_record_read(c->paths, &record);
+        if (r == -ENOENT)
+                return 0;
         if (r < 0)
                 return r;
         fleet_record_free(c->record);
         c->record = record;
-        r = fleet_record_write(c->paths, record);
-        c->record_exists = r == 0;
-        return r;
+        c->record_exists = true;
+        return 0;
+}
+
+static int write_all(Context *c, const Options *o, const Asset *profile, InitResult *ret) {
+        _cleanup_close_ int lock = -1;
+        int r;
+
+        r = run_lock(c, "init", o, &lock);
+        if (r == 0)
+                r = read_record_again(c);
+        if (r == 0)
+                r = choose_supervisor(c, o);
+        if (r != 0)
+                return r;
+        r = write_roster(c, o, profile, ret);
+        if (r < 0) {
+                fprintf(stderr, "mosaic: init: cannot write %s: %s\n", c->paths->roster,
+                                r == -ELOOP ? "it is a symbolic link that leads nowhere; remove it, "
+                                              "or make the file it names"
+                                            : strerror(-r));
+                return r == -ELOOP ? EXIT_BLOCKED : EXIT_INTERNAL;
+        }
+        return strcmp(ret->status, "exists") == 0 ? EXIT_BLOCKED : EXIT_OK;
 }
 
 static int print_json(const Context *c, const char *profile, const InitResult *result, int code) {
@@ -243,8 +361,10 @@ static int run(Context *c, int argc, char **argv) {
         const Asset *profile;
         int code = EXIT_OK, r;
 
-        r = options_parse(c, OPTION_PROFILE | OPTION_WRITE | OPTION_FORCE | OPTION_SUPERVISOR, argc,
-                        argv, &o);
+        r = options_parse(c,
+                        OPTION_PROFILE | OPTION_WRITE | OPTION_FORCE | OPTION_SUPERVISOR |
+                                        OPTION_LOCK_TIMEOUT,
+                        argc, argv, &o);
         if (r != 0)
                 return r;
         if (!o.profile)
@@ -259,17 +379,10 @@ static int run(Context *c, int argc, char **argv) {
                 return EXIT_OK;
         }
         if (o.write) {
-                r = choose_supervisor(c, &o);
-                if (r != 0)
-                        return r;
-                r = write_roster(c, &o, profile, &result);
-                if (r < 0) {
-                        fprintf(stderr, "mosaic: init: cannot write %s: %s\n", c->paths->roster,
-                                        strerror(-r));
-                        return EXIT_INTERNAL;
-                }
-                if (strcmp(result.status, "exists") == 0)
-                        code = EXIT_BLOCKED;
+                code = write_all(c, &o, profile, &result);
+                /* A roster that is there is shown below; everything else was said. */
+                if (code != EXIT_OK && strcmp(result.status, "exists") != 0)
+                        return code;
         }
         r = c->json ? print_json(c, o.profile, &result, code) : say(c, profile, &result);
         return r < 0 ? r : code;
@@ -287,13 +400,16 @@ const Verb verb_fleet_init = {
                 "Options:\n"
                 "      --profile NAME     minimal (one pi), local-canary or demo\n"
                 "      --write            Write it to $MOSAIC_HOME/fleet/roster.yaml\n"
-                "      --force            Replace a roster that is there\n"
-                "      --supervisor WHO   systemd or direct; without it systemd where a user\n"
-                "                         manager answers\n"
+                "      --force            Replace a roster that is there (a link stays, the file it\n"
+                "                         leads to is replaced); with --supervisor: change it\n"
+                "      --supervisor WHO   systemd or direct; without it systemd where there is a\n"
+                "                         user manager. Of a fleet that runs it cannot be changed\n"
+                "      --lock-timeout T   Wait this long for another writer (30s)\n"
                 "      --json             Print what was done as JSON\n"
                 "      --color WHEN       auto, always or never\n"
                 "\n"
-                "Exit status: 0 done or printed, 3 a roster is there and differs, 64 usage.\n"
+                "Exit status: 0 done or printed, 3 a roster is there and differs or the fleet\n"
+                "runs, 6 cannot tell, 7 locked, 64 usage.\n"
                 "\n"
                 "Examples:\n"
                 "  mosaic fleet init\n"

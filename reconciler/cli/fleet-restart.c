@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "drivers/store/store.h"
 #include "model/base/strv.h"
+#include "reconciler/holds.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
 
 /* Who names an agent wants it to run. */
-static int prepare(Context *c, const Options *o, const Pass *p _unused_) {
-        for (char **name = o->names; name && *name; name++) {
-                int r = store_release(c->paths, *name);
-
-                if (r == 0)
-                        r = store_forget_stop(c->paths, *name);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+static int prepare(Context *c, const Options *o, const Pass *p) {
+        return strv_length(o->names) == 0 ? 0 : holds_release(c, p->desired, o->names);
 }
 
 static int run(Context *c, int argc, char **argv) {
@@ -31,6 +23,7 @@ static int run(Context *c, int argc, char **argv) {
                 return r;
         change.policy.mode = PLAN_RESTART;
         change.policy.names = o.names;
+        change.policy.respect_stops = strv_length(o.names) == 0;
         return run_change(c, &change, &o);
 }
 

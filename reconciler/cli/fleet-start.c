@@ -1,44 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "drivers/store/store.h"
-#include "model/base/strv.h"
+#include "reconciler/holds.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
 
-static int release(Context *c, const char *agent) {
-        int r = store_release(c->paths, agent);
-
-        return r < 0 ? r : store_forget_stop(c->paths, agent);
-}
-
-/* Holds of the named agents go; a hold of the whole fleet stays for the others, as holds of their
- * own. */
 static int prepare(Context *c, const Options *o, const Pass *p) {
-        _cleanup_(observed_freep) Observed *held = NULL;
-        bool all = strv_length(o->names) == 0;
-        const ObservedHold *fleet;
-        int r;
-
-        if (o->keep_holds)
-                return 0;
-        r = observed_new(c->record->supervisor, &held);
-        if (r < 0)
-                return r;
-        r = store_observe(c->paths, held);
-        if (r < 0)
-                return r;
-        observed_sort(held);
-        fleet = held->n_holds > 0 && !held->holds[0].agent ? held->holds : NULL;
-        for (size_t i = 0; i < p->desired->n_agents; i++) {
-                const char *name = p->desired->agents[i]->name;
-
-                if (all || strv_find(o->names, name))
-                        r = release(c, name);
-                else if (fleet && observed_hold(held, name) == fleet)
-                        r = store_hold(c->paths, name, fleet->by, fleet->reason);
-                if (r < 0)
-                        return r;
-        }
-        return fleet ? store_release(c->paths, NULL) : 0;
+        return o->keep_holds ? 0 : holds_release(c, p->desired, o->names);
 }
 
 static int run(Context *c, int argc, char **argv) {
@@ -56,6 +22,7 @@ static int run(Context *c, int argc, char **argv) {
                 return r;
         change.policy.mode = PLAN_START;
         change.policy.names = o.names;
+        change.policy.respect_stops = o.keep_holds;
         return run_change(c, &change, &o);
 }
 

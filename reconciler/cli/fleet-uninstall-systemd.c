@@ -1,11 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "model/base/strv.h"
 #include "model/plan.h"
 #include "reconciler/options.h"
 #include "reconciler/output-install.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
+
+/* What stands on these files must be down first. Returns 0 to go on, an exit code after its
+ * sentence, negative errno. */
+static int check_nothing_runs(Context *c) {
+        _cleanup_strv_ char **names = NULL;
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = context_find_active(c, &names, &why);
+        if (r == CONTEXT_ACTIVE) {
+                fprintf(stderr, "mosaic: uninstall-systemd: still running under %s:",
+                                supervisor_to_string(c->record->supervisor));
+                for (char **name = names; *name; name++)
+                        fprintf(stderr, "%s %s", name == names ? "" : ",", *name);
+                fprintf(stderr, "\nNothing was removed. First: mosaic fleet stop\n");
+                return EXIT_BLOCKED;
+        }
+        if (r == CONTEXT_UNKNOWN) {
+                fprintf(stderr, "mosaic: uninstall-systemd: whether anything runs is not known: %s; "
+                                "nothing was removed\n",
+                                why);
+                return EXIT_UNKNOWN;
+        }
+        return r;
+}
 
 static int run(Context *c, int argc, char **argv) {
         _cleanup_(install_report_freep) InstallReport *report = NULL;
@@ -22,6 +48,9 @@ static int run(Context *c, int argc, char **argv) {
                 if (r != 0)
                         return r;
         }
+        r = check_nothing_runs(c);
+        if (r != 0)
+                return r;
         uninstall = (UninstallOptions){
                 .dry_run = o.dry_run,
                 .purge = o.purge,

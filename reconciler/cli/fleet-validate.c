@@ -1,16 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "model/diag-render.h"
 #include "reconciler/output.h"
 #include "reconciler/options.h"
 #include "reconciler/verb.h"
+
+/* One line for each finding, which the runners of GitHub turn into annotations of the file. */
+static int print_annotations(const Context *c, const Pass *p) {
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        r = diags_render_github(
+                        &p->diags, c->paths->roster, p->roster_bytes, p->roster_size, &text);
+        if (r < 0)
+                return r;
+        (void)fputs(text, stdout);
+        return 0;
+}
 
 static int run(Context *c, int argc, char **argv) {
         _cleanup_options_ Options o = { 0 };
         _cleanup_pass_ Pass p = PASS_NULL;
         int r;
 
-        r = options_parse(c, OPTION_FILE, argc, argv, &o);
+        r = options_parse(c, OPTION_FILE | OPTION_FORMAT, argc, argv, &o);
         if (r != 0)
                 return r;
         if (o.file) {
@@ -26,6 +40,11 @@ static int run(Context *c, int argc, char **argv) {
                 return r;
         if (c->json) {
                 int q = output_findings_json(c, &p, (ExitCode)r);
+
+                return q < 0 ? q : r;
+        }
+        if (o.github) {
+                int q = print_annotations(c, &p);
 
                 return q < 0 ? q : r;
         }
@@ -50,8 +69,10 @@ const Verb verb_fleet_validate = {
                 "with file, line, column, the source line and help. Nothing is changed.\n"
                 "\n"
                 "Options:\n"
-                "      --json        Print the findings as JSON\n"
-                "      --color WHEN  auto, always or never\n"
+                "      --json          Print the findings as JSON\n"
+                "      --format FORMAT text, json, or github: lines that GitHub's runners show\n"
+                "                      beside the file\n"
+                "      --color WHEN    auto, always or never\n"
                 "\n"
                 "Exit status: 0 valid (warnings allowed), 65 invalid or unreadable.\n"
                 "\n"

@@ -24,6 +24,8 @@ static int run(Context *c, int argc, char **argv) {
         code = plan_exit_code(p.plan);
         if (code == EXIT_OK && checks_count(&checks, CHECK_FAILED) > 0)
                 code = EXIT_BLOCKED;
+        if (code == EXIT_OK && checks_count(&checks, CHECK_UNKNOWN) > 0)
+                code = EXIT_UNKNOWN;
         if (c->json) {
                 r = output_verify_json(c, &p, &checks, code);
                 return r < 0 ? r : (int)code;

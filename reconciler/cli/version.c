@@ -20,6 +20,9 @@ static int run(Context *c, int argc, char **argv) {
         json_put_string(&b, "format", "mosaic.version");
         json_put_string(&b, "version", "1.0");
         json_put_string(&b, "mosaic", MOSAIC_VERSION);
+        json_open_object(&b, "summary");
+        json_put_uint(&b, "exit", 0);
+        json_close(&b);
         json_close(&b);
         return output_print_document(&b);
 }

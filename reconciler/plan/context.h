@@ -23,9 +23,13 @@ bool plan_in_scope(const PlanContext *c, const char *agent);
 const ObservedSession *plan_foreign_namesake(const PlanContext *c, const char *agent);
 
 /* Why a running agent must not be ended now by itself: an attached client, or work; NULL if nothing
- * speaks against it. @buffer has room of @n bytes. */
-const char *plan_waits_for(
-                const PlanContext *c, const ObservedSession *session, char *buffer, size_t n);
+ * speaks against it. @must_ask: not having asked counts as not knowing. @buffer has room of @n
+ * bytes. */
+const char *plan_waits_for(const PlanContext *c,
+                const ObservedSession *session,
+                bool must_ask,
+                char *buffer,
+                size_t n);
 
 /* diff.c: what one agent of the roster needs. */
 _must_check_ int plan_agent(PlanContext *c, const AgentSpec *spec);

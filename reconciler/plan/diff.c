@@ -6,6 +6,8 @@
 #include "model/base/strv.h"
 #include "reconciler/plan/context.h"
 
+#define JUST_STARTED_USEC (3 * USEC_PER_SEC)
+
 /* One agent of the roster and everything that was seen of it. */
 typedef struct AgentView {
         const AgentSpec *spec;
@@ -191,6 +193,7 @@ static int impeded(PlanContext *c) {
 
 /* The agent should run and does not. */
 static int plan_down(PlanContext *c, const AgentView *v) {
+        bool heeds_stops = c->policy->mode == PLAN_CONVERGE || c->policy->respect_stops;
         bool fresh = !v->files || !v->files->spec;
         const ObservedSession *namesake;
         unsigned steps = STEP_START | file_steps(c, v);
@@ -202,7 +205,7 @@ static int plan_down(PlanContext *c, const AgentView *v) {
                                                 ? REASON_PROGRAM_MISSING
                                                 : REASON_SITE,
                                 NULL, v->spec->blocked_text);
-        if (c->policy->mode == PLAN_CONVERGE && is_implicit_hold(c, v))
+        if (heeds_stops && is_implicit_hold(c, v))
                 return remarkf(c, v, REMARK_HELD,
                                 v->spec->restart_policy == RESTART_ALWAYS ? REASON_MANUAL_STOP
                                                                           : REASON_ENDED,
@@ -211,8 +214,8 @@ static int plan_down(PlanContext *c, const AgentView *v) {
                                                 ? "stopped by hand, stays down until 'start'"
                                                 : "ended by itself, or stopped by hand: stays down "
                                                   "until 'start'");
-        if (c->policy->mode == PLAN_CONVERGE && v->spec->restart_policy == RESTART_NEVER &&
-                        v->stop && v->stop->this_boot && !v->stop->ours)
+        if (heeds_stops && v->spec->restart_policy == RESTART_NEVER && v->stop &&
+                        v->stop->this_boot && !v->stop->ours)
                 return remarkf(c, v, REMARK_HELD, REASON_ENDED, "mosaic fleet start ",
                                 "%s, and restart.policy is never", end_text(v, text, sizeof(text)));
         if (!c->can_start)
@@ -269,7 +272,8 @@ static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const
                                                 ? "needs a restart, which 'start' does not do"
                                                 : "needs a restart, and on_change is keep";
                 else if (v->spec->on_change == ON_CHANGE_DEFER &&
-                                plan_waits_for(c, v->session, busy, sizeof(busy))) {
+                                plan_waits_for(c, v->session, /* must_ask= */ false, busy,
+                                                sizeof(busy))) {
                         (void)snprintf(text, sizeof(text), "the restart waits, %s", busy);
                         waits = text;
                 }
@@ -301,6 +305,12 @@ static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const
         return action(c, v, ACTION_RESTART, reason, steps, why);
 }
 
+/* tmux is listed a moment before the runs are read: one that came back in between is not without a
+ * terminal. */
+static bool just_started(const PlanContext *c, const AgentView *v) {
+        return v->run && v->run->started_usec + JUST_STARTED_USEC > c->observed->now_usec;
+}
+
 /* The agent runs, and should. */
 static int plan_up(PlanContext *c, const AgentView *v) {
         unsigned files = file_steps(c, v);
@@ -314,7 +324,11 @@ static int plan_up(PlanContext *c, const AgentView *v) {
                 return plan_restart(
                                 c, v, REASON_FIELD_RESTART, "a changed key needs a new process");
         if (c->can_see_sessions && !v->session && c->policy->mode == PLAN_CONVERGE)
-                return plan_restart(c, v, REASON_SESSION_GONE, "it runs without a terminal");
+                return just_started(c, v) ? remark(c, v, REMARK_WAITING, REASON_IN_TRANSITION, NULL,
+                                                            "it has just started, its session is "
+                                                            "not in the listing yet")
+                                          : plan_restart(c, v, REASON_SESSION_GONE,
+                                                            "it runs without a terminal");
 
         /* Only the product's data moved: write it, say nothing but "pending". */
         if (files != 0 || misnamed) {

@@ -47,6 +47,22 @@ static const char *missing_dependency(const PlanContext *c, const Action *a) {
         return NULL;
 }
 
+/* Held or waiting as what it comes after; where that is blocked, so is this. */
+static RemarkKind like_its_dependency(const PlanContext *c, const char *dependency) {
+        const AgentSpec *spec = desired_find(c->desired, dependency);
+
+        if (spec && spec->state == DESIRED_STOPPED)
+                return REMARK_HELD;
+        for (size_t i = 0; i < c->plan->n_remarks; i++) {
+                const Remark *m = c->plan->remarks + i;
+
+                if (m->is_agent && strcmp(m->subject, dependency) == 0 &&
+                                (m->kind == REMARK_HELD || m->kind == REMARK_WAITING))
+                        return m->kind;
+        }
+        return REMARK_BLOCKED;
+}
+
 static void drop_action(Plan *p, size_t i) {
         Action *a = p->actions + i;
 
@@ -70,7 +86,7 @@ static int drop_dependants(PlanContext *c) {
 
                         if (!missing)
                                 continue;
-                        if (!plan_add_remark(c->plan, REMARK_BLOCKED, a->agent,
+                        if (!plan_add_remark(c->plan, like_its_dependency(c, missing), a->agent,
                                             /* is_agent= */ true, REASON_DEPENDENCY, a->line, NULL,
                                             "comes after %s, which is down", missing))
                                 return -ENOMEM;
@@ -87,6 +103,7 @@ static int wave(ActionKind k) {
         switch (k) {
         case ACTION_HOLDER_START:
         case ACTION_HOLDER_REPAIR:
+        case ACTION_RELOAD:
                 return 0;
         case ACTION_CREATE:
         case ACTION_START:

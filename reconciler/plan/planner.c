@@ -21,8 +21,11 @@ const ObservedSession *plan_foreign_namesake(const PlanContext *c, const char *a
         return NULL;
 }
 
-const char *plan_waits_for(
-                const PlanContext *c, const ObservedSession *session, char *buffer, size_t n) {
+const char *plan_waits_for(const PlanContext *c,
+                const ObservedSession *session,
+                bool must_ask,
+                char *buffer,
+                size_t n) {
         if (!session || (session->agent && strv_find(c->policy->force_busy, session->agent)))
                 return NULL;
         if (session->attached > 0)
@@ -30,7 +33,7 @@ const char *plan_waits_for(
                                 session->attached == 1 ? "" : "s");
         else if (session->busy == BUSY_YES)
                 (void)snprintf(buffer, n, "it is at work");
-        else if (session->busy == BUSY_UNKNOWN)
+        else if (session->busy == BUSY_UNKNOWN || (session->busy == BUSY_NOT_ASKED && must_ask))
                 (void)snprintf(buffer, n, "whether it is at work cannot be told");
         else
                 return NULL;
@@ -56,6 +59,17 @@ static int plan_repair(PlanContext *c) {
                                "its socket is gone and it lives (pid %d): it is asked to make it "
                                "again",
                                (int)c->observed->hidden_server_pid)
+                               ? 0
+                               : -ENOMEM;
+}
+
+/* A pass before this one wrote drop-ins and did not come to the reload. */
+static int plan_reload(PlanContext *c) {
+        if (!c->observed->reload_pending || c->policy->mode == PLAN_STOP ||
+                        c->observed->manager.state != SOURCE_PRESENT)
+                return 0;
+        return plan_add_action(c->plan, ACTION_RELOAD, NULL, REASON_DROPIN_CHANGED, 0, STEP_RELOAD,
+                               "it has not read all drop-ins yet")
                                ? 0
                                : -ENOMEM;
 }
@@ -208,6 +222,8 @@ int planner_plan(const Desired *desired,
         if (r < 0)
                 return r;
         r = plan_repair(&c);
+        if (r == 0)
+                r = plan_reload(&c);
         if (r < 0)
                 return r;
         r = plan_obstacles(&c);

@@ -21,6 +21,8 @@ typedef enum PlanMode {
 typedef struct PlanPolicy {
         PlanMode mode;
         char *const *names; /* limits the scope to these agents; NULL or empty: all */
+        bool respect_stops; /* what ended well or was stopped by hand stays down, also when asked to
+                               start */
         long allow_remove;  /* exact number of removals that was allowed; negative: none named */
         char *const *force_busy; /* agents that are restarted although somebody is attached */
 } PlanPolicy;

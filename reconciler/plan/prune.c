@@ -74,7 +74,8 @@ static int add_removal(PlanContext *c, const char *agent) {
         bool elsewhere;
         Action *a;
 
-        if (runs(o, agent) && plan_waits_for(c, session, busy, sizeof(busy))) {
+        if (runs(o, agent) &&
+                        plan_waits_for(c, session, /* must_ask= */ true, busy, sizeof(busy))) {
                 (void)snprintf(help, sizeof(help), "mosaic fleet apply --force-busy %s", agent);
                 return plan_add_remark(c->plan, REMARK_DEFERRED, agent, /* is_agent= */ true,
                                        REASON_STILL_BUSY, 0, help, "the removal waits, %s", busy)

@@ -26,7 +26,6 @@
 
 #define DEADLINE_USEC (120ULL * 1000 * 1000)
 
-
 static uint64_t now_usec(void) {
         struct timespec t;
 

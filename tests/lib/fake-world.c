@@ -165,10 +165,11 @@ static int fake_observe(
                 o->hidden_server_pid = 77;
                 o->tmux.state = SOURCE_UNKNOWN;
         }
+        o->reload_pending = w->reload_pending;
         o->units_installed = true;
         o->holder = w->server ? UNIT_ACTIVE : UNIT_NOT_LOADED;
         o->holder_since_usec = 500;
-        o->now_usec = 2000000;
+        o->now_usec = 10000000;
         for (size_t i = 0; i < w->n_agents; i++)
                 observe_agent(w->agents + i, o);
         if (o->tmux.state == SOURCE_PRESENT)
@@ -193,6 +194,7 @@ static int fake_capture(void *world,
         for (size_t i = 0; agents[i]; i++) {
                 screens[i].known = true;
                 screens[i].text = copy("a screen\n");
+                screens[i].title = copy("a title");
                 screens[i].other_foreground = fake_agent(w, agents[i])->at_work;
         }
         return 0;
@@ -219,12 +221,14 @@ static int fake_accept(
         return after ? -EIO : 0;
 }
 
-static int fake_write_dropins(void *world, AgentSpec *const *specs, size_t n) {
+static int fake_write_dropins(void *world, AgentSpec *const *specs, size_t n, bool reload) {
         FakeWorld *w = world;
         bool after;
 
         if (crashed(w, &after))
                 return -EIO;
+        for (size_t i = 0; i < n; i++)
+                w->reload_pending = w->reload_pending || reload;
         for (size_t i = 0; i < n; i++)
                 memcpy(fake_agent(w, specs[i]->name)->dropin, specs[i]->live_fingerprint,
                                 FINGERPRINT_SIZE);
@@ -238,6 +242,7 @@ static int fake_reload(void *world) {
         if (crashed(w, &after))
                 return -EIO;
         w->n_reloads++;
+        w->reload_pending = false;
         for (size_t i = 0; i < w->n_agents; i++)
                 memcpy(w->agents[i].loaded, w->agents[i].dropin, FINGERPRINT_SIZE);
         return after ? -EIO : 0;

@@ -53,6 +53,7 @@ typedef struct FakeWorld {
         bool crash_after;     /* the call at crash_at does its work, then fails */
         unsigned n_destroyed; /* stops, kills and removals */
         unsigned n_reloads;
+        bool reload_pending;
 } FakeWorld;
 
 void fake_world_init(FakeWorld *w);

@@ -235,8 +235,11 @@ class Fleet(unittest.TestCase):
 
     def servers(self):
         """Every tmux server of the user but the canaries' (their command line shows who they are)."""
-        return [p for p in self.bed.processes()
-                if p.comm.startswith('tmux: server') and not (self.guard and 'canary' in p.argv)]
+        found = [p for p in self.bed.processes()
+                 if p.comm.startswith('tmux: server') and not (self.guard and 'canary' in p.argv)]
+        # Between its fork and its exec the process of a new pane looks like the server.
+        pids = {p.pid for p in found}
+        return [p for p in found if p.ppid not in pids]
 
     def keeper(self, name):
         r = self.tmux('list-panes', '-t', '=%s:' % name, '-F', '#{pane_pid}', check=True)

@@ -190,8 +190,8 @@ class Conditions:
         self.up()
         for mib in (2, 8, 16, 24, 32, 48):
             r = self.shell('ulimit -v %d; exec "$@"' % (mib * 1024), 'plan', '--json')
-            if r.code in (127, 126) or 'shared libraries' in r.err or r.code < 0 and not r.err:
-                continue  # the linker or execve itself
+            if r.code in (127, 126) or 'shared libraries' in r.err or 'Sanitizer' in r.err or r.code < 0 and not r.err:
+                continue  # the linker, execve itself, or a sanitizer that wants terabytes
             self.assertIn(r.code, (IN_SYNC, ERROR, UNKNOWN), r)
             self.assertEqual(self.actions(r), [], r)
         self.unchanged()
@@ -354,7 +354,7 @@ class Conditions:
         self.roster(names)
         self.shell('"$@" | head -1', 'plan')
         self.shell('"$@" | head -1', 'apply', '--yes')
-        self.wait_agents(names)
+        self.wait_agents(names, 5)
         self.in_sync()
         self.roster(names[:5])
         self.shell('"$@" | :', 'apply', '--yes')
@@ -382,8 +382,12 @@ class Conditions:
         before = self.pids()
         self.roster({**{n: self.agent(n, runtime='stubborn', stop_timeout='1s', env={'NEW': '1'}) for n in ('a', 'b')},
                      'c': self.agent('c', after=['a'])})
+        begin = time.time()
         p = self.bed.popen([self.program, 'fleet', 'apply', '--yes'])
-        time.sleep(0.4)
+        # A stop that is ours is written down just before it is asked for; it lasts a second.
+        record = self.state + '/ended/a.json'
+        harness.wait_for(lambda: os.path.exists(record) and os.stat(record).st_mtime >= begin - 0.01, 10, record)
+        time.sleep(0.2)
         self.assertIsNone(p.poll())
         p.send_signal(number)
         out, err = p.communicate(timeout=30)
@@ -400,7 +404,7 @@ class Conditions:
             now = self.pids()
             for name in ('a', 'b'):
                 if now.get(name) != before[name]:
-                    self.assertNotRegex(text, r'not_started +agent/%s +restart: interrupted$' % name, text)
+                    self.assertNotRegex(text, r'(?m)^not_started +agent/%s +restart: interrupted$' % name, text)
             self.apply()
             self.wait_agents(['a', 'b', 'c'])
             self.in_sync()

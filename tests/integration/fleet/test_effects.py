@@ -286,6 +286,30 @@ class Effects:
         self.apply()
         self.assertEqual(self.pids(), before)
 
+    def test_the_same_in_other_words(self):
+        """What counts is the value, not how or where it is written."""
+        roster = self.start()
+        before = self.pids()
+        own = roster['agents']['own']
+        own.update(stop_timeout='5000ms', limits={'memory': '1024M', 'cpu': '100%', 'tasks': 100},
+                   workdir=self.bed.home + '/work/own', host='*',
+                   restart={'policy': 'always', 'delay': '1000ms', 'attempts': 20, 'window': '600s'})
+        self.write(roster)
+        self.assertEqual(self.plan(0)['actions'], [])
+        # What defaults say already need not be said again, and what nobody says has a default.
+        roster['agents']['rest'] = {'workdir': '~/work/rest'}
+        del own['state']
+        self.write(roster)
+        self.assertEqual(self.plan(0)['actions'], [])
+        # The runtime's entry under another name, and the arguments moved into its command.
+        roster['runtimes']['renamed'] = {**roster['runtimes']['first'],
+                                         'command': roster['runtimes']['first']['command'] + ['--model=small', '--old'],
+                                         'model_args': ['--none']}
+        self.write(roster)
+        self.assertEqual(self.plan(0)['actions'], [])
+        self.apply()
+        self.assertEqual(self.pids(), before)
+
     def test_the_state_key_stops_and_starts(self):
         """`state` touches no process by its own class, but `stopped` is what a person asks for."""
         roster = self.start()

@@ -24,7 +24,7 @@ FINDING = re.compile(r'/\S*:\d+:\d+: |\s+= help: ')
 SUMMARY = re.compile(r'\(exit (\d+)\)$')
 READERS = ('plan', 'verify', 'status', 'validate')
 # Verbs whose text is no report on a fleet.
-NO_LAST_LINE = ('init', 'version')
+NO_LAST_LINE = ('config', 'init', 'version')
 
 
 def schema_files():
@@ -41,9 +41,14 @@ class Schemas:
                 schema = json.load(f)
             self.documents[name] = schema
             word = schema['properties']['format']
-            for w in word.get('enum') or [word['const']]:
+            for w in word.get('enum') or ([word['const']] if 'const' in word else []):
                 assert w not in self.by_format, w
                 self.by_format[w] = name
+
+    def name_of(self, document):
+        """The schema of a document: a refusal has the format of its verb, and a message."""
+        name = self.by_format.get(document.get('format'))
+        return 'refusal.schema.json' if name and 'message' in document else name
 
     def errors(self, text):
         """What is wrong with a document, as lines."""
@@ -51,7 +56,7 @@ class Schemas:
             document = json.loads(text)
         except ValueError as e:
             return ['no JSON: %s: %r' % (e, text[:200])]
-        name = self.by_format.get(document.get('format'))
+        name = self.name_of(document)
         if not name:
             return ['no schema for format %r' % document.get('format')]
         r = subprocess.run([CHECKER, os.path.join(SCHEMAS, name)], input=text, capture_output=True, text=True)
@@ -232,6 +237,8 @@ class Life:
         """From nothing to everything and back, every verb in every state."""
         self.roster_of('a', 'b')
         self.readers('new', PENDING, 'a')
+        self.both('new', 'config', code=IN_SYNC)
+        self.both('new', 'config', 'a', '--origin', code=IN_SYNC)
         self.json_of('new', 'apply', code=IN_SYNC)
         self.wait_agents(['a', 'b'])
         self.readers('in sync', IN_SYNC, 'a')
@@ -352,7 +359,7 @@ class OutputDirect(Life, Output):
                      '\t{', '', 'version: 1\nagents:\n  A_B: {workdir: /}\n'):
             self.bed.write('.config/mosaic/fleet/roster.yaml', text, 0o600)
             self.readers('invalid', INVALID)
-            for args in (('explain', 'a'), ('apply',), ('start',), ('restart',), ('stop', 'a')):
+            for args in (('explain', 'a'), ('config',), ('apply',), ('start',), ('restart',), ('stop', 'a')):
                 self.both('invalid', *args, code=INVALID)
         os.unlink(self.bed.home + '/.config/mosaic/fleet/roster.yaml')
         self.readers('no roster', INVALID)
@@ -473,7 +480,7 @@ class OutputDirect(Life, Output):
             examples = re.findall(r'^```json\n(.*?)^```$', f.read(), re.M | re.S)
         wrong, shown = [], set()
         for text in examples:
-            shown.add(self.schemas.by_format.get(json.loads(text)['format']))
+            shown.add(self.schemas.name_of(json.loads(text)))
             wrong += ['%s...: %s' % (text[:60], line) for line in self.schemas.errors(text)]
         self.assertEqual(wrong, [])
         self.assertEqual(set(self.schemas.documents) - shown, set(), 'schemas without an example')

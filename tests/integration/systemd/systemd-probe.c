@@ -64,8 +64,8 @@ static void print_job(UnitJob *job, void *userdata) {
 }
 
 static int run_jobs(Manager *m, char **argv) {
-        static const char *const kinds[] = { "start", "stop", "restart" };
-        uint64_t window, milliseconds, start, end;
+        static const char *const kinds[] = { "start", "stop" };
+        uint64_t milliseconds, start, end;
         size_t n, n_reported = 0, n_done = 0;
         UnitJobKind kind = JOB_START;
         UnitJob *jobs;
@@ -74,9 +74,9 @@ static int run_jobs(Manager *m, char **argv) {
         for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
                 if (strcmp(argv[0], kinds[i]) == 0)
                         kind = (UnitJobKind)i;
-        if (parse_uint64(argv[1], &window) < 0 || parse_uint64(argv[2], &milliseconds) < 0)
+        if (parse_uint64(argv[1], &milliseconds) < 0)
                 return 64;
-        argv += 3;
+        argv += 2;
         n = strv_length(argv);
         jobs = calloc(n, sizeof(UnitJob));
         if (!jobs)
@@ -85,7 +85,6 @@ static int run_jobs(Manager *m, char **argv) {
                 jobs[i].unit = strdup(argv[i]);
                 jobs[i].kind = kind;
         }
-        manager_jobs_set_window(m, window);
         start = clock_monotonic_usec();
         /* Two submits, as a caller that makes sessions in batches does. */
         r = manager_jobs_submit(m, jobs, n / 2);

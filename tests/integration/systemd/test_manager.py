@@ -102,8 +102,8 @@ class Manager(fixture.Systemd):
 
     # --- jobs ---
 
-    def jobs(self, kind, *units, window=0, deadline=20000, timeout=60):
-        out = self.probe('jobs', kind, str(window), str(deadline), *units, timeout=timeout)
+    def jobs(self, kind, *units, deadline=20000, timeout=60):
+        out = self.probe('jobs', kind, str(deadline), *units, timeout=timeout)
         total = self.facts(out, 'jobs')[0]
         self.assertEqual(total['n'], total['reported'])
         self.assertEqual(total['n'], str(len(units)))
@@ -136,39 +136,30 @@ class Manager(fixture.Systemd):
                                'mosaic-agent@c.service')
         self.assertEqual((total['done'], bad), ('4', {}))
         self.assertLess(self.took, 1900000)  # not by the reading of states after 2 s of silence
-        before = self.show('mosaic-agent@a', 'MainPID')
-        total, bad = self.jobs('restart', 'mosaic-agent@a.service')
-        self.assertEqual((total['done'], bad), ('1', {}))
-        self.assertNotEqual(self.show('mosaic-agent@a', 'MainPID'), before)
         total, bad = self.jobs('stop', 'mosaic-agent@a.service', 'mosaic-agent@b.service', 'mosaic-agent@never.service',
                                'mosaic-agent@c.service')
         self.assertEqual((total['done'], bad), ('4', {}))
 
-    def test_windows(self):
+    def test_many_at_once(self):
         self.plain_units()
         units = ['mosaic-agent@w%d.service' % i for i in range(60)]
-        for window in (1, 7, 64):
-            for kind, state in (('start', 'active'), ('restart', 'active'), ('stop', 'inactive')):
-                total, bad = self.jobs(kind, *units, window=window)
-                self.assertEqual((total['done'], bad), ('60', {}))
-                self.assertEqual(self.show('mosaic-agent@w59', 'ActiveState'), state)
-                # Signals, not the reading of states that steps in after 2 s of silence.
-                self.assertLess(self.took, 1900000)
+        for kind, state in (('start', 'active'), ('stop', 'inactive')):
+            total, bad = self.jobs(kind, *units)
+            self.assertEqual((total['done'], bad), ('60', {}))
+            self.assertEqual(self.show('mosaic-agent@w59', 'ActiveState'), state)
+            # Signals, not the reading of states that steps in after 2 s of silence.
+            self.assertLess(self.took, 1900000)
 
     def test_deadline(self):
         self.bed.write(self.units + '/mosaic-agent@.service',
                        '[Service]\nType=notify\nTimeoutStartSec=1h\nTimeoutStopSec=1s\nExecStart=sleep infinity\n')
         self.bed.systemctl('daemon-reload', check=True)
         began = time.monotonic()
-        total, bad = self.jobs('start', 'mosaic-agent@a.service', 'mosaic-agent@b.service', window=1, deadline=1000)
+        total, bad = self.jobs('start', 'mosaic-agent@a.service', 'mosaic-agent@b.service', deadline=1000)
         self.assertLess(time.monotonic() - began, 5)
         self.assertEqual(total['done'], '0')
-        self.assertEqual(bad['mosaic-agent@a.service']['error'], 'ETIMEDOUT')
-        self.assertEqual(bad['mosaic-agent@a.service']['result'], 'timeout')
-        # The second one never left: saying anything else would be a guess.
-        self.assertEqual(bad['mosaic-agent@b.service']['result'], 'lost')
-        self.assertIn('before this was asked for', bad['mosaic-agent@b.service']['message'])
-        self.assertEqual(self.show('mosaic-agent@b', 'ActiveState'), 'inactive')
+        for unit in ('mosaic-agent@a.service', 'mosaic-agent@b.service'):
+            self.assertEqual((bad[unit]['error'], bad[unit]['result']), ('ETIMEDOUT', 'timeout'))
 
     def test_canceled(self):
         self.bed.write(self.units + '/mosaic-agent@.service',

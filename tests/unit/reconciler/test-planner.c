@@ -366,8 +366,9 @@ static void test_dependencies(void **state _unused_) {
         fake_agent(&w, "web")->stopped_well = true;
         p = plan_of(&w, d);
         assert_int_equal(p->n_actions, 0);
-        assert_remark(p, "ab-1", REMARK_BLOCKED, REASON_DEPENDENCY);
-        assert_remark(p, "ab-10", REMARK_BLOCKED, REASON_DEPENDENCY);
+        assert_remark(p, "ab-1", REMARK_HELD, REASON_DEPENDENCY);
+        assert_remark(p, "ab-10", REMARK_HELD, REASON_DEPENDENCY);
+        assert_int_equal(plan_exit_code(p), EXIT_OK);
 }
 
 static void test_stop_verb(void **state _unused_) {

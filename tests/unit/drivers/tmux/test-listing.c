@@ -8,12 +8,14 @@
 #include <cmocka.h>
 
 #include "drivers/tmux/listing.h"
+#include "model/base/strbuf.h"
 
 #define LINE(session, pane, name, marker)                                                          \
         "mosaic-1\t4100\t" session "\t1700000000\t0\t1700000001\t" pane "\t4200\t0\t" name         \
         "\t" marker "\t.\n"
 
-#define BEGIN "mosaic-1 begin 4100\nmosaic-1 session\n"
+#define BEGIN "mosaic-1 begin 4100\n"
+#define SESSION "mosaic-1 session\n"
 #define END "mosaic-1 end\n"
 
 static int parse_raw(const char *text, Observed **ret) {
@@ -22,11 +24,15 @@ static int parse_raw(const char *text, Observed **ret) {
 }
 
 /* With the line that makes it complete. */
-static int parse(const char *text, Observed **ret) {
-        _cleanup_free_ char *whole = NULL;
+static int parse(const char *text, size_t n_sessions, Observed **ret) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
-        assert_true(asprintf(&whole, BEGIN "%s" END, text) >= 0);
-        return parse_raw(whole, ret);
+        strbuf_add(&b, BEGIN);
+        while (n_sessions-- > 0)
+                strbuf_add(&b, SESSION);
+        strbuf_addf(&b, "%s" END, text);
+        assert_false(b.failed);
+        return parse_raw(strbuf_text(&b), ret);
 }
 
 static const struct {
@@ -64,7 +70,7 @@ static const struct {
 static void test_cases(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_(observed_freep) Observed *o = NULL;
-                int r = parse(cases[i].text, &o);
+                int r = parse(cases[i].text, cases[i].n_sessions, &o);
 
                 if (r != cases[i].result || o->n_sessions != cases[i].n_sessions ||
                                 (o->n_sessions > 0 && o->sessions[0].owner != cases[i].owner))
@@ -76,7 +82,7 @@ static void test_cases(void **state _unused_) {
 
 /* A listing that ends anywhere is an error, whatever is there: never sessions that are gone. */
 static void test_truncated(void **state _unused_) {
-        static const char text[] = BEGIN LINE("$1", "%1", "web", "default:web:$1")
+        static const char text[] = BEGIN SESSION SESSION LINE("$1", "%1", "web", "default:web:$1")
                         LINE("$2", "%2", "web-1", "default:web-1:$2") END;
 
         for (size_t n = 0; n < sizeof(text) - 1; n++) {
@@ -117,7 +123,7 @@ static void test_fields(void **state _unused_) {
 
         assert_int_equal(parse("mosaic-1\t4100\t$3\t1700000000\t2\t1700000009\t%7\t4242\t1\tweb\t"
                                "default:web:$3\t.\n",
-                                         &o),
+                                         1, &o),
                         0);
         assert_int_equal(o->server_pid, 4100);
         assert_string_equal(o->sessions[0].id, "$3");
