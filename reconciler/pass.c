@@ -53,6 +53,21 @@ int pass_builtin_runtimes(RosterSource **ret, size_t *ret_n) {
         return 0;
 }
 
+/* A path that no socket can have would fail every verb with a bare errno. */
+static int check_socket(Context *c, Pass *p) {
+        _cleanup_free_ char *socket = NULL;
+        int r;
+
+        r = fleet_record_socket(c->record, c->paths, p->desired, &socket);
+        if (r != -ENAMETOOLONG)
+                return r;
+        (void)diags_add(&p->diags, SEVERITY_ERROR, "socket-path-too-long",
+                        desired_place(p->desired, "/tmux/socket"), "/tmux/socket",
+                        "write a shorter name", "the path of this socket below %s is too long",
+                        c->record->tmux_tmpdir);
+        return 0;
+}
+
 int pass_load(Context *c, Pass *p) {
         _cleanup_(site_facts_done) SiteFacts facts = { 0 };
         _cleanup_free_ RosterSource *runtimes = NULL;
@@ -82,6 +97,8 @@ int pass_load(Context *c, Pass *p) {
         if (r > 0)
                 return EXIT_INVALID;
         r = site_check(p->desired, c->paths->roster, &facts.machine, &p->diags);
+        if (r == 0)
+                r = check_socket(c, p);
         if (r < 0)
                 return r;
         diags_sort(&p->diags);

@@ -189,8 +189,8 @@ static void fail(DriverJob *job, int error, const char *message) {
 
 /* --- agents without their keeper -----------------------------------------------------------------
  *
- * A keeper that was killed takes its pane along, and the agent gets a hangup; one that does not heed
- * it lives on, known by its run file only. To stop such an agent is to end that process.
+ * A keeper that was killed takes its pane along, and the agent gets a hangup; one that does not
+ * heed it lives on, known by its run file only. To stop such an agent is to end that process.
  */
 
 typedef struct Orphan {
@@ -253,8 +253,7 @@ static int find_orphans(const DirectSupervisor *d,
                 r = look_at_runs(d, &after);
         for (size_t i = 0; i < n_found; i++) {
                 Orphan *orphan = orphans + i;
-                const ObservedRun *run =
-                                r == 0 ? observed_run(after, orphan->job->agent) : NULL;
+                const ObservedRun *run = r == 0 ? observed_run(after, orphan->job->agent) : NULL;
 
                 if (run && run->alive && run->pid == orphan->pid && orphan->pidfd >= 0)
                         orphans[n_orphans++] = *orphan;

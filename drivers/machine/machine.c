@@ -655,6 +655,10 @@ static int machine_sessions(void *world, DriverJob *jobs, size_t n) {
         if (r < 0)
                 return r;
         r = tmux_server_run(m->tmux, text, NULL, &errors);
+        if (r == -ENOENT) {
+                fail_jobs(jobs, n, r, "there is no tmux in PATH");
+                return 0;
+        }
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {

@@ -222,6 +222,20 @@ void dir_sweep(const char *path, const char *prefix) {
                         (void)unlinkat(dirfd(d), e->d_name, 0);
 }
 
+int file_sweep(const char *path) {
+        _cleanup_free_ char *dir = strdup(path);
+        char *slash;
+
+        if (!dir)
+                return -ENOMEM;
+        slash = strrchr(dir, '/');
+        if (!slash)
+                return -EINVAL;
+        *slash = '\0';
+        dir_sweep(slash == dir ? "/" : dir, slash + 1);
+        return 0;
+}
+
 int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size) {
         _cleanup_free_ char *bytes = NULL;
         size_t room = 0, n = 0;

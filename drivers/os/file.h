@@ -26,6 +26,10 @@ _must_check_ int file_replace_many(
  * for names that begin with @prefix ("": all). Where others keep files too, say whose. */
 void dir_sweep(const char *path, const char *prefix);
 
+/* The same for one file with a '/' in its path, and for those whose names begin like it. -ENOMEM.
+ */
+_must_check_ int file_sweep(const char *path);
+
 /* Reads a regular file. The bytes are followed by a NUL that does not count; caller frees. Errors:
  * -EFBIG (more than @max bytes), -EINVAL (not a regular file), what open(2) and read(2) say. */
 _must_check_ int file_read_limited(const char *path, size_t max, char **ret, size_t *ret_size);

@@ -353,7 +353,8 @@ static int write_file(Installation *in, const char *path, const WantedFile *f) {
         r = make_parents(in, path);
         if (r < 0)
                 return r;
-        return file_replace(path, f->text, f->size, (mode_t)f->mode);
+        r = file_replace(path, f->text, f->size, (mode_t)f->mode);
+        return r < 0 ? r : file_sweep(path);
 }
 
 /* The new version beside a file of the user's; not written again if it is there. */

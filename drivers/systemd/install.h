@@ -74,6 +74,9 @@ typedef struct UninstallOptions {
  * Removes what units_install() wrote, our drop-ins, the links that `systemctl --user enable` made
  * for our units, and directories of ours that are then empty; one daemon-reload.
  *
+ * The caller has made sure that nothing of the fleet runs that no manager knows of: with
+ * @remove_state what agents stand on goes too.
+ *
  * Returns 0 with a report; UNINSTALL_ACTIVE: units of this fleet run (report->active), nothing was
  * touched; -ETIMEDOUT and others: whether any runs is not known, nothing was touched; -EBADMSG as
  * above.

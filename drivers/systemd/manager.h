@@ -104,9 +104,9 @@ void unit_job_done(UnitJob *job);
 _must_check_ int manager_jobs_submit(Manager *m, UnitJob *jobs, size_t n);
 
 /*
- * Sends what the socket had no room for and takes in what has come, without waiting. To be called between the steps
- * of other work. That the connection broke is no error here: manager_jobs_wait() settles what was
- * submitted, so with jobs on their way a manager must not be freed before.
+ * Sends what the socket had no room for and takes in what has come, without waiting. To be called
+ * between the steps of other work. That the connection broke is no error here: manager_jobs_wait()
+ * settles what was submitted, so with jobs on their way a manager must not be freed before.
  */
 _must_check_ int manager_jobs_pump(Manager *m);
 

@@ -63,8 +63,9 @@ static int sort_out(const Paths *p, const Observed *o, char ***active, char ***f
         return 0;
 }
 
-/* 0: nothing runs; UNINSTALL_ACTIVE; negative: not known. */
-static int check_inactive(const Paths *p, bool dry_run, InstallReport *report) {
+/* 0: no unit of ours runs; UNINSTALL_ACTIVE; negative: not known. What runs without a manager is
+ * the caller's to look for. */
+static int check_units(const Paths *p, bool dry_run, InstallReport *report) {
         _cleanup_(manager_freep) Manager *m = NULL;
         _cleanup_(observed_freep) Observed *o = NULL;
         _cleanup_strv_ char **active = NULL, **failed = NULL;
@@ -145,6 +146,9 @@ static int remove_installed(const Paths *p,
                 if (r < 0)
                         return r;
                 ours = facts.kind == FILE_REGULAR && manifest_owns(manifest, path, facts.sha256);
+                r = options->dry_run ? 0 : file_sweep(path);
+                if (r < 0)
+                        return r;
                 if (facts.kind == FILE_ABSENT)
                         r = 0;
                 else if (ours)
@@ -407,7 +411,7 @@ int units_uninstall(const Paths *p, const UninstallOptions *options, InstallRepo
         r = install_report_new(&report);
         if (r < 0)
                 return r;
-        r = check_inactive(p, options->dry_run, report);
+        r = check_units(p, options->dry_run, report);
         if (r == UNINSTALL_ACTIVE)
                 *ret = TAKE_PTR(report);
         if (r != 0)

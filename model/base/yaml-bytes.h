@@ -17,6 +17,5 @@
 #define YAML_BRACKETS_MAX 100000u
 
 /* Adds a finding for each place that is refused, up to a few. Returns whether the
-                 * text may be parsed. */
-                bool
-                yaml_bytes_check(const char *bytes, size_t size, Diags *diags);
+ * text may be parsed. */
+bool yaml_bytes_check(const char *bytes, size_t size, Diags *diags);

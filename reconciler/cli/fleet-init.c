@@ -145,19 +145,6 @@ static int find_target(const Context *c, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-/* What an init that was killed left beside the roster; the folder is the site's, so by name. */
-static int sweep(const char *path) {
-        _cleanup_free_ char *dir = strdup(path);
-        char *slash;
-
-        if (!dir)
-                return -ENOMEM;
-        slash = strrchr(dir, '/');
-        *slash = '\0';
-        dir_sweep(*dir ? dir : "/", slash + 1);
-        return 0;
-}
-
 static int write_roster(Context *c, const Options *o, const Asset *profile, InitResult *ret) {
         _cleanup_free_ char *before = NULL, *target = NULL;
         size_t size = 0;
@@ -186,10 +173,11 @@ static int write_roster(Context *c, const Options *o, const Asset *profile, Init
                         return r;
         }
         r = file_replace(target, profile->bytes, profile->size, 0600);
+        /* The folders are the site's: only what is of this name goes. */
         if (r == 0)
-                r = sweep(c->paths->roster);
+                r = file_sweep(c->paths->roster);
         if (r == 0)
-                r = sweep(target);
+                r = file_sweep(target);
         if (r < 0)
                 return r;
         ret->status = "written";
@@ -205,7 +193,8 @@ static int check_nothing_runs(Context *c) {
 
         r = context_find_active(c, &names, &why);
         if (r == CONTEXT_ACTIVE) {
-                fprintf(stderr, "mosaic: init: the supervisor cannot be changed while anything "
+                fprintf(stderr,
+                                "mosaic: init: the supervisor cannot be changed while anything "
                                 "runs under %s:",
                                 supervisor_to_string(c->record->supervisor));
                 for (char **name = names; *name; name++)
@@ -214,7 +203,8 @@ static int check_nothing_runs(Context *c) {
                 return EXIT_BLOCKED;
         }
         if (r == CONTEXT_UNKNOWN) {
-                fprintf(stderr, "mosaic: init: whether anything runs under %s is not known: %s; "
+                fprintf(stderr,
+                                "mosaic: init: whether anything runs under %s is not known: %s; "
                                 "nothing was changed\n",
                                 supervisor_to_string(c->record->supervisor), why);
                 return EXIT_UNKNOWN;
@@ -232,7 +222,8 @@ static int first_supervisor(Context *c, const Options *o) {
                 return 0; /* what the machine offers is in the record that was made up */
         fprintf(stderr,
                         "mosaic: init: there is a user manager, but it does not answer (%s), so "
-                        "which supervisor to use cannot be told; nothing was written. Repair it, or "
+                        "which supervisor to use cannot be told; nothing was written. Repair it, "
+                        "or "
                         "say --supervisor\n",
                         strerror(-c->supervisor_error));
         return EXIT_UNKNOWN;
@@ -298,7 +289,8 @@ static int write_all(Context *c, const Options *o, const Asset *profile, InitRes
         r = write_roster(c, o, profile, ret);
         if (r < 0) {
                 fprintf(stderr, "mosaic: init: cannot write %s: %s\n", c->paths->roster,
-                                r == -ELOOP ? "it is a symbolic link that leads nowhere; remove it, "
+                                r == -ELOOP ? "it is a symbolic link that leads nowhere; remove "
+                                              "it, "
                                               "or make the file it names"
                                             : strerror(-r));
                 return r == -ELOOP ? EXIT_BLOCKED : EXIT_INTERNAL;
@@ -400,7 +392,8 @@ const Verb verb_fleet_init = {
                 "Options:\n"
                 "      --profile NAME     minimal (one pi), local-canary or demo\n"
                 "      --write            Write it to $MOSAIC_HOME/fleet/roster.yaml\n"
-                "      --force            Replace a roster that is there (a link stays, the file it\n"
+                "      --force            Replace a roster that is there (a link stays, the file "
+                "it\n"
                 "                         leads to is replaced); with --supervisor: change it\n"
                 "      --supervisor WHO   systemd or direct; without it systemd where there is a\n"
                 "                         user manager. Of a fleet that runs it cannot be changed\n"

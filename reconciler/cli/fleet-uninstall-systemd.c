@@ -25,7 +25,9 @@ static int check_nothing_runs(Context *c) {
                 return EXIT_BLOCKED;
         }
         if (r == CONTEXT_UNKNOWN) {
-                fprintf(stderr, "mosaic: uninstall-systemd: whether anything runs is not known: %s; "
+                fprintf(stderr,
+                                "mosaic: uninstall-systemd: whether anything runs is not known: "
+                                "%s; "
                                 "nothing was removed\n",
                                 why);
                 return EXIT_UNKNOWN;

@@ -9,6 +9,7 @@
 
 #include <libfyaml.h>
 
+#include "model/base/parse.h"
 #include "tests/bench/stopwatch.h"
 
 static Stopwatch watch;
@@ -33,14 +34,14 @@ static size_t count_events(const char *bytes, size_t size) {
 int main(int argc, char **argv) {
         size_t size = 0, n = 0;
         char more[64], *bytes;
-        long runs;
+        uint64_t runs;
 
-        if (argc != 3 || (runs = atol(argv[2])) < 1 || runs > STOPWATCH_RUNS_MAX)
+        if (argc != 3 || parse_uint_range(argv[2], 1, STOPWATCH_RUNS_MAX, &runs) < 0)
                 return 64;
         bytes = stopwatch_read(argv[1], &size);
         if (!bytes)
                 return 1;
-        for (long i = 0; i < runs; i++) {
+        for (uint64_t i = 0; i < runs; i++) {
                 stopwatch_start(&watch);
                 n = count_events(bytes, size);
                 stopwatch_stop(&watch);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "framework/assets.h"
-#include "model/base/array.h"
+#include "model/base/parse.h"
 #include "model/roster.h"
 #include "tests/bench/stopwatch.h"
 
@@ -57,9 +57,9 @@ int main(int argc, char **argv) {
         RosterSource roster = { 0 };
         char more[128] = "", *bytes;
         int expected;
-        long runs;
+        uint64_t runs;
 
-        if (argc != 4 || (runs = atol(argv[2])) < 1 || runs > STOPWATCH_RUNS_MAX)
+        if (argc != 4 || parse_uint_range(argv[2], 1, STOPWATCH_RUNS_MAX, &runs) < 0)
                 return 64;
         expected = strcmp(argv[3], "valid") == 0 ? 0 : ROSTER_INVALID;
         bytes = stopwatch_read(argv[1], &roster.size);
@@ -67,7 +67,7 @@ int main(int argc, char **argv) {
                 return 1;
         roster.name = argv[1];
         roster.bytes = bytes;
-        for (long i = 0; i < runs; i++) {
+        for (uint64_t i = 0; i < runs; i++) {
                 int r;
 
                 stopwatch_start(&watch);

@@ -59,11 +59,15 @@ class Schemas:
         name = self.name_of(document)
         if not name:
             return ['no schema for format %r' % document.get('format')]
+        return self.check(name, text) + self.unnamed(self.documents[name], self.documents[name], document, '')
+
+    @staticmethod
+    def check(name, text):
         r = subprocess.run([CHECKER, os.path.join(SCHEMAS, name)], input=text, capture_output=True, text=True)
         found = ['%s: %s' % (name, l) for l in (r.stdout + r.stderr).splitlines()]
         if r.returncode and not found:
             found.append('%s: exit %d' % (name, r.returncode))
-        return found + self.unnamed(self.documents[name], self.documents[name], document, '')
+        return found
 
     def unnamed(self, whole, schema, value, path):
         """Members that the schema does not name. Readers ignore them; we must not print them."""
@@ -78,6 +82,8 @@ class Schemas:
         if isinstance(value, dict) and 'properties' in schema:
             if whole['title'].startswith('mosaic saved plan') and path == '/plan':
                 return self.errors(json.dumps(value))
+            if whole['title'].startswith('mosaic config') and path == '/roster':
+                return self.check('roster.schema.json', json.dumps(value))
             for k, v in value.items():
                 if k not in schema['properties']:
                     found.append('%s/%s is not in the schema' % (path, k))

@@ -12,7 +12,7 @@ import re
 import sys
 
 SOURCES = ("model/base/yaml*.c", "model/roster*.c", "schema/roster-schema.c", "drivers/os/roster-file.c",
-           "drivers/os/site-check.c")
+           "drivers/os/site-check.c", "reconciler/pass.c")
 # Words of these files that look like codes and are none.
 OTHER = {"on-failure", "x-hint", "x-subject"}
 

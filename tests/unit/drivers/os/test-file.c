@@ -3,8 +3,11 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -65,22 +68,92 @@ static void test_replace(void **state _unused_) {
         assert_int_equal(rmdir("d") | unlink("f"), 0);
 }
 
-/* What was there under the name is replaced, not written through; what a crash left is no obstacle.
- */
-static void test_replace_link_and_leftover(void **state _unused_) {
+/* Only a plain file is replaced; what a crash left under the temporary name is no obstacle. */
+static void test_replace_only_files(void **state _unused_) {
+        char text[] = "new", link[] = "link", pipe[] = "pipe";
+        const struct {
+                char *name;
+                mode_t type;
+                int error;
+        } cases[] = {
+                { link, S_IFLNK, -ELOOP },
+                { pipe, S_IFIFO, -ENOTSUP },
+        };
         char leftover[64];
         struct stat st;
 
         assert_int_equal(file_replace("target", "kept", 4, 0600), 0);
-        assert_int_equal(symlink("target", "f"), 0);
-        (void)snprintf(leftover, sizeof(leftover), ".f.tmp-%ld", (long)getpid());
-        assert_int_equal(symlink("target", leftover), 0);
-        assert_int_equal(file_replace("f", "new", 3, 0600), 0);
+        assert_int_equal(symlink("target", link), 0);
+        assert_int_equal(mkfifo(pipe, 0600), 0);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char *names[] = { cases[i].name, NULL }, *texts[] = { text, NULL };
+
+                assert_int_equal(file_replace(cases[i].name, "x", 1, 0600), cases[i].error);
+                assert_int_equal(file_replace_many(".", names, texts, 0600), cases[i].error);
+                assert_int_equal(lstat(cases[i].name, &st), 0);
+                assert_int_equal(st.st_mode & S_IFMT, cases[i].type);
+        }
+        assert_int_equal(file_replace("/dev/null", "x", 1, 0600), -ENOTSUP);
         assert_content("target", "kept");
-        assert_content("f", "new");
-        assert_int_equal(lstat("f", &st), 0);
-        assert_true(S_ISREG(st.st_mode));
-        assert_int_equal(unlink("f") | unlink("target"), 0);
+        (void)snprintf(leftover, sizeof(leftover), ".target.tmp-%ld", (long)getpid());
+        assert_int_equal(symlink("target", leftover), 0);
+        assert_int_equal(file_replace("target", "new", 3, 0600), 0);
+        assert_content("target", "new");
+        assert_int_equal(count_entries("."), 3);
+        assert_int_equal(unlink(link) | unlink(pipe) | unlink("target"), 0);
+}
+
+/* A pid that no process has: of a child that was waited for. */
+static pid_t dead_pid(void) {
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+                _exit(0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        return pid;
+}
+
+static void test_sweep(void **state _unused_) {
+        const long dead = (long)dead_pid(), alive = (long)getpid();
+        const struct {
+                const char *prefix, *before;
+                long pid;
+                const char *after;
+                time_t age;
+                bool swept;
+        } cases[] = {
+                { "", ".a.json.tmp-", dead, "", 100, true },
+                { "a.js", ".a.json.tmp-", dead, "", 100, true },
+                { "", ".x.tmp-1.tmp-", dead, "", 100, true },
+                { "b", ".a.json.tmp-", dead, "", 100, false },
+                { "", ".a.json.tmp-", dead, "", 5, false },
+                { "", ".a.json.tmp-", alive, "", 100, false },
+                { "", ".a.json.tmp-", dead, "x", 100, false },
+                { "", ".a.json.tmp-x", dead, "", 100, false },
+                { "", ".tmp-", dead, "", 100, false },
+                { "", "a.json.tmp-", dead, "", 100, false },
+                { "", ".a.json-", dead, "", 100, false },
+        };
+
+        assert_int_equal(mkdir("swept", 0700), 0);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const time_t then = time(NULL) - cases[i].age;
+                const struct timespec times[2] = { { .tv_sec = then }, { .tv_sec = then } };
+                char *path;
+
+                assert_true(asprintf(&path, "swept/%s%ld%s", cases[i].before, cases[i].pid,
+                                            cases[i].after) > 0);
+                assert_int_equal(close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+                assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+                dir_sweep("swept", cases[i].prefix);
+                assert_int_equal(access(path, F_OK) < 0, cases[i].swept);
+                if (!cases[i].swept)
+                        assert_int_equal(unlink(path), 0);
+                free(path);
+        }
+        dir_sweep("absent", "");
+        assert_int_equal(rmdir("swept"), 0);
 }
 
 static void test_replace_many(void **state _unused_) {
@@ -166,7 +239,8 @@ static void test_remove_and_make(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_replace),
-                cmocka_unit_test(test_replace_link_and_leftover),
+                cmocka_unit_test(test_replace_only_files),
+                cmocka_unit_test(test_sweep),
                 cmocka_unit_test(test_replace_many),
                 cmocka_unit_test(test_replace_many_failures),
                 cmocka_unit_test(test_read),

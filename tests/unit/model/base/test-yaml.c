@@ -156,6 +156,10 @@ static void limits(void **state) {
         expect(repeat("# ", "xxxxxxx\n#", 550000, ""), "too-large");
         expect(repeat("a:\n", "- &x [*x, *x]\n", 20000, ""), "anchor");
         expect(repeat("a:\n", "- 1\n", YAML_NODES_MAX, ""), "too-large");
+        /* each on its own line: the library would read them all before it says a word */
+        expect(repeat("a:\n", " [\n", YAML_BRACKETS_MAX, ""), "too-deep");
+        expect(repeat("a:\n", " [\n", YAML_BRACKETS_MAX + 1, ""), "too-large");
+        expect(repeat("a:\n", " {x: [\n", 500000, ""), "too-large");
         assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &end), 0);
         assert_true(end.tv_sec - start.tv_sec < 60 * patience());
 }

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include <cmocka.h>
+
+#include "drivers/os/clock.h"
+#include "drivers/os/lock.h"
+#include "model/base/parse.h"
+
+static char top[] = "/tmp/mosaic-test-lock-XXXXXX";
+
+static int setup(void **state _unused_) {
+        return mkdtemp(top) ? 0 : -1;
+}
+
+static int teardown(void **state _unused_) {
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), "%s/lock", top);
+        return unlink(path) | rmdir(top);
+}
+
+static void on_alarm(int number _unused_) {
+}
+
+static void test_lock(void **state _unused_) {
+        const struct sigaction action = { .sa_handler = on_alarm };
+        const struct itimerval soon = { .it_value = { .tv_usec = 100000 } };
+        const Paths p = { .state = top, .runtime = top };
+        _cleanup_close_ int fd = -1, second = -1;
+        LockHolder holder;
+        uint64_t before;
+
+        assert_int_equal(lock_take(&p, "apply", 0, &fd, &holder), 0);
+        assert_int_equal(lock_take(&p, "stop", 0, &second, &holder), LOCK_BUSY);
+        assert_int_equal(holder.pid, getpid());
+        assert_string_equal(holder.verb, "apply");
+        assert_int_equal(second, -1);
+
+        /* Who is interrupted while waiting does not wait on, and gets nothing. */
+        assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+        assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+        before = clock_monotonic_usec();
+        assert_int_equal(lock_take(&p, "stop", 20 * USEC_PER_SEC, &second, &holder), -EINTR);
+        assert_true(clock_monotonic_usec() - before < 5 * USEC_PER_SEC);
+        assert_int_equal(second, -1);
+
+        assert_int_equal(close(TAKE_FD(fd)), 0);
+        assert_int_equal(lock_take(&p, "stop", 0, &second, &holder), 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_lock) };
+
+        return cmocka_run_group_tests(tests, setup, teardown);
+}
