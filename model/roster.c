@@ -160,6 +160,23 @@ static size_t spec_size(const AgentSpec *s) {
         return total;
 }
 
+/* Line feeds from *offset to @end, where *offset is then. */
+static unsigned count_lines(const RosterSource *source, size_t *offset, size_t end) {
+        unsigned n = 0;
+        const char *feed;
+
+        if (end > source->size)
+                end = source->size;
+        for (; *offset < end; *offset = (size_t)(feed - source->bytes) + 1, n++) {
+                feed = memchr(source->bytes + *offset, '\n', end - *offset);
+                if (!feed) {
+                        *offset = end;
+                        break;
+                }
+        }
+        return n;
+}
+
 static int resolve_agents(const Roster *roster,
                 const RosterSource *source,
                 const Machine *machine,
@@ -190,8 +207,7 @@ static int resolve_agents(const Roster *roster,
                         continue;
                 }
                 d->agents[d->n_agents++] = spec;
-                for (; offset < a->node->key->span.start && offset < source->size; offset++)
-                        line += source->bytes[offset] == '\n';
+                line += count_lines(source, &offset, a->node->key->span.start);
                 spec->line = line;
                 if (spec_size(spec) > ARGV_AND_ENV_MAX)
                         (void)diags_add(diags, SEVERITY_ERROR, "environment-too-large",

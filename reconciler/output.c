@@ -414,8 +414,8 @@ void output_progress(const Context *c,
                         output_end(c), format_duration(took, sizeof(took), r->took_usec),
                         action_kind_to_sign(a->kind), address(a, name, sizeof(name)));
         if (r->text) {
-                printf("  ");
-                print_safe(r->text, 0);
+                printf("\n        ");
+                output_wrapped(c, r->text, 8);
         }
         putchar('\n');
         (void)fflush(stdout);
@@ -435,11 +435,14 @@ void output_report(const Context *c, const Pass *p) {
 
                         if (r->outcome != order[k])
                                 continue;
-                        printf("%s%-11s%s %-*s  %s: ", output_begin(c, outcome_style(r->outcome)),
+                        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+                        printf("%s%-11s%s %-*s  ", output_begin(c, outcome_style(r->outcome)),
                                         outcome_to_string(r->outcome), output_end(c), width,
-                                        address(p->plan->actions + i, name, sizeof(name)),
-                                        action_kind_to_string(p->plan->actions[i].kind));
-                        print_safe(r->text ? r->text : "interrupted", 0);
+                                        address(p->plan->actions + i, name, sizeof(name)));
+                        strbuf_addf(&b, "%s: %s", action_kind_to_string(p->plan->actions[i].kind),
+                                        r->text ? r->text : "interrupted");
+                        output_wrapped(c, strbuf_text(&b), (size_t)width + 14);
                         putchar('\n');
                 }
         for (size_t i = 0; i < rest->n_remarks; i++)

@@ -381,6 +381,20 @@ static int compare_members(const void *a, const void *b) {
         return (*x)->key->span.start < (*y)->key->span.start ? -1 : 1;
 }
 
+/* For the few keys that most mappings have looking at all pairs is quicker than sorting. */
+#define FEW_KEYS 24
+
+static bool all_differ(const YamlNode *mapping) {
+        if (mapping->n_children > FEW_KEYS)
+                return false; /* not known */
+        for (const YamlNode *a = mapping->first; a; a = a->next)
+                for (const YamlNode *b = a->next; b; b = b->next)
+                        if (a->key->text[0] == b->key->text[0] &&
+                                        strcmp(a->key->text, b->key->text) == 0)
+                                return false;
+        return true;
+}
+
 /* Reports keys that occur twice and takes all but the first out of the tree. */
 static int check_duplicates(Loader *l, YamlNode *mapping) {
         _cleanup_free_ YamlNode **members = NULL;
@@ -388,7 +402,7 @@ static int check_duplicates(Loader *l, YamlNode *mapping) {
         bool found = false;
         YamlNode **link;
 
-        if (mapping->n_children < 2)
+        if (all_differ(mapping))
                 return 0;
         members = calloc(mapping->n_children, sizeof(*members));
         if (!members)

@@ -243,7 +243,7 @@ int main(int argc, char **argv) {
                 r = run_observe(m, p, true);
                 return kill((pid_t)pid, SIGCONT) < 0 ? 1 : r;
         }
-        if (strcmp(argv[1], "jobs") == 0 && argc > 5)
+        if (strcmp(argv[1], "jobs") == 0 && argc > 4)
                 return run_jobs(m, argv + 2);
         if (strcmp(argv[1], "need-reload") == 0) {
                 r = manager_need_reload(m, p, argv + 2, &list);

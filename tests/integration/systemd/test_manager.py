@@ -60,7 +60,7 @@ class Manager(fixture.Systemd):
         self.bed.systemctl('mask', '--runtime', 'mosaic-agent@b', check=True)
         units = self.unit_facts()
         self.assertEqual({n: u['masked'] for n, u in units.items()}, {'a': '1', 'b': '1'})
-        job = self.facts(self.probe('jobs', 'start', '0', '5000', 'mosaic-agent@a.service'), 'job')[0]
+        job = self.facts(self.probe('jobs', 'start', '5000', 'mosaic-agent@a.service'), 'job')[0]
         self.assertEqual((job['result'], job['error']), ('refused', 'ERFKILL'))
         self.assertIn('unmask', job['message'])
 
