@@ -2,11 +2,24 @@
 #include <string.h>
 
 #include "model/base/strv.h"
+#include "model/base/strbuf.h"
 #include "model/plan.h"
 #include "reconciler/options.h"
 #include "reconciler/output-install.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
+
+#define VERB "uninstall-systemd"
+
+static int refuse_active(const Context *c, char *const *names) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+        for (char *const *name = names; name && *name; name++)
+                strbuf_addf(&b, "%s %s", name == names ? "" : ",", *name);
+        return run_refuse(c, VERB, EXIT_BLOCKED,
+                        "still running under %s:%s; nothing was removed. First: mosaic fleet stop",
+                        supervisor_to_string(c->record->supervisor), strbuf_text(&b));
+}
 
 /* What stands on these files must be down first. Returns 0 to go on, an exit code after its
  * sentence, negative errno. */
@@ -17,21 +30,11 @@ static int check_nothing_runs(Context *c) {
 
         r = context_find_active(c, &names, &why);
         if (r == CONTEXT_ACTIVE) {
-                fprintf(stderr, "mosaic: uninstall-systemd: still running under %s:",
-                                supervisor_to_string(c->record->supervisor));
-                for (char **name = names; *name; name++)
-                        fprintf(stderr, "%s %s", name == names ? "" : ",", *name);
-                fprintf(stderr, "\nNothing was removed. First: mosaic fleet stop\n");
-                return EXIT_BLOCKED;
+                return refuse_active(c, names);
         }
-        if (r == CONTEXT_UNKNOWN) {
-                fprintf(stderr,
-                                "mosaic: uninstall-systemd: whether anything runs is not known: "
-                                "%s; "
-                                "nothing was removed\n",
-                                why);
-                return EXIT_UNKNOWN;
-        }
+        if (r == CONTEXT_UNKNOWN)
+                return run_refuse(c, VERB, EXIT_UNKNOWN,
+                                "whether anything runs is not known: %s; nothing was removed", why);
         return r;
 }
 
@@ -59,27 +62,18 @@ static int run(Context *c, int argc, char **argv) {
                 .remove_state = true,
         };
         r = units_uninstall(c->paths, &uninstall, &report);
-        if (r == UNINSTALL_ACTIVE) {
-                fprintf(stderr, "mosaic: uninstall-systemd: these units run:");
-                for (char **unit = report->active; unit && *unit; unit++)
-                        fprintf(stderr, " %s", *unit);
-                fprintf(stderr, "\nNothing was removed. First: mosaic fleet stop\n");
-                return EXIT_BLOCKED;
-        }
-        if (r == -ETIMEDOUT) {
-                fprintf(stderr, "mosaic: uninstall-systemd: whether units run is not known: the "
-                                "user "
-                                "manager does not answer; nothing was removed\n");
-                return EXIT_UNKNOWN;
-        }
-        if (r == -EBADMSG) {
-                fprintf(stderr,
-                                "mosaic: uninstall-systemd: %s/manifest.json is garbled, so what "
-                                "is ours is "
-                                "not known; nothing was removed\n",
+        if (r == UNINSTALL_ACTIVE)
+                return refuse_active(c, report->active);
+        if (r == -ETIMEDOUT)
+                return run_refuse(c, VERB, EXIT_UNKNOWN,
+                                "whether units run is not known, the user manager does not answer; "
+                                "nothing was "
+                                "removed");
+        if (r == -EBADMSG)
+                return run_refuse(c, VERB, EXIT_BLOCKED,
+                                "%s/manifest.json is garbled, so what is ours is not known; "
+                                "nothing was removed",
                                 c->paths->state);
-                return EXIT_BLOCKED;
-        }
         if (r < 0)
                 return r;
         code = report->counts[INSTALL_FAILED] > 0 ? EXIT_INTERNAL : EXIT_OK;

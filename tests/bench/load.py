@@ -159,6 +159,9 @@ def measure(o, folder):
     if o.peers:
         result['jsonschema'] = jsonschema(folder, as_json, 5)
         result['ajv'] = ajv(folder, as_json, o.runs)
+        for name in ('jsonschema', 'ajv'):
+            if result[name].get('errors', 0) != 0:
+                raise SystemExit('%s finds errors in a roster that is valid' % name)
     best = result['floor']['cpu_best_ms']
     result['goal_ms'] = GOAL_FACTOR * best + GOAL_MS
     result['met'] = result['mosaic']['cpu_best_ms'] <= result['goal_ms']
