@@ -131,6 +131,8 @@ int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
                                 *holder.verb ? holder.verb : "unknown", (int)holder.pid);
                 r = lock_take(c->paths, verb, o->lock_timeout_usec, ret_fd, &holder);
         }
+        if (r == -EINTR)
+                return run_refuse(c, verb, EXIT_INTERNAL, "interrupted; nothing was changed");
         if (r != LOCK_BUSY)
                 return r;
         return run_refuse(c, verb, EXIT_LOCKED, "another writer works on this fleet: '%s', pid %d",
@@ -320,6 +322,12 @@ int run_change(Context *c, const RunChange *change, const Options *o) {
         _cleanup_close_ int lock = -1;
         int r;
 
+        if (c->supervisor_error != 0)
+                return run_refuse(c, change->verb, EXIT_UNKNOWN,
+                                "the user manager does not answer (%s), so who is to supervise "
+                                "this fleet cannot be "
+                                "chosen; say it: mosaic fleet init --supervisor",
+                                strerror(-c->supervisor_error));
         if (change->ask) {
                 r = show_and_ask(c, &change->policy, &shown);
                 if (r != 0)

@@ -156,6 +156,7 @@ static int observe_dropins(const MachineDriver *m, const Desired *desired, Obser
 /* By its name in /proc; a process that is gone is none. */
 static int is_tmux_server(pid_t pid, bool *ret) {
         _cleanup_free_ char *path = NULL, *name = NULL;
+        uint64_t start;
         size_t size;
         int r;
 
@@ -166,7 +167,9 @@ static int is_tmux_server(pid_t pid, bool *ret) {
         r = file_read_limited(path, NAME_MAX, &name, &size);
         if (r == -ENOMEM)
                 return r;
-        *ret = r == 0 && strncmp(name, "tmux: server", 12) == 0;
+        /* One that was killed keeps its name until it is reaped; it has no start time any more. */
+        *ret = r == 0 && strncmp(name, "tmux: server", 12) == 0 &&
+               proc_start_time(pid, &start) == 0;
         return 0;
 }
 

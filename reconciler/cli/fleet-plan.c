@@ -27,7 +27,10 @@ static int run(Context *c, int argc, char **argv) {
         if (o.out) {
                 r = saved_plan_write(c, &p, o.out);
                 if (r < 0) {
-                        fprintf(stderr, "mosaic: cannot write %s: %s\n", o.out, strerror(-r));
+                        fprintf(stderr, "mosaic: cannot write %s: %s\n", o.out,
+                                        r == -ELOOP     ? "it is a symbolic link"
+                                        : r == -ENOTSUP ? "it is not a plain file"
+                                                        : strerror(-r));
                         return EXIT_INTERNAL;
                 }
         }

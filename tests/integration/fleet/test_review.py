@@ -39,7 +39,7 @@ class Direct(Fleet):
         before = self.bring_up(['a', 'b'])
         for args in (('--dry-run',), ('--purge',), ()):
             r = self.fleet('uninstall-systemd', *args, code=BLOCKED)
-            self.assertRegex(r.err, r'direct: a, b, the tmux server on /\S+/mosaic-factory\n')
+            self.assertRegex(r.err, r'direct: a, b, the tmux server on /\S+/mosaic-factory\b')
         self.assertEqual(self.pids(), {n: p.key for n, p in before.items()})
         self.in_sync()
         self.fleet('stop', code=0)
