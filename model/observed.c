@@ -34,6 +34,22 @@ const char *unit_state_to_string(UnitState s) {
         return names[s];
 }
 
+bool unit_state_is_active(UnitState s) {
+        switch (s) {
+        case UNIT_NOT_LOADED:
+        case UNIT_INACTIVE:
+        case UNIT_FAILED:
+                return false;
+        case UNIT_ACTIVATING:
+        case UNIT_ACTIVE:
+        case UNIT_DEACTIVATING:
+        case UNIT_RESTARTING:
+        case UNIT_OTHER:
+                break;
+        }
+        return true;
+}
+
 void source_set(Source *s, SourceState state, const char *format, ...) {
         va_list ap;
 

@@ -71,6 +71,9 @@ typedef enum UnitState {
 
 const char *unit_state_to_string(UnitState s);
 
+/* Anything but down: also on its way up or down, and in states this version does not know. */
+bool unit_state_is_active(UnitState s);
+
 /* One supervised thing: a unit of ours, or the keeper's child under `direct`. */
 typedef struct ObservedUnit {
         char *agent; /* NULL for holder and controller */

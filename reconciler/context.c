@@ -91,28 +91,12 @@ int context_open_driver(Context *c) {
 /* --- does anything run? --------------------------------------------------------------------------
  */
 
-static bool unit_runs(UnitState s) {
-        switch (s) {
-        case UNIT_NOT_LOADED:
-        case UNIT_INACTIVE:
-        case UNIT_FAILED:
-                return false;
-        case UNIT_ACTIVATING:
-        case UNIT_ACTIVE:
-        case UNIT_DEACTIVATING:
-        case UNIT_RESTARTING:
-        case UNIT_OTHER:
-                return true;
-        }
-        return true;
-}
-
 /* Agents, by the supervisor's word and by that of /proc. */
 static int add_agents(const Observed *o, char ***names) {
         int r;
 
         for (size_t i = 0; i < o->n_units; i++)
-                if (unit_runs(o->units[i].state)) {
+                if (unit_state_is_active(o->units[i].state)) {
                         r = strv_push(names, o->units[i].agent);
                         if (r < 0)
                                 return r;
@@ -134,9 +118,9 @@ static int add_server(const Context *c, const Observed *o, char ***names) {
                 r = strv_pushf(names, "the tmux server (pid %d)", (int)o->hidden_server_pid);
         else if (answers)
                 r = strv_pushf(names, "the tmux server on %s", c->record->tmux_socket);
-        else if (unit_runs(o->holder))
+        else if (unit_state_is_active(o->holder))
                 r = strv_pushf(names, "%stmux-holder.service", c->paths->unit_prefix);
-        if (r == 0 && unit_runs(o->controller))
+        if (r == 0 && unit_state_is_active(o->controller))
                 r = strv_pushf(names, "%sfleet.service", c->paths->unit_prefix);
         return r;
 }

@@ -5,30 +5,16 @@
 #include <string.h>
 
 #include "drivers/os/file.h"
-#include "model/base/strv.h"
+#include "drivers/store/record.h"
 
 #define INDEX_MAX (16 * 1024 * 1024)
 
 int accepted_read(const Paths *p, Json **ret) {
-        _cleanup_free_ char *path = NULL, *bytes = NULL;
-        _cleanup_json_ Json *j = NULL;
-        uint64_t version;
-        size_t size;
         int r;
 
         *ret = NULL;
-        r = path_join(p->state, "accepted.json", &path);
-        if (r < 0)
-                return r;
-        r = file_read_limited(path, INDEX_MAX, &bytes, &size);
-        if (r < 0)
-                return r == -ENOMEM ? r : 0;
-        r = json_parse(bytes, size, &j);
-        if (r < 0)
-                return r == -ENOMEM ? r : 0;
-        if (json_get_uint64(j, "version", &version) == 0 && version == 1)
-                *ret = TAKE_PTR(j);
-        return 0;
+        r = record_read(p->state, "accepted.json", INDEX_MAX, ret);
+        return r == -ENOMEM ? r : 0;
 }
 
 static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "drivers/os/file.h"
+#include "drivers/store/record.h"
 #include "drivers/tmux/server.h"
 #include "model/json.h"
 
@@ -33,22 +34,13 @@ static int get_number(const Json *j, const char *key, unsigned *ret) {
 
 int fleet_record_read(const Paths *p, FleetRecord **ret) {
         _cleanup_(fleet_record_freep) FleetRecord *record = NULL;
-        _cleanup_free_ char *path = NULL, *bytes = NULL;
         _cleanup_json_ Json *j = NULL;
         const char *supervisor;
-        uint64_t version;
-        size_t size;
         int r;
 
-        r = path_join(p->state, "fleet.json", &path);
+        r = record_read(p->state, "fleet.json", RECORD_MAX, &j);
         if (r < 0)
                 return r;
-        r = file_read_limited(path, RECORD_MAX, &bytes, &size);
-        if (r < 0)
-                return r;
-        if (json_parse(bytes, size, &j) < 0 || json_get_uint64(j, "version", &version) < 0 ||
-                        version != 1)
-                return -EBADMSG;
         record = calloc(1, sizeof(FleetRecord));
         if (!record)
                 return -ENOMEM;

@@ -9,32 +9,12 @@
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
 #include "drivers/store/accepted.h"
+#include "drivers/store/record.h"
 #include "model/base/strv.h"
 #include "model/json.h"
 
 #define RECORD_MAX (1024 * 1024)
 #define FLEET_HOLD "_fleet"
-
-/* Reads DIR/FILE as a version 1 object. -ENOENT if it is gone, -EBADMSG if it is anything else. */
-static int read_record(const char *dir, const char *file, Json **ret) {
-        _cleanup_free_ char *path = NULL, *bytes = NULL;
-        _cleanup_json_ Json *j = NULL;
-        uint64_t version;
-        size_t size;
-        int r;
-
-        r = path_join(dir, file, &path);
-        if (r < 0)
-                return r;
-        r = file_read_limited(path, RECORD_MAX, &bytes, &size);
-        if (r < 0)
-                return r;
-        if (json_parse(bytes, size, &j) < 0 || json_get_uint64(j, "version", &version) < 0 ||
-                        version != 1)
-                return -EBADMSG;
-        *ret = TAKE_PTR(j);
-        return 0;
-}
 
 /* "NAME.json" -> NAME, if that may be an agent or is @special. Caller frees; NULL for another file.
  */
@@ -104,7 +84,7 @@ static int each_record(const char *parent,
                         return r;
                 if (!name || (wanted && !wanted(o, name)))
                         continue;
-                r = read_record(dir, e->d_name, &j);
+                r = record_read(dir, e->d_name, RECORD_MAX, &j);
                 if (r == -ENOENT)
                         continue; /* removed meanwhile */
                 if (r == 0)
@@ -143,7 +123,7 @@ static int observe_spec(const Json *index,
         r = accepted_lookup(index, &st, f);
         if (r != -ENOENT)
                 return r;
-        r = read_record(dir_path, file, &spec);
+        r = record_read(dir_path, file, RECORD_MAX, &spec);
         return r < 0 ? r : accepted_from_spec(spec, f);
 }
 
@@ -243,7 +223,7 @@ static int read_ours(const Paths *p, ObservedStop *s) {
                 file = NULL;
                 return -ENOMEM;
         }
-        r = read_record(dir, file, &j);
+        r = record_read(dir, file, RECORD_MAX, &j);
         /* One that cannot be read proves nothing: the stop is then taken for a person's, and
          * nothing is started that should be down. */
         if (r < 0)
@@ -572,7 +552,7 @@ int store_read_server(const Paths *p, pid_t *ret) {
         uint64_t pid, start, now;
         int r;
 
-        r = read_record(p->runtime, "server.json", &j);
+        r = record_read(p->runtime, "server.json", RECORD_MAX, &j);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || json_get_uint64(j, "pid", &pid) < 0 || pid == 0 || pid > INT32_MAX ||

@@ -17,22 +17,6 @@
 /* --- does anything run? --------------------------------------------------------------------------
  */
 
-static bool state_is_active(UnitState s) {
-        switch (s) {
-        case UNIT_NOT_LOADED:
-        case UNIT_INACTIVE:
-        case UNIT_FAILED:
-                return false;
-        case UNIT_ACTIVATING:
-        case UNIT_ACTIVE:
-        case UNIT_DEACTIVATING:
-        case UNIT_RESTARTING:
-        case UNIT_OTHER:
-                return true;
-        }
-        return true;
-}
-
 /* Splits what is loaded into what runs and what failed (and would stay in memory for that). */
 static int sort_out(const Paths *p, const Observed *o, char ***active, char ***failed) {
         const struct {
@@ -49,7 +33,7 @@ static int sort_out(const Paths *p, const Observed *o, char ***active, char ***f
                 UnitState state = is_agent ? o->units[i].state : others[i - o->n_units].state;
                 char *unit;
 
-                if (!state_is_active(state) && state != UNIT_FAILED)
+                if (!unit_state_is_active(state) && state != UNIT_FAILED)
                         continue;
                 if (is_agent)
                         r = paths_agent_unit(p, o->units[i].agent, &unit);

@@ -25,32 +25,17 @@ static int prepare(Context *c, const Options *o, const Pass *p _unused_) {
         return 0;
 }
 
-/* Also one that systemd is just bringing back after a crash of the server. */
-static bool holder_is_up(const Observed *o) {
-        switch (o->holder) {
-        case UNIT_NOT_LOADED:
-        case UNIT_INACTIVE:
-        case UNIT_FAILED:
-                return o->tmux.state == SOURCE_PRESENT;
-        case UNIT_ACTIVATING:
-        case UNIT_ACTIVE:
-        case UNIT_DEACTIVATING:
-        case UNIT_RESTARTING:
-        case UNIT_OTHER:
-                break;
-        }
-        return true;
-}
-
 /* Everything of ours is down: the holder goes too, unless somebody else lives on the socket. */
 static int conclude(Context *c, const Options *o, Pass *p, ExitCode *code) {
         _cleanup_free_ char *message = NULL;
         const Plan *last = p->rest ? p->rest : p->plan;
         size_t foreign = plan_count_remarks(last, REMARK_FOREIGN);
+        /* Also a holder that systemd is just bringing back after a crash of the server. */
+        bool is_up = p->observed->tmux.state == SOURCE_PRESENT ||
+                     unit_state_is_active(p->observed->holder);
         int r;
 
-        if (strv_length(o->names) > 0 || *code != EXIT_OK || !holder_is_up(p->observed) ||
-                        p->observed->server_foreign)
+        if (strv_length(o->names) > 0 || *code != EXIT_OK || !is_up || p->observed->server_foreign)
                 return 0;
         if (foreign > 0) {
                 if (!c->json)

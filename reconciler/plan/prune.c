@@ -53,8 +53,7 @@ static int collect(const PlanContext *c, char ***ret) {
 static bool runs(const Observed *o, const char *agent) {
         const ObservedUnit *u = observed_unit(o, agent);
 
-        return u && u->state != UNIT_NOT_LOADED && u->state != UNIT_INACTIVE &&
-               u->state != UNIT_FAILED;
+        return u && unit_state_is_active(u->state);
 }
 
 static size_t count_running(const Observed *o) {

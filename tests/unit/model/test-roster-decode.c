@@ -178,7 +178,11 @@ static void expect_effect(const Setting *s, const char *before, const char *afte
 static char *write_line(const char *key, const char *value) {
         char *line = NULL;
 
-        assert_true(asprintf(&line, value ? "%s: %s" : "", key, value ? value : "") >= 0);
+        if (value)
+                assert_true(asprintf(&line, "%s: %s", key, value) >= 0);
+        else
+                line = strdup("");
+        assert_non_null(line);
         return line;
 }
 

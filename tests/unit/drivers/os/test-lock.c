@@ -30,7 +30,10 @@ static void on_alarm(int number _unused_) {
 
 static void test_lock(void **state _unused_) {
         const struct sigaction action = { .sa_handler = on_alarm };
-        const struct itimerval soon = { .it_value = { .tv_usec = 100000 } };
+        const struct itimerval soon = {
+                .it_interval = { .tv_usec = 100000 },
+                .it_value = { .tv_usec = 100000 },
+        };
         const Paths p = { .state = top, .runtime = top };
         _cleanup_close_ int fd = -1, second = -1;
         LockHolder holder;

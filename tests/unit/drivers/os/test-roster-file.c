@@ -63,8 +63,6 @@ static void expect_refused(const char *name, const char *code) {
 }
 
 static void what_is_refused(void **state) {
-        _cleanup_close_ int fd = -1;
-
         (void)state;
         expect_refused("nothing", "roster-missing");
         expect_refused("nothing/at/all", "roster-missing");

@@ -79,8 +79,8 @@ static void test_garbled(void **state) {
         static const char *const texts[] = { "", "{", "[]",
                 "{\"version\":2,\"files\":[],\"directories\":[]}",
                 "{\"version\":1,\"files\":[{}],\"directories\":[]}",
-                "{\"version\":1,\"files\":[{\"path\":\"relative\",\"sha256\":\"00\",\"mode\":1}],"
-                "\"directories\":[]}",
+                ("{\"version\":1,\"files\":[{\"path\":\"relative\",\"sha256\":\"00\",\"mode\":1}],"
+                 "\"directories\":[]}"),
                 "{\"version\":1,\"files\":[]}" };
         Paths p = { .state = directory };
         _cleanup_free_ char *path = NULL;

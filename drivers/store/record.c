@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/store/record.h"
+
+#include "drivers/os/file.h"
+#include "drivers/os/paths.h"
+
+int record_read(const char *dir, const char *file, size_t max, Json **ret) {
+        _cleanup_free_ char *path = NULL, *bytes = NULL;
+        _cleanup_json_ Json *j = NULL;
+        uint64_t version;
+        size_t size;
+        int r;
+
+        r = path_join(dir, file, &path);
+        if (r < 0)
+                return r;
+        r = file_read_limited(path, max, &bytes, &size);
+        if (r < 0)
+                return r;
+        r = json_parse(bytes, size, &j);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EBADMSG;
+        if (json_get_uint64(j, "version", &version) < 0 || version != 1)
+                return -EBADMSG;
+        *ret = TAKE_PTR(j);
+        return 0;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What all files of a fleet's state have in common: a JSON object with `"version": 1` (decision
+ * 0001). */
+
+#include "model/json.h"
+
+/* Reads DIR/FILE of at most @max bytes. -EBADMSG: it is no such object of this version; else what
+ * file_read_limited() says. */
+_must_check_ int record_read(const char *dir, const char *file, size_t max, Json **ret);
