@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/machine/machine.h"
 
-#include <inttypes.h>
-#include <limits.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <systemd/sd-bus.h>
-#include <time.h>
 
 #include "drivers/direct/direct.h"
+#include "drivers/machine/lost-server.h"
+#include "drivers/machine/screens.h"
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
-#include "drivers/os/proc.h"
 #include "drivers/store/store.h"
 #include "drivers/systemd/dropin.h"
 #include "drivers/systemd/install.h"
@@ -153,26 +148,6 @@ static int observe_dropins(const MachineDriver *m, const Desired *desired, Obser
         return 0;
 }
 
-/* By its name in /proc; a process that is gone is none. */
-static int is_tmux_server(pid_t pid, bool *ret) {
-        _cleanup_free_ char *path = NULL, *name = NULL;
-        uint64_t start;
-        size_t size;
-        int r;
-
-        if (asprintf(&path, "/proc/%d/comm", (int)pid) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        r = file_read_limited(path, NAME_MAX, &name, &size);
-        if (r == -ENOMEM)
-                return r;
-        /* One that was killed keeps its name until it is reaped; it has no start time any more. */
-        *ret = r == 0 && strncmp(name, "tmux: server", 12) == 0 &&
-               proc_start_time(pid, &start) == 0;
-        return 0;
-}
-
 /* Under systemd the server is the main process of an active holder; asked only when its socket is
  * gone. */
 static int holder_pid(const MachineDriver *m, const Observed *o, pid_t *ret) {
@@ -216,7 +191,7 @@ static int find_hidden_server(MachineDriver *m, Observed *o) {
                         pid = o->run[i].server_pid;
         if (pid <= 0)
                 return 0;
-        r = is_tmux_server(pid, &is_tmux);
+        r = lost_server_is(pid, &is_tmux);
         if (r < 0 || !is_tmux)
                 return r;
         m->server_hidden = true;
@@ -290,123 +265,11 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
 /* --- screens -----------------------------------------------------------------------------------
  */
 
-/*
- * One client captures all of them. Each screen follows two lines that begin with a word nobody can
- * guess: what an agent prints cannot end its screen early or pass for another's.
- */
-static int capture_commands(const Observed *o, char *const *agents, const char *word, char **ret) {
-        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
-
-        for (size_t i = 0; agents[i]; i++) {
-                const ObservedSession *s = observed_session(o, agents[i]);
-                const ObservedRun *run = observed_run(o, agents[i]);
-                const char *pane = run && run->pane_id ? run->pane_id : s ? s->pane_id : NULL;
-
-                strbuf_addf(&b, "display-message -p '%s %zu'\n", word, i);
-                /* What a run file says of a pane goes onto a command line only if it is an id. */
-                if (!pane || pane[0] != '%' || pane[1] == '\0' ||
-                                pane[1 + strspn(pane + 1, "0123456789")] != '\0')
-                        continue;
-                strbuf_addf(&b,
-                                "display-message -p -t '%s' '%s #{pane_title}' ; capture-pane -p "
-                                "-t '%s'\n",
-                                pane, word, pane);
-        }
-        strbuf_addf(&b, "display-message -p '%s end'\n", word);
-        return strbuf_finish(&b, ret);
-}
-
-/* The rest of @line if it begins with "WORD "; NULL if not. */
-static char *after_word(char *line, const char *word) {
-        size_t length = strlen(word);
-
-        return strncmp(line, word, length) == 0 && line[length] == ' ' ? line + length + 1 : NULL;
-}
-
-/* Takes the lines of one screen; returns where the next begins, NULL if the output is not what was
- * asked for. A pane that is gone has neither title nor text. */
-static char *cut_screen(
-                char *p, const char *word, size_t number, DriverScreen *screen, int *ret_error) {
-        _cleanup_strbuf_ StrBuf text = STRBUF_NULL;
-        char expected[24], *rest, *end;
-
-        (void)snprintf(expected, sizeof(expected), "%zu", number);
-        for (size_t line = 0; (end = strchr(p, '\n')); line++, p = end + 1) {
-                *end = '\0';
-                rest = after_word(p, word);
-                if (line == 0) {
-                        if (!rest || strcmp(rest, expected) != 0)
-                                return NULL;
-                } else if (line == 1 && rest && !screen->title) {
-                        /* The title's line, unless it is the head of the next screen already. */
-                        *end = '\n';
-                        if (rest[strspn(rest, "0123456789")] == '\n' ||
-                                        strncmp(rest, "end\n", 4) == 0)
-                                return p;
-                        *end = '\0';
-                        screen->title = strdup(rest);
-                        if (!screen->title) {
-                                *ret_error = -ENOMEM;
-                                return NULL;
-                        }
-                } else if (rest) {
-                        *end = '\n';
-                        *ret_error = strbuf_finish(&text, &screen->text);
-                        return *ret_error < 0 ? NULL : p;
-                } else
-                        strbuf_addf(&text, "%s\n", p);
-        }
-        return NULL;
-}
-
-/* All or nothing: of an output that is not whole nothing is believed. */
-static int cut_screens(char *output, const char *word, DriverScreen *screens, size_t n) {
-        char *p = output, *rest;
-        int error = 0;
-
-        for (size_t i = 0; i < n && p; i++)
-                p = cut_screen(p, word, i, screens + i, &error);
-        rest = p ? after_word(p, word) : NULL;
-        if (error == 0 && rest && strcmp(rest, "end\n") == 0)
-                return 0;
-        for (size_t i = 0; i < n; i++) {
-                free(screens[i].text);
-                free(screens[i].title);
-                screens[i] = (DriverScreen){ 0 };
-        }
-        return error;
-}
-
 static int machine_capture(
                 void *world, const Observed *observed, char *const *agents, DriverScreen *screens) {
-        _cleanup_free_ char *commands = NULL, *output = NULL;
         MachineDriver *m = world;
-        uint64_t random;
-        char word[32];
-        int r;
 
-        if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-                return -EIO;
-        (void)snprintf(word, sizeof(word), "mosaic-%016" PRIx64, random);
-        r = capture_commands(observed, agents, word, &commands);
-        if (r < 0)
-                return r;
-        r = tmux_server_run(m->tmux, commands, &output, NULL);
-        if (r == -ENOMEM)
-                return r;
-        if (r >= 0) {
-                r = cut_screens(output, word, screens, strv_length(agents));
-                if (r < 0)
-                        return r;
-        }
-        for (size_t i = 0; agents[i]; i++) {
-                const ObservedRun *run = observed_run(observed, agents[i]);
-
-                screens[i].known =
-                                screens[i].text && run && run->alive &&
-                                proc_other_foreground(run->pid, &screens[i].other_foreground) == 0;
-        }
-        return 0;
+        return screens_capture(m->tmux, observed, agents, screens);
 }
 
 /* --- files -------------------------------------------------------------------------------------
@@ -550,33 +413,10 @@ static int machine_stop_holder(void *world, char **ret_message) {
         return r < 0 ? r : remove_socket(m);
 }
 
-/* The pid was that of a tmux server a moment ago; by its pidfd it is still the same process. */
 static int machine_repair_holder(void *world, const Observed *observed, char **ret_message) {
-        const struct timespec step = { .tv_nsec = 10 * 1000000L };
-        uint64_t deadline = clock_monotonic_usec() + CALL_TIMEOUT_USEC;
         MachineDriver *m = world;
-        _cleanup_close_ int fd = -1;
-        bool is_tmux;
-        int r;
 
-        fd = (int)syscall(SYS_pidfd_open, observed->hidden_server_pid, 0);
-        if (fd < 0)
-                return -errno;
-        r = is_tmux_server(observed->hidden_server_pid, &is_tmux);
-        if (r < 0)
-                return r;
-        if (!is_tmux)
-                return -ESRCH;
-        if (syscall(SYS_pidfd_send_signal, fd, SIGUSR1, NULL, 0) < 0)
-                return -errno;
-        while (tmux_server_probe(m->tmux) < 0) {
-                if (clock_monotonic_usec() >= deadline) {
-                        *ret_message = strdup("the server did not make its socket again");
-                        return -ETIMEDOUT;
-                }
-                (void)nanosleep(&step, NULL);
-        }
-        return 0;
+        return lost_server_repair(m->tmux, observed->hidden_server_pid, ret_message);
 }
 
 /* --- sessions ----------------------------------------------------------------------------------

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A tmux server whose socket somebody unlinked: recognised by its process, asked by SIGUSR1 to make
+ * it again. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "drivers/tmux/server.h"
+
+/* Is this a living tmux server? Fails only without memory. */
+_must_check_ int lost_server_is(pid_t pid, bool *ret);
+
+/* Returns 0 once the socket answers again. @ret_message: why not; caller frees. */
+_must_check_ int lost_server_repair(const TmuxServer *tmux, pid_t pid, char **ret_message);

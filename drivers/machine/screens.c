@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/machine/screens.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "drivers/os/proc.h"
+#include "model/base/strbuf.h"
+#include "model/base/strv.h"
+
+/*
+ * One client captures all of them. Each screen follows two lines that begin with a word nobody can
+ * guess: what an agent prints cannot end its screen early or pass for another's.
+ */
+static int capture_commands(const Observed *o, char *const *agents, const char *word, char **ret) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+        for (size_t i = 0; agents[i]; i++) {
+                const ObservedSession *s = observed_session(o, agents[i]);
+                const ObservedRun *run = observed_run(o, agents[i]);
+                const char *pane = run && run->pane_id ? run->pane_id : s ? s->pane_id : NULL;
+
+                strbuf_addf(&b, "display-message -p '%s %zu'\n", word, i);
+                /* What a run file says of a pane goes onto a command line only if it is an id. */
+                if (!pane || pane[0] != '%' || pane[1] == '\0' ||
+                                pane[1 + strspn(pane + 1, "0123456789")] != '\0')
+                        continue;
+                strbuf_addf(&b,
+                                "display-message -p -t '%s' '%s #{pane_title}' ; capture-pane -p "
+                                "-t '%s'\n",
+                                pane, word, pane);
+        }
+        strbuf_addf(&b, "display-message -p '%s end'\n", word);
+        return strbuf_finish(&b, ret);
+}
+
+/* The rest of @line if it begins with "WORD "; NULL if not. */
+static char *after_word(char *line, const char *word) {
+        size_t length = strlen(word);
+
+        return strncmp(line, word, length) == 0 && line[length] == ' ' ? line + length + 1 : NULL;
+}
+
+/* Takes the lines of one screen; returns where the next begins, NULL if the output is not what was
+ * asked for. A pane that is gone has neither title nor text. */
+static char *cut_screen(
+                char *p, const char *word, size_t number, DriverScreen *screen, int *ret_error) {
+        _cleanup_strbuf_ StrBuf text = STRBUF_NULL;
+        char expected[24], *rest, *end;
+
+        (void)snprintf(expected, sizeof(expected), "%zu", number);
+        for (size_t line = 0; (end = strchr(p, '\n')); line++, p = end + 1) {
+                *end = '\0';
+                rest = after_word(p, word);
+                if (line == 0) {
+                        if (!rest || strcmp(rest, expected) != 0)
+                                return NULL;
+                } else if (line == 1 && rest && !screen->title) {
+                        /* The title's line, unless it is the head of the next screen already. */
+                        *end = '\n';
+                        if (rest[strspn(rest, "0123456789")] == '\n' ||
+                                        strncmp(rest, "end\n", 4) == 0)
+                                return p;
+                        *end = '\0';
+                        screen->title = strdup(rest);
+                        if (!screen->title) {
+                                *ret_error = -ENOMEM;
+                                return NULL;
+                        }
+                } else if (rest) {
+                        *end = '\n';
+                        *ret_error = strbuf_finish(&text, &screen->text);
+                        return *ret_error < 0 ? NULL : p;
+                } else
+                        strbuf_addf(&text, "%s\n", p);
+        }
+        return NULL;
+}
+
+/* All or nothing: of an output that is not whole nothing is believed. */
+static int cut_screens(char *output, const char *word, DriverScreen *screens, size_t n) {
+        char *p = output, *rest;
+        int error = 0;
+
+        for (size_t i = 0; i < n && p; i++)
+                p = cut_screen(p, word, i, screens + i, &error);
+        rest = p ? after_word(p, word) : NULL;
+        if (error == 0 && rest && strcmp(rest, "end\n") == 0)
+                return 0;
+        for (size_t i = 0; i < n; i++) {
+                free(screens[i].text);
+                free(screens[i].title);
+                screens[i] = (DriverScreen){ 0 };
+        }
+        return error;
+}
+
+int screens_capture(const TmuxServer *tmux,
+                const Observed *observed,
+                char *const *agents,
+                DriverScreen *screens) {
+        _cleanup_free_ char *commands = NULL, *output = NULL;
+        uint64_t random;
+        char word[32];
+        int r;
+
+        if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+                return -EIO;
+        (void)snprintf(word, sizeof(word), "mosaic-%016" PRIx64, random);
+        r = capture_commands(observed, agents, word, &commands);
+        if (r < 0)
+                return r;
+        r = tmux_server_run(tmux, commands, &output, NULL);
+        if (r == -ENOMEM)
+                return r;
+        if (r >= 0) {
+                r = cut_screens(output, word, screens, strv_length(agents));
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; agents[i]; i++) {
+                const ObservedRun *run = observed_run(observed, agents[i]);
+
+                screens[i].known =
+                                screens[i].text && run && run->alive &&
+                                proc_other_foreground(run->pid, &screens[i].other_foreground) == 0;
+        }
+        return 0;
+}
