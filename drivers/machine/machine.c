@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-bus.h>
+#include <time.h>
 
 #include "drivers/direct/direct.h"
 #include "drivers/machine/lost-server.h"
@@ -23,6 +24,7 @@
 #include "model/base/strv.h"
 
 #define CALL_TIMEOUT_USEC (10 * USEC_PER_SEC)
+#define OTHER_START_USEC (2 * USEC_PER_SEC)
 /* Longer than the longest stop timeout a roster may ask for, and its KILL. */
 #define JOBS_TIMEOUT_USEC (400 * USEC_PER_SEC)
 
@@ -384,14 +386,60 @@ static int run_unit(MachineDriver *m, const char *which, UnitJobKind kind, char 
         return job.error;
 }
 
+/* Does our holder session live on the socket? */
+static int has_our_holder(const MachineDriver *m, bool *ret) {
+        _cleanup_(tmux_listing_freep) TmuxListing *listing = NULL;
+        _cleanup_(observed_freep) Observed *o = NULL;
+        int r;
+
+        *ret = false;
+        r = observed_new(m->record->supervisor, &o);
+        if (r == 0)
+                r = tmux_listing_begin(m->tmux, &listing);
+        if (r == 0)
+                r = tmux_listing_end(listing, o);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < o->n_sessions; i++)
+                *ret = *ret || o->sessions[i].owner == SESSION_HOLDER;
+        return 0;
+}
+
+/* The start failed because there is a server by now: perhaps that of a run of ours which was killed
+ * in the middle of making it. Then it is, or becomes within a moment, the one that was wanted. */
+static int wait_for_our_holder(const MachineDriver *m, bool *ret) {
+        const struct timespec step = { .tv_nsec = 20 * 1000000L };
+        uint64_t deadline = clock_monotonic_usec() + OTHER_START_USEC;
+
+        for (;;) {
+                int r = has_our_holder(m, ret);
+
+                if (r < 0 || *ret || clock_monotonic_usec() >= deadline)
+                        return r;
+                (void)nanosleep(&step, NULL);
+        }
+}
+
 static int machine_start_holder(void *world, char **ret_message) {
         MachineDriver *m = world;
+        bool ours = false;
         pid_t pid;
         int r;
 
         if (is_systemd(m))
                 return run_unit(m, "tmux-holder", JOB_START, ret_message);
         r = direct_start_server(m->direct, m->tmux, ret_message);
+        if (r == -EIO) {
+                int q = wait_for_our_holder(m, &ours);
+
+                if (q < 0)
+                        return q;
+                if (ours) {
+                        free(*ret_message);
+                        *ret_message = NULL;
+                        r = 0;
+                }
+        }
         if (r == 0)
                 r = tmux_server_pid(m->tmux, &pid);
         return r < 0 ? r : store_write_server(m->paths, pid);
