@@ -17,19 +17,10 @@ int accepted_read(const Paths *p, Json **ret) {
         return r == -ENOMEM ? r : 0;
 }
 
-static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]) {
-        const char *s = json_get_string(j, key);
-
-        if (!s || strlen(s) != FINGERPRINT_SIZE - 1)
-                return -EBADMSG;
-        (void)stpcpy(ret, s);
-        return 0;
-}
-
 int accepted_from_spec(const Json *spec, ObservedFiles *f) {
-        if (get_fingerprint(spec, "restart_fingerprint", f->restart_fingerprint) < 0 ||
-                        get_fingerprint(spec, "live_fingerprint", f->live_fingerprint) < 0 ||
-                        get_fingerprint(spec, "resolved", f->resolved) < 0 ||
+        if (record_get_fingerprint(spec, "restart_fingerprint", f->restart_fingerprint) < 0 ||
+                        record_get_fingerprint(spec, "live_fingerprint", f->live_fingerprint) < 0 ||
+                        record_get_fingerprint(spec, "resolved", f->resolved) < 0 ||
                         json_get_uint64(spec, "stop_timeout_usec", &f->stop_timeout_usec) < 0)
                 return -EBADMSG;
         return 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/store/record.h"
 
+#include <string.h>
+
 #include "drivers/os/file.h"
 #include "drivers/os/paths.h"
 
@@ -23,5 +25,14 @@ int record_read(const char *dir, const char *file, size_t max, Json **ret) {
         if (json_get_uint64(j, "version", &version) < 0 || version != 1)
                 return -EBADMSG;
         *ret = TAKE_PTR(j);
+        return 0;
+}
+
+int record_get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]) {
+        const char *s = json_get_string(j, key);
+
+        if (!s || strlen(s) != FINGERPRINT_SIZE - 1)
+                return -EBADMSG;
+        (void)stpcpy(ret, s);
         return 0;
 }

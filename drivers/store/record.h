@@ -5,7 +5,11 @@
  * 0001). */
 
 #include "model/json.h"
+#include "model/spec.h"
 
 /* Reads DIR/FILE of at most @max bytes. -EBADMSG: it is no such object of this version; else what
  * file_read_limited() says. */
 _must_check_ int record_read(const char *dir, const char *file, size_t max, Json **ret);
+
+/* The fingerprint at @key of @j. -EBADMSG: none is there, or not one of the right length. */
+_must_check_ int record_get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]);

@@ -156,15 +156,6 @@ static int observe_specs(const Paths *p, Observed *o) {
         return 0;
 }
 
-static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]) {
-        const char *s = json_get_string(j, key);
-
-        if (!s || strlen(s) != FINGERPRINT_SIZE - 1)
-                return -EBADMSG;
-        (void)stpcpy(ret, s);
-        return 0;
-}
-
 static int get_sign(const Json *j, const char *key, char **ret) {
         return json_get_strdup(j, key, /* optional= */ true, ret);
 }
@@ -190,8 +181,9 @@ static int add_run(Observed *o, const char *name, const Json *j, void *userdata)
                         get_sign(j, "waiting_pattern", &run->signs.waiting_pattern) < 0 ||
                         get_sign(j, "busy_title", &run->signs.busy_title) < 0 ||
                         get_sign(j, "waiting_title", &run->signs.waiting_title) < 0 ||
-                        get_fingerprint(j, "restart_fingerprint", run->restart_fingerprint) < 0 ||
-                        get_fingerprint(j, "resolved", run->resolved) < 0)
+                        record_get_fingerprint(j, "restart_fingerprint", run->restart_fingerprint) <
+                                        0 ||
+                        record_get_fingerprint(j, "resolved", run->resolved) < 0)
                 return -EBADMSG;
         run->pid = (pid_t)pid;
         if (json_get_uint64(j, "server_pid", &server) == 0 && server <= INT32_MAX)

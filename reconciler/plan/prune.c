@@ -64,6 +64,14 @@ static size_t count_running(const Observed *o) {
         return n;
 }
 
+/* @session: the one that @a removes; may be NULL. */
+static int set_session(Action *a, const ObservedSession *session) {
+        if (!session)
+                return 0;
+        a->session_id = strdup(session->id);
+        return a->session_id ? 0 : -ENOMEM;
+}
+
 static int add_removal(PlanContext *c, const char *agent) {
         const Observed *o = c->observed;
         const ObservedUnit *unit = observed_unit(o, agent);
@@ -94,12 +102,7 @@ static int add_removal(PlanContext *c, const char *agent) {
                                   : "no longer in the roster");
         if (!a)
                 return -ENOMEM;
-        if (session) {
-                a->session_id = strdup(session->id);
-                if (!a->session_id)
-                        return -ENOMEM;
-        }
-        return 0;
+        return set_session(a, session);
 }
 
 static int remark_elsewhere(PlanContext *c) {
@@ -121,6 +124,7 @@ static int stop_strays(PlanContext *c, char *const *names) {
                 const ObservedSession *session = observed_session(c->observed, *names);
                 unsigned steps = runs(c->observed, *names) ? STEP_STOP : 0;
                 Action *a;
+                int r;
 
                 if (session)
                         steps |= STEP_KILL_SESSION;
@@ -130,11 +134,9 @@ static int stop_strays(PlanContext *c, char *const *names) {
                                 "asked for; it is not in the roster");
                 if (!a)
                         return -ENOMEM;
-                if (session) {
-                        a->session_id = strdup(session->id);
-                        if (!a->session_id)
-                                return -ENOMEM;
-                }
+                r = set_session(a, session);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }
