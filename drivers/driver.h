@@ -78,6 +78,8 @@ typedef struct Driver {
         /* The tmux server with its holder session. @ret_message: why not; caller frees. */
         int (*start_holder)(void *world, char **ret_message);
         int (*stop_holder)(void *world, char **ret_message);
+        /* The controller's unit; where none supervises it, there is nothing to start. */
+        int (*start_controller)(void *world, char **ret_message);
         int (*repair_holder)(void *world, const Observed *observed, char **ret_message);
 
         /* DRIVER_SESSION, DRIVER_RENAME, DRIVER_KILL_SESSION: all in one tmux client, finished on

@@ -50,6 +50,13 @@ bool unit_state_is_active(UnitState s) {
         return true;
 }
 
+bool unit_hit_start_limit(const ObservedUnit *u, unsigned attempts) {
+        if (u->state != UNIT_FAILED)
+                return false;
+        return (u->result && strcmp(u->result, "start-limit-hit") == 0) ||
+               (u->details && attempts > 0 && u->restarts >= attempts);
+}
+
 void source_set(Source *s, SourceState state, const char *format, ...) {
         va_list ap;
 
@@ -118,6 +125,7 @@ Observed *observed_free(Observed *o) {
         }
         for (size_t i = 0; i < o->n_file; i++)
                 free(o->file[i].agent);
+        pacing_done(&o->pacing);
         free(o->sessions);
         free(o->units);
         free(o->run);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "model/pacing.h"
 #include "model/spec.h"
 
 typedef enum SourceState {
@@ -92,6 +93,12 @@ typedef struct ObservedUnit {
         char *load_error;      /* sentence; NULL if it loaded */
 } ObservedUnit;
 
+/*
+ * Did systemd give it up because it ended too often? systemd 252 tells by no word: the result is
+ * that of the last end. A unit that failed after as many restarts as it is allowed hit the limit.
+ */
+bool unit_hit_start_limit(const ObservedUnit *u, unsigned attempts);
+
 /* How one sees that an agent is at work, or waits for a person; each may be NULL. */
 typedef struct BusySigns {
         char *busy_pattern;
@@ -147,7 +154,7 @@ typedef struct ObservedFiles {
         bool dropin_current; /* and says what the desired spec says */
 } ObservedFiles;
 
-typedef struct Observed {
+struct Observed {
         Supervisor supervisor;
         Source tmux;
         Source manager; /* systemd user manager; SOURCE_PRESENT under `direct` */
@@ -164,7 +171,9 @@ typedef struct Observed {
         UnitState holder;
         uint64_t holder_since_usec; /* CLOCK_REALTIME of the last start; 0 unknown */
         UnitState controller;
-        uint64_t now_usec; /* CLOCK_REALTIME of this look */
+        uint64_t now_usec;       /* CLOCK_REALTIME of this look */
+        uint64_t monotonic_usec; /* CLOCK_MONOTONIC of this look */
+        Pacing pacing;           /* what the controller left behind; empty without one */
 
         ObservedSession *sessions;
         size_t n_sessions;
@@ -178,7 +187,7 @@ typedef struct Observed {
         size_t n_holds;
         ObservedFiles *file;
         size_t n_file;
-} Observed;
+};
 
 _must_check_ int observed_new(Supervisor supervisor, Observed **ret);
 Observed *observed_free(Observed *o);

@@ -221,6 +221,10 @@ static const char *const reason_names[_REASON_MAX] = {
         [REASON_RUN_UNPROVEN] = "run_unproven",
         [REASON_DEPENDENCY] = "dependency",
         [REASON_SUPERVISOR] = "supervisor",
+        [REASON_BACKOFF] = "backoff",
+        [REASON_CRASH_LOOP] = "crash_loop",
+        [REASON_COMMON_CAUSE] = "common_cause",
+        [REASON_ROSTER_SETTLES] = "roster_settles",
 };
 
 const char *reason_to_string(Reason r) {

@@ -79,6 +79,10 @@ typedef enum Reason {
         REASON_RUN_UNPROVEN,
         REASON_DEPENDENCY,
         REASON_SUPERVISOR,
+        REASON_BACKOFF,
+        REASON_CRASH_LOOP,
+        REASON_COMMON_CAUSE,
+        REASON_ROSTER_SETTLES,
         _REASON_MAX,
 } Reason;
 

@@ -21,8 +21,7 @@ static const char *unit_word(const AgentSpec *spec, const ObservedUnit *u) {
         case UNIT_DEACTIVATING:
                 return "stopping";
         case UNIT_FAILED:
-                return u->result && strcmp(u->result, "start-limit-hit") == 0 ? "crash-loop"
-                                                                              : "failed";
+                return unit_hit_start_limit(u, spec->restart_attempts) ? "crash-loop" : "failed";
         case UNIT_OTHER:
                 return "unknown";
         case UNIT_NOT_LOADED:
@@ -30,6 +29,13 @@ static const char *unit_word(const AgentSpec *spec, const ObservedUnit *u) {
                 break;
         }
         return spec->state == DESIRED_STOPPED ? "stopped" : "down";
+}
+
+/* Under `direct` the controller's ledger is what knows. */
+static bool is_given_up(const Observed *o, const char *agent) {
+        const PaceEntry *e = pacing_find(&o->pacing, agent);
+
+        return e && e->crash_loop && e->down_usec != 0;
 }
 
 Condition condition_of(const AgentSpec *spec, const Observed *o, const Plan *plan) {
@@ -47,6 +53,8 @@ Condition condition_of(const AgentSpec *spec, const Observed *o, const Plan *pla
                 c.word = "held";
         else if (m && m->kind == REMARK_BLOCKED && !(u && u->state == UNIT_ACTIVE))
                 c.word = "blocked";
+        else if (is_given_up(o, spec->name))
+                c.word = "crash-loop";
         if (m) {
                 c.why = m->text;
                 c.help = m->help;

@@ -11,6 +11,9 @@
 #include "model/plan.h"
 
 #define LOCK_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define RESYNC_USEC (60 * USEC_PER_SEC)
+#define RESYNC_MIN_USEC USEC_PER_SEC
+#define RESYNC_MAX_USEC (24 * 3600 * USEC_PER_SEC)
 #define ALLOW_REMOVE_MAX 100000
 
 enum {
@@ -31,6 +34,7 @@ enum {
         LETTER_PLAN,
         LETTER_ORIGIN,
         LETTER_FORMAT,
+        LETTER_RESYNC,
 };
 
 static const struct {
@@ -55,6 +59,7 @@ static const struct {
         { { "plan", required_argument, NULL, LETTER_PLAN }, OPTION_PLAN },
         { { "origin", no_argument, NULL, LETTER_ORIGIN }, OPTION_ORIGIN },
         { { "format", required_argument, NULL, LETTER_FORMAT }, OPTION_FORMAT },
+        { { "resync", required_argument, NULL, LETTER_RESYNC }, OPTION_RESYNC },
 };
 
 void options_done(Options *o) {
@@ -164,6 +169,14 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
                 return 0;
         case LETTER_FORMAT:
                 return parse_format(c, verb, optarg, o);
+        case LETTER_RESYNC:
+                if (parse_duration(optarg, &o->resync_usec) < 0 ||
+                                o->resync_usec < RESYNC_MIN_USEC ||
+                                o->resync_usec > RESYNC_MAX_USEC)
+                        return usage(verb,
+                                        "invalid time '%s' for --resync; write 1s to 1d, as in 60s",
+                                        optarg);
+                return 0;
         case LETTER_PLAN:
                 o->plan = optarg;
                 return 0;
@@ -206,6 +219,7 @@ int options_parse(Context *c, unsigned takes, int argc, char **argv, Options *re
         _cleanup_options_ Options o = {
                 .allow_remove = -1,
                 .lock_timeout_usec = LOCK_TIMEOUT_USEC,
+                .resync_usec = RESYNC_USEC,
                 .supervisor = _SUPERVISOR_INVALID,
         };
         size_t n = 0;

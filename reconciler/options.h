@@ -27,6 +27,7 @@ typedef enum OptionSet {
         OPTION_PLAN = 1u << 15,
         OPTION_ORIGIN = 1u << 16,
         OPTION_FORMAT = 1u << 17,
+        OPTION_RESYNC = 1u << 18,
 } OptionSet;
 
 typedef struct Options {
@@ -47,7 +48,8 @@ typedef struct Options {
         const char *out;
         const char *plan;
         bool origin;
-        bool github; /* --format github */
+        bool github;          /* --format github */
+        uint64_t resync_usec; /* --resync */
 } Options;
 
 void options_done(Options *o);

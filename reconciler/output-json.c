@@ -248,11 +248,31 @@ void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, co
         json_close(b);
 }
 
-int output_status_json(const Context *c, const Pass *p, ExitCode code) {
+/* The file is not in force; another roster is. */
+static void put_refused(JsonBuilder *b, const Pass *refused) {
+        if (!refused) {
+                json_put_null(b, "refused");
+                return;
+        }
+        json_open_object(b, "refused");
+        json_put_uint(b, "errors", refused->diags.n_errors);
+        json_put_uint(b, "warnings", refused->diags.n_warnings);
+        diags_put_json(b, "diagnostics", &refused->diags, refused->roster_bytes,
+                        refused->roster_size);
+        json_close(b);
+}
+
+int output_status_json(const Context *c,
+                const Pass *p,
+                const Pass *refused,
+                const Json *controller,
+                ExitCode code) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
         json_open_object(&b, NULL);
         put_head(&b, c, "status", p);
+        output_put_controller(&b, "controller", controller);
+        put_refused(&b, refused);
         put_observed(&b, p);
         json_open_array(&b, "agents");
         for (size_t i = 0; i < p->desired->n_agents; i++)

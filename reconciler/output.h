@@ -50,6 +50,11 @@ void output_report_summary(const Context *c, const Pass *p, ExitCode code);
 void output_checks(const Context *c, const Checks *checks);
 void output_verify_summary(const Context *c, const Pass *p, const Checks *checks, ExitCode code);
 
+/* What the controller says of itself, and since when what is not as it should be; NULL: none runs.
+ */
+void output_controller(const Context *c, const Json *controller, uint64_t now_usec);
+void output_put_controller(JsonBuilder *b, const char *key, const Json *controller);
+
 /* One table over all agents. */
 void output_status(const Context *c, const Pass *p);
 
@@ -67,5 +72,10 @@ _must_check_ int output_plan_document(const Context *c, const Pass *p, ExitCode 
 _must_check_ int output_pass_json(const Context *c, const char *verb, const Pass *p, ExitCode code);
 _must_check_ int output_verify_json(
                 const Context *c, const Pass *p, const Checks *checks, ExitCode code);
-_must_check_ int output_status_json(const Context *c, const Pass *p, ExitCode code);
+/* @refused: the findings of a file that is not in force, NULL if it is. */
+_must_check_ int output_status_json(const Context *c,
+                const Pass *p,
+                const Pass *refused,
+                const Json *controller,
+                ExitCode code);
 _must_check_ int output_findings_json(const Context *c, const Pass *p, ExitCode code);

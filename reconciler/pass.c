@@ -8,6 +8,7 @@
 #include "drivers/os/clock.h"
 #include "drivers/os/roster-file.h"
 #include "drivers/os/site-check.h"
+#include "drivers/store/roster-record.h"
 #include "framework/assets.h"
 #include "model/base/array.h"
 #include "model/base/parse.h"
@@ -69,17 +70,38 @@ static int check_socket(Context *c, Pass *p) {
 }
 
 int pass_load(Context *c, Pass *p) {
+        int r;
+
+        r = roster_file_read(c->paths->roster, &p->diags, &p->roster_bytes, &p->roster_size);
+        if (r < 0)
+                return r;
+        return r > 0 ? EXIT_INVALID : pass_resolve(c, p);
+}
+
+int pass_load_accepted(Context *c, Pass *p) {
+        _cleanup_(roster_record_done) RosterRecord record = { 0 };
+        int r;
+
+        r = roster_record_read(c->paths, &record);
+        if (r < 0)
+                return r;
+        pass_done(p);
+        p->roster_bytes = TAKE_PTR(record.bytes);
+        p->roster_size = record.size;
+        return pass_resolve(c, p);
+}
+
+int pass_accept_roster(Context *c, const Pass *p, uint64_t *ret_generation) {
+        return roster_record_write(c->paths, p->roster_bytes, p->roster_size, ret_generation);
+}
+
+int pass_resolve(Context *c, Pass *p) {
         _cleanup_(site_facts_done) SiteFacts facts = { 0 };
         _cleanup_free_ RosterSource *runtimes = NULL;
         RosterSource roster;
         size_t n_runtimes;
         int r;
 
-        r = roster_file_read(c->paths->roster, &p->diags, &p->roster_bytes, &p->roster_size);
-        if (r < 0)
-                return r;
-        if (r > 0)
-                return EXIT_INVALID;
         r = pass_builtin_runtimes(&runtimes, &n_runtimes);
         if (r < 0)
                 return r;
@@ -126,6 +148,9 @@ int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
         int r;
 
         r = look(c, details, p);
+        if (r == 0 && policy->paced)
+                r = pacing_observe(&p->observed->pacing, p->desired, p->observed,
+                                p->observed->monotonic_usec);
         if (r < 0)
                 return r;
         return planner_plan(p->desired, p->observed, policy, p->observed->now_usec, &p->plan);
@@ -145,7 +170,7 @@ static void verify(Pass *p) {
                 for (size_t k = 0; a->agent && k < p->rest->n_remarks; k++) {
                         const Remark *m = p->rest->remarks + k;
 
-                        if (m->is_agent && m->kind == REMARK_WAITING &&
+                        if (m->is_agent && m->kind == REMARK_WAITING && !p->impatient &&
                                         strcmp(m->subject, a->agent) == 0)
                                 report_set(p->report, i, OUTCOME_FAILED,
                                                 "done, but on looking again: %s", m->text);
@@ -183,7 +208,7 @@ static int look_again(
                 r = plan_rest(p, policy);
                 if (r < 0)
                         return r;
-                if (plan_count_remarks(p->rest, REMARK_WAITING) == 0 ||
+                if (plan_count_remarks(p->rest, REMARK_WAITING) == 0 || p->impatient ||
                                 clock_monotonic_usec() >= deadline || is_interrupted(callbacks))
                         return 0;
                 (void)nanosleep(&step, NULL);

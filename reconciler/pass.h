@@ -22,6 +22,8 @@ typedef struct Pass {
         Plan *plan;         /* made from the first look */
         Report *report;     /* of the actions; NULL if nothing was applied */
         Plan *rest;         /* made from the look after the actions; NULL if there were none */
+        bool impatient; /* set by the caller: states that pass by themselves are not waited for, and
+                         * are no failure */
         uint64_t observe_usec;
         uint64_t apply_usec;
 } Pass;
@@ -34,10 +36,21 @@ void pass_done(Pass *p);
 /* Loads and resolves the roster. Returns 0, EXIT_INVALID (findings in p->diags), negative errno. */
 _must_check_ int pass_load(Context *c, Pass *p);
 
+/* The same from p->roster_bytes, wherever they came from. */
+_must_check_ int pass_resolve(Context *c, Pass *p);
+
+/* Loads and resolves the roster that was accepted last, whatever its file is now; what @p held is
+ * freed. -ENOENT: none was ever accepted. */
+_must_check_ int pass_load_accepted(Context *c, Pass *p);
+
+/* Makes the loaded roster the accepted one, durably, before anything is done because of it. */
+_must_check_ int pass_accept_roster(Context *c, const Pass *p, uint64_t *ret_generation);
+
 /* The built-in runtimes, as the roster loader wants them. Caller frees the list. */
 _must_check_ int pass_builtin_runtimes(RosterSource **ret, size_t *ret_n);
 
-/* Looks and plans. pass_load() must have succeeded. */
+/* Looks and plans. pass_load() must have succeeded. With a paced policy the ledger in the
+ * observation takes the look in; it is for the caller to keep. */
 _must_check_ int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p);
 
 /*

@@ -7,6 +7,7 @@
 
 #include "drivers/os/lock.h"
 #include "drivers/store/history.h"
+#include "drivers/store/pacing-record.h"
 #include "model/base/suggest.h"
 #include "model/json.h"
 #include "model/base/strv.h"
@@ -310,6 +311,24 @@ static int prepare_change(
         return r != 0 ? r : compare_with_shown(c, change, o, p, shown);
 }
 
+/* From here on it is in force, also for a controller that finds the file unreadable later. */
+static int accept_roster(Context *c, const PlanPolicy *policy, const Pass *p) {
+        uint64_t generation;
+
+        return policy->mode == PLAN_STOP ? 0 : pass_accept_roster(c, p, &generation);
+}
+
+/* A person started them: what the controller held against them is forgotten. */
+static int forget_pacing(const Context *c, Pass *p) {
+        Pacing *pacing = &p->observed->pacing;
+        size_t before = pacing->n_items;
+
+        for (size_t i = 0; i < p->plan->n_actions; i++)
+                if (p->plan->actions[i].agent && p->plan->actions[i].steps & STEP_START)
+                        pacing_forget(pacing, p->plan->actions[i].agent);
+        return pacing->n_items == before ? 0 : pacing_record_write(c->paths, pacing);
+}
+
 int run_change(Context *c, const RunChange *change, const Options *o) {
         Progress progress = { .c = c };
         ApplyCallbacks callbacks = {
@@ -350,8 +369,12 @@ int run_change(Context *c, const RunChange *change, const Options *o) {
                 say_open(p.plan, NULL);
                 heartbeat_start();
         }
-        r = pass_apply(c, &change->policy, &callbacks, &p);
+        r = accept_roster(c, &change->policy, &p);
+        if (r == 0)
+                r = pass_apply(c, &change->policy, &callbacks, &p);
         heartbeat_stop();
+        if (r == 0)
+                r = forget_pacing(c, &p);
         if (r < 0)
                 return r;
         if (history_append(c->paths, change->verb, p.plan, p.report) < 0)

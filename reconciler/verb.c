@@ -21,6 +21,7 @@ const Verb *const verbs[] = {
         &verb_fleet_uninstall_systemd,
         &verb_fleet_validate,
         &verb_fleet_verify,
+        &verb_fleet_watch,
         NULL,
 };
 

@@ -21,7 +21,7 @@ typedef struct Verb {
 extern const Verb verb_fleet_apply, verb_fleet_config, verb_fleet_explain, verb_fleet_init,
                 verb_fleet_install_systemd, verb_fleet_plan, verb_fleet_restart, verb_fleet_start,
                 verb_fleet_status, verb_fleet_stop, verb_fleet_uninstall_systemd,
-                verb_fleet_validate, verb_fleet_verify, verb_version;
+                verb_fleet_validate, verb_fleet_verify, verb_fleet_watch, verb_version;
 
 /* NULL-terminated, ordered by group and name. */
 extern const Verb *const verbs[];

@@ -234,6 +234,7 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
         if (r < 0)
                 return r;
         o->now_usec = clock_realtime_usec();
+        o->monotonic_usec = clock_monotonic_usec();
         r = store_observe(m->paths, o);
         if (r < 0)
                 return r;
@@ -452,6 +453,12 @@ static int remove_socket(const MachineDriver *m) {
         return unlink(m->record->tmux_socket) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+static int machine_start_controller(void *world, char **ret_message) {
+        MachineDriver *m = world;
+
+        return is_systemd(m) ? run_unit(m, "fleet", JOB_START, ret_message) : 0;
+}
+
 static int machine_stop_holder(void *world, char **ret_message) {
         MachineDriver *m = world;
         int r;
@@ -646,6 +653,7 @@ Driver machine_driver_interface(MachineDriver *m) {
                 .announce_stops = machine_announce_stops,
                 .start_holder = machine_start_holder,
                 .stop_holder = machine_stop_holder,
+                .start_controller = machine_start_controller,
                 .repair_holder = machine_repair_holder,
                 .sessions = machine_sessions,
                 .submit = machine_submit,

@@ -58,7 +58,8 @@ static int sweep(const Paths *p) {
         return 0;
 }
 
-int lock_take(const Paths *p,
+static int take(const Paths *p,
+                const char *file,
                 const char *verb,
                 uint64_t timeout_usec,
                 int *ret_fd,
@@ -72,7 +73,7 @@ int lock_take(const Paths *p,
         r = dir_make(p->state);
         if (r < 0)
                 return r;
-        r = path_join(p->state, "lock", &path);
+        r = path_join(p->state, file, &path);
         if (r < 0)
                 return r;
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -91,10 +92,29 @@ int lock_take(const Paths *p,
                         return -EINTR;
         }
         r = write_holder(fd, verb);
-        if (r == 0)
-                r = sweep(p);
         if (r < 0)
                 return r;
         *ret_fd = TAKE_FD(fd);
         return 0;
+}
+
+int lock_take(const Paths *p,
+                const char *verb,
+                uint64_t timeout_usec,
+                int *ret_fd,
+                LockHolder *ret_holder) {
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        r = take(p, "lock", verb, timeout_usec, &fd, ret_holder);
+        if (r == 0)
+                r = sweep(p);
+        if (r != 0)
+                return r;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+int lock_take_controller(const Paths *p, int *ret_fd, LockHolder *ret_holder) {
+        return take(p, "controller.lock", "watch", 0, ret_fd, ret_holder);
 }

@@ -22,6 +22,12 @@ enum {
 };
 
 /*
+ * The other lock: of the controller, for its life, beside which verbs take the writer's lock for a
+ * pass each. Does not wait. Returns as lock_take().
+ */
+_must_check_ int lock_take_controller(const Paths *p, int *ret_fd, LockHolder *ret_holder);
+
+/*
  * Takes the lock, writes pid and @verb into it, and sweeps what killed writers left in the fleet's
  * directories. Returns 0 with the descriptor to keep; LOCK_BUSY with @ret_holder filled as far as
  * it could be read; -EINTR: a signal was caught while it waited; another negative errno.

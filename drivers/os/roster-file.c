@@ -2,6 +2,7 @@
 #include "drivers/os/roster-file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -68,9 +69,30 @@ static int read_all(int fd, size_t limit, char **ret_bytes, size_t *ret_size) {
         return 0;
 }
 
-int roster_file_read(const char *path, Diags *diags, char **ret_bytes, size_t *ret_size) {
+/* A read lease is granted only while nobody has the file open for writing; who wants to, then waits
+ * the moment until it is given back. Returns false if somebody has. */
+static bool hold_writers(int fd) {
+        struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+        /* The kernel says by SIGIO that a writer waits, and that would be our end. */
+        (void)sigaction(SIGIO, &ignore, NULL);
+        return fcntl(fd, F_SETLEASE, F_RDLCK) == 0 || errno != EAGAIN;
+}
+
+static void release_writers(int fd) {
+        (void)fcntl(fd, F_SETLEASE, F_UNLCK);
+}
+
+static bool is_same(const struct stat *a, const struct stat *b) {
+        return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+               a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* @ret_settled NULL: nobody asks. */
+static int
+read_roster(const char *path, Diags *diags, char **ret_bytes, size_t *ret_size, bool *ret_settled) {
         _cleanup_close_ int fd = -1;
-        struct stat st;
+        struct stat st, after;
         int r;
 
         /* a FIFO or a terminal must not hold us up, nor become our terminal */
@@ -86,7 +108,13 @@ int roster_file_read(const char *path, Diags *diags, char **ret_bytes, size_t *r
         r = check_owner(&st, diags);
         if (r != 0)
                 return r;
+        if (ret_settled)
+                *ret_settled = hold_writers(fd);
         r = read_all(fd, YAML_SIZE_MAX, ret_bytes, ret_size);
+        if (ret_settled) {
+                *ret_settled = *ret_settled && fstat(fd, &after) == 0 && is_same(&st, &after);
+                release_writers(fd);
+        }
         if (r == -EFBIG)
                 return refuse(diags, "too-large", "split the fleet over several homes",
                                 "the roster is larger than 4 MiB");
@@ -96,4 +124,17 @@ int roster_file_read(const char *path, Diags *diags, char **ret_bytes, size_t *r
                 return ROSTER_INVALID;
         }
         return r;
+}
+
+int roster_file_read(const char *path, Diags *diags, char **ret_bytes, size_t *ret_size) {
+        return read_roster(path, diags, ret_bytes, ret_size, NULL);
+}
+
+int roster_file_read_settled(const char *path,
+                Diags *diags,
+                char **ret_bytes,
+                size_t *ret_size,
+                bool *ret_settled) {
+        *ret_settled = true;
+        return read_roster(path, diags, ret_bytes, ret_size, ret_settled);
 }

@@ -5,6 +5,7 @@
  * Reads the roster from disk, and refuses what somebody else could have written.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "model/base/diag.h"
@@ -14,3 +15,12 @@
  * file, too large, owned by somebody else, writable for others); or a negative errno. */
 _must_check_ int roster_file_read(
                 const char *path, Diags *diags, char **ret_bytes, size_t *ret_size);
+
+/* The same, and whether what was read is whole: false while some process has the file open for
+ * writing, or changed it while it was read. Where the kernel does not tell who has it open (a
+ * network file system, another owner's file) only the latter is seen. */
+_must_check_ int roster_file_read_settled(const char *path,
+                Diags *diags,
+                char **ret_bytes,
+                size_t *ret_size,
+                bool *ret_settled);

@@ -9,12 +9,15 @@
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
 #include "drivers/store/accepted.h"
+#include "drivers/store/pacing-record.h"
 #include "drivers/store/record.h"
 #include "model/base/strv.h"
 #include "model/json.h"
 
 #define RECORD_MAX (1024 * 1024)
 #define FLEET_HOLD "_fleet"
+#define RELOAD_PENDING "reload-pending"
+#define CONTROLLER_STOPPED "controller-stopped"
 
 /* "NAME.json" -> NAME, if that may be an agent or is @special. Caller frees; NULL for another file.
  */
@@ -269,6 +272,28 @@ static int add_hold(Observed *o, const char *name, const Json *j, void *userdata
         return 0;
 }
 
+/* A fact that an empty file states. */
+static int set_flag(const Paths *p, const char *name, bool on) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = path_join(p->state, name, &path);
+        if (r < 0)
+                return r;
+        return on ? file_replace(path, "", 0, 0600) : file_remove(path);
+}
+
+static int get_flag(const Paths *p, const char *name, bool *ret) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = path_join(p->state, name, &path);
+        if (r < 0)
+                return r;
+        *ret = access(path, F_OK) == 0;
+        return 0;
+}
+
 static bool is_down(const Observed *o, const char *name) {
         const ObservedRun *run = observed_run(o, name);
 
@@ -276,7 +301,6 @@ static bool is_down(const Observed *o, const char *name) {
 }
 
 int store_observe(const Paths *p, Observed *o) {
-        _cleanup_free_ char *marker = NULL;
         uint64_t before = clock_monotonic_usec();
         char boot[37];
         int r;
@@ -288,10 +312,12 @@ int store_observe(const Paths *p, Observed *o) {
         r = each_record(p->state, "holds", FLEET_HOLD, &o->files, NULL, add_hold, NULL, o);
         if (r < 0)
                 return r;
-        r = path_join(p->state, "reload-pending", &marker);
+        r = get_flag(p, RELOAD_PENDING, &o->reload_pending);
         if (r < 0)
                 return r;
-        o->reload_pending = access(marker, F_OK) == 0;
+        r = pacing_record_read(p, &o->pacing);
+        if (r < 0)
+                return r;
         o->files.took_usec = clock_monotonic_usec() - before;
 
         before = clock_monotonic_usec();
@@ -502,19 +528,19 @@ int store_forget_stop(const Paths *p, const char *agent) {
 }
 
 int store_expect_reload(const Paths *p) {
-        _cleanup_free_ char *path = NULL;
-        int r;
-
-        r = path_join(p->state, "reload-pending", &path);
-        return r < 0 ? r : file_replace(path, "", 0, 0600);
+        return set_flag(p, RELOAD_PENDING, true);
 }
 
 int store_reloaded(const Paths *p) {
-        _cleanup_free_ char *path = NULL;
-        int r;
+        return set_flag(p, RELOAD_PENDING, false);
+}
 
-        r = path_join(p->state, "reload-pending", &path);
-        return r < 0 ? r : file_remove(path);
+int store_set_controller_stopped(const Paths *p, bool stopped) {
+        return set_flag(p, CONTROLLER_STOPPED, stopped);
+}
+
+int store_controller_stopped(const Paths *p, bool *ret) {
+        return get_flag(p, CONTROLLER_STOPPED, ret);
 }
 
 int store_write_server(const Paths *p, pid_t pid) {

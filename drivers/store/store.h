@@ -39,6 +39,10 @@ _must_check_ int store_forget_stop(const Paths *p, const char *agent);
 _must_check_ int store_expect_reload(const Paths *p);
 _must_check_ int store_reloaded(const Paths *p);
 
+/* `fleet stop` ended the controller, so that `fleet start` brings it back. */
+_must_check_ int store_set_controller_stopped(const Paths *p, bool stopped);
+_must_check_ int store_controller_stopped(const Paths *p, bool *ret);
+
 /* Which process is the tmux server (`direct`), so that it is found again behind a lost socket.
  * -ESRCH: it lives no more, or was never written down. */
 _must_check_ int store_write_server(const Paths *p, pid_t pid);

@@ -42,6 +42,9 @@ typedef struct Call {
 /* Forgets requests, answered or not. */
 void calls_done(Call *calls, size_t n);
 
+/* The D-Bus address of the private socket. -ENOENT: this user has none. Caller frees. */
+_must_check_ int manager_address(const Paths *p, char **ret);
+
 /* Connects to @address by @deadline_usec (CLOCK_MONOTONIC). */
 _must_check_ int bus_connect(const char *address, uint64_t deadline_usec, sd_bus **ret);
 

@@ -55,11 +55,13 @@ static void clear_error(Manager *m) {
  */
 
 /* A D-Bus address: everything outside its small alphabet is written as %XX. */
-static int address_of(const char *socket, char **ret) {
+int manager_address(const Paths *p, char **ret) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
+        if (!p->manager_socket)
+                return -ENOENT;
         strbuf_add(&b, "unix:path=");
-        for (const char *c = socket; *c; c++) {
+        for (const char *c = p->manager_socket; *c; c++) {
                 bool plain = (*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') ||
                              (*c >= 'a' && *c <= 'z') || strchr("-_/.", *c);
 
@@ -113,13 +115,11 @@ int manager_open(const Paths *p, uint64_t timeout_usec, Manager **ret) {
         _cleanup_(manager_freep) Manager *m = NULL;
         int r;
 
-        if (!p->manager_socket)
-                return -ENOENT;
         m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
         m->timeout_usec = timeout_usec;
-        r = address_of(p->manager_socket, &m->address);
+        r = manager_address(p, &m->address);
         if (r < 0)
                 return r;
         r = bus_connect(m->address, clock_monotonic_usec() + timeout_usec, &m->bus);

@@ -11,10 +11,12 @@ static void print_next(const Context *c) {
         printf("Next:\n"
                "  systemctl --user daemon-reload\n"
                "  mosaic fleet start\n"
-               "To have the fleet at every boot:\n"
-               "  systemctl --user enable %sfleet-boot.service\n"
-               "  loginctl enable-linger\n",
-                        c->paths->unit_prefix);
+               "To keep it as the roster says, now and from every boot on:\n"
+               "  systemctl --user enable --now %sfleet\n"
+               "  loginctl enable-linger\n"
+               "Or only to start it at every boot:\n"
+               "  systemctl --user enable %sfleet-boot\n",
+                        c->paths->unit_prefix, c->paths->unit_prefix);
 }
 
 static int run(Context *c, int argc, char **argv) {

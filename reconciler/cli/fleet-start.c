@@ -1,10 +1,35 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "model/base/strv.h"
 #include "reconciler/holds.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
+#include "reconciler/watch-stop.h"
 
 static int prepare(Context *c, const Options *o, const Pass *p) {
         return o->keep_holds ? 0 : holds_release(c, p->desired, o->names);
+}
+
+/* After a `stop` of everything the controller comes back as well. */
+static int conclude(Context *c, const Options *o, Pass *p _unused_, ExitCode *code) {
+        _cleanup_free_ char *message = NULL;
+        bool started;
+        int r;
+
+        if (strv_length(o->names) > 0 || o->keep_holds)
+                return 0;
+        r = watch_start_again(c, &started, &message);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                fprintf(stderr, "mosaic: the controller did not start: %s\n",
+                                message ? message : strerror(-r));
+                if (*code == EXIT_OK)
+                        *code = EXIT_NOT_CONVERGED;
+        } else if (started && !c->json)
+                printf("The controller is started again\n");
+        return 0;
 }
 
 static int run(Context *c, int argc, char **argv) {
@@ -13,6 +38,7 @@ static int run(Context *c, int argc, char **argv) {
                 .verb = "start",
                 .policy = PLAN_POLICY_DEFAULT,
                 .prepare = prepare,
+                .conclude = conclude,
         };
         int r;
 
@@ -32,8 +58,8 @@ const Verb verb_fleet_start = {
         .synopsis = "[NAME...] [OPTION...]",
         .summary = "Start agents that do not run, and clear their holds",
         .help = "Accepts the roster as it is now, clears the holds of the named agents (of all\n"
-                "without names) and starts what should run and does not. Restarts and removes\n"
-                "nothing; 'apply' does.\n"
+                "without names) and starts what should run and does not; without names also the\n"
+                "controller, if 'stop' ended it. Restarts and removes nothing; 'apply' does.\n"
                 "\n"
                 "Options:\n"
                 "      --keep-holds      Leave held agents alone (as at boot)\n"

@@ -5,6 +5,7 @@
 #include "model/base/strv.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
+#include "reconciler/watch-stop.h"
 
 static const char *user_name(void) {
         const struct passwd *pw = getpwuid(getuid());
@@ -12,12 +13,32 @@ static const char *user_name(void) {
         return pw ? pw->pw_name : "somebody";
 }
 
+/* All stop, so first of all who would start them again. */
+static int stop_controller(Context *c) {
+        bool stopped;
+        int lock, r;
+
+        r = watch_stop(c, &lock, &stopped);
+        if (r == -ETIMEDOUT)
+                return run_refuse(c, "stop", EXIT_NOT_CONVERGED,
+                                "the controller does not end; nothing was stopped. See: mosaic "
+                                "fleet status");
+        if (r == 0 && stopped && !c->json)
+                printf("The controller is stopped; 'mosaic fleet start' starts its unit again\n");
+        /* The descriptor stays open until this process ends: no other controller meanwhile. */
+        return r;
+}
+
 /* The hold comes first: whatever happens now, nothing starts the agents again. */
 static int prepare(Context *c, const Options *o, const Pass *p _unused_) {
-        if (strv_length(o->names) == 0)
-                return store_hold(c->paths, NULL, user_name(), o->reason);
+        int r;
+
+        if (strv_length(o->names) == 0) {
+                r = store_hold(c->paths, NULL, user_name(), o->reason);
+                return r < 0 ? r : stop_controller(c);
+        }
         for (char **name = o->names; *name; name++) {
-                int r = store_hold(c->paths, *name, user_name(), o->reason);
+                r = store_hold(c->paths, *name, user_name(), o->reason);
 
                 if (r < 0)
                         return r;
@@ -78,9 +99,9 @@ const Verb verb_fleet_stop = {
         .name = "stop",
         .synopsis = "[NAME...] [OPTION...]",
         .summary = "Stop agents and hold them until 'start'",
-        .help = "With names, these agents end and their panes stay. Without, all agents end, all\n"
-                "our sessions go, and at last the tmux server, unless foreign sessions live on\n"
-                "it.\n"
+        .help = "With names, these agents end and their panes stay. Without, the controller ends\n"
+                "first, then all agents, then all our sessions go, and at last the tmux server,\n"
+                "unless foreign sessions live on it.\n"
                 "\n"
                 "Options:\n"
                 "      --reason TEXT     Shown with the hold, everywhere\n"

@@ -174,7 +174,12 @@ static const char *end_text(const AgentView *v, char *buffer, size_t n) {
         const ObservedStop *s = v->stop;
         const ObservedUnit *u = v->unit;
 
-        if (u && u->result && strcmp(u->result, "start-limit-hit") == 0)
+        bool loop = u && unit_hit_start_limit(u, v->spec->restart_attempts);
+
+        if (loop && s && s->code && s->status)
+                (void)snprintf(buffer, n, "it ended too often in a short time, last with %s %s",
+                                strcmp(s->code, "exited") == 0 ? "status" : "signal", s->status);
+        else if (loop)
                 (void)snprintf(buffer, n, "it ended too often in a short time");
         else if (s && s->code && s->status && strcmp(s->code, "exited") == 0)
                 (void)snprintf(buffer, n, "it ended with status %s", s->status);
@@ -189,6 +194,37 @@ static const char *end_text(const AgentView *v, char *buffer, size_t n) {
 static int impeded(PlanContext *c) {
         c->plan->n_impeded++;
         return 0;
+}
+
+static uint64_t due(const PlanContext *c, const AgentView *v) {
+        const Observed *o = c->observed;
+        const PaceEntry *e = pacing_find(&o->pacing, v->spec->name);
+
+        return e ? pacing_due(&o->pacing, e, o->monotonic_usec) : 0;
+}
+
+/* A changed spec is a new chance. */
+static bool is_paced(const PlanContext *c, const AgentView *v) {
+        return c->policy->paced && due(c, v) > 0 &&
+               strcmp(v->files->restart_fingerprint, v->spec->restart_fingerprint) == 0;
+}
+
+/* It is started again, though not now. */
+static int plan_paced(PlanContext *c, const AgentView *v) {
+        const Pacing *pacing = &c->observed->pacing;
+        const PaceEntry *e = pacing_find(pacing, v->spec->name);
+        uint64_t at = due(c, v);
+        char text[160], wait[32];
+
+        (void)end_text(v, text, sizeof(text));
+        if (at == USEC_INFINITY)
+                return remarkf(c, v, REMARK_DEFERRED, REASON_COMMON_CAUSE, "mosaic fleet start ",
+                                "%s, and so did half of the fleet: %s is tried first", text,
+                                pacing->probe);
+        (void)format_duration(wait, sizeof(wait), at - c->observed->monotonic_usec);
+        return remarkf(c, v, REMARK_DEFERRED, e->crash_loop ? REASON_CRASH_LOOP : REASON_BACKOFF,
+                        "mosaic fleet start ", "%s%s, tried again in %s", text,
+                        e->crash_loop && v->state != UNIT_FAILED ? ", too often" : "", wait);
 }
 
 /* The agent should run and does not. */
@@ -237,6 +273,8 @@ static int plan_down(PlanContext *c, const AgentView *v) {
                                 "asked for");
         if (fresh)
                 return action(c, v, ACTION_CREATE, REASON_NOT_PRESENT, steps, "new in the roster");
+        if (is_paced(c, v))
+                return plan_paced(c, v);
         if (v->state == UNIT_FAILED)
                 return action(c, v, ACTION_START, REASON_UNIT_FAILED, steps,
                                 end_text(v, text, sizeof(text)));

@@ -25,6 +25,8 @@ typedef struct PlanPolicy {
                                start */
         long allow_remove;  /* exact number of removals that was allowed; negative: none named */
         char *const *force_busy; /* agents that are restarted although somebody is attached */
+        bool paced;              /* what keeps ending is started when the ledger says, not before */
+        bool removals_wait;      /* the roster changed a moment ago: nothing is removed yet */
 } PlanPolicy;
 
 #define PLAN_POLICY_DEFAULT ((PlanPolicy){ .mode = PLAN_CONVERGE, .allow_remove = -1 })

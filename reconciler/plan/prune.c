@@ -89,6 +89,13 @@ static int add_removal(PlanContext *c, const char *agent) {
                                        ? 0
                                        : -ENOMEM;
         }
+        if (c->policy->removals_wait)
+                return plan_add_remark(c->plan, REMARK_DEFERRED, agent, /* is_agent= */ true,
+                                       REASON_ROSTER_SETTLES, 0, NULL,
+                                       "it left the roster; removed once the file has been left "
+                                       "alone for a while")
+                                       ? 0
+                                       : -ENOMEM;
         if (runs(o, agent))
                 steps |= STEP_STOP;
         if (unit && unit->state == UNIT_FAILED)

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/store/pacing-record.h"
+
+#include <string.h>
+
+#include "drivers/os/file.h"
+#include "drivers/os/proc.h"
+#include "drivers/store/record.h"
+#include "model/base/array.h"
+
+#define FILE_NAME "pacing.json"
+#define LEDGER_MAX (4 * 1024 * 1024)
+
+static int read_entry(const char *agent, const Json *j, PaceEntry *ret) {
+        uint64_t starts, ends;
+
+        if (!agent_name_is_valid(agent) || json_get_uint64(j, "starts", &starts) < 0 ||
+                        json_get_uint64(j, "ends", &ends) < 0 || starts > UINT32_MAX ||
+                        ends > UINT32_MAX ||
+                        json_get_uint64(j, "window_usec", &ret->window_usec) < 0 ||
+                        json_get_uint64(j, "down_usec", &ret->down_usec) < 0 ||
+                        json_get_uint64(j, "due_usec", &ret->due_usec) < 0 ||
+                        json_get_bool(j, "crash_loop", &ret->crash_loop) < 0)
+                return -EBADMSG;
+        (void)snprintf(ret->agent, sizeof(ret->agent), "%s", agent);
+        ret->n_starts = (unsigned)starts;
+        ret->n_ends = (unsigned)ends;
+        return 0;
+}
+
+static int compare_entries(const void *a, const void *b) {
+        return strcmp(((const PaceEntry *)a)->agent, ((const PaceEntry *)b)->agent);
+}
+
+static int read_ledger(const Json *j, Pacing *p) {
+        JsonIter it = JSON_ITER(json_get(j, "agents"));
+        const char *probe = json_get_string(j, "probe");
+
+        while (json_next(&it)) {
+                PaceEntry *e = array_grow(&p->items, p->n_items, sizeof(PaceEntry));
+
+                if (!e)
+                        return -ENOMEM;
+                if (read_entry(it.key, it.value, e) < 0)
+                        return -EBADMSG;
+                p->n_items++;
+        }
+        if (p->n_items > 0)
+                qsort(p->items, p->n_items, sizeof(PaceEntry), compare_entries);
+        if (json_get_uint64(j, "brake_usec", &p->brake_usec) < 0)
+                return -EBADMSG;
+        (void)snprintf(p->probe, sizeof(p->probe), "%s", probe ? probe : "");
+        return 0;
+}
+
+int pacing_record_read(const Paths *p, Pacing *ret) {
+        _cleanup_json_ Json *j = NULL;
+        _cleanup_(pacing_done) Pacing pacing = { 0 };
+        char boot_now[BOOT_ID_SIZE];
+        const char *boot;
+        int r;
+
+        *ret = (Pacing){ 0 };
+        r = record_read(p->state, FILE_NAME, LEDGER_MAX, &j);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        boot = json_get_string(j, "boot_id");
+        if (!boot || proc_boot_id(boot_now) < 0 || strcmp(boot, boot_now) != 0)
+                return 0;
+        r = read_ledger(j, &pacing);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        *ret = pacing;
+        pacing = (Pacing){ 0 };
+        return 0;
+}
+
+static int put_ledger(const Pacing *pacing, char **ret) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        char boot[BOOT_ID_SIZE];
+        int r;
+
+        r = proc_boot_id(boot);
+        if (r < 0)
+                return r;
+        json_open_object(&b, NULL);
+        json_put_uint(&b, "version", 1);
+        json_put_string(&b, "boot_id", boot);
+        json_put_uint(&b, "brake_usec", pacing->brake_usec);
+        json_put_string(&b, "probe", pacing->probe);
+        json_open_object(&b, "agents");
+        for (size_t i = 0; i < pacing->n_items; i++) {
+                const PaceEntry *e = pacing->items + i;
+
+                json_open_object(&b, e->agent);
+                json_put_uint(&b, "starts", e->n_starts);
+                json_put_uint(&b, "ends", e->n_ends);
+                json_put_uint(&b, "window_usec", e->window_usec);
+                json_put_uint(&b, "down_usec", e->down_usec);
+                json_put_uint(&b, "due_usec", e->due_usec);
+                json_put_bool(&b, "crash_loop", e->crash_loop);
+                json_close(&b);
+        }
+        json_close(&b);
+        json_close(&b);
+        return json_finish_text(&b, JSON_PLAIN, ret);
+}
+
+int pacing_record_write(const Paths *p, const Pacing *pacing) {
+        _cleanup_free_ char *path = NULL, *text = NULL, *old = NULL;
+        size_t n_old;
+        int r;
+
+        r = path_join(p->state, FILE_NAME, &path);
+        if (r < 0)
+                return r;
+        if (pacing->n_items == 0 && pacing->brake_usec == 0)
+                return file_remove(path);
+        r = put_ledger(pacing, &text);
+        if (r < 0)
+                return r;
+        r = file_read_limited(path, LEDGER_MAX, &old, &n_old);
+        if (r == -ENOMEM)
+                return r;
+        if (r == 0 && n_old == strlen(text) && memcmp(old, text, n_old) == 0)
+                return 0;
+        return file_replace(path, text, strlen(text), 0600);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/pacing.h"
+
+#include <string.h>
+
+#include "model/base/array.h"
+#include "model/base/parse.h"
+#include "model/observed.h"
+
+/* The first delay for one that failed once, and for one in a crash loop; each start that does not
+ * last doubles it. */
+#define DELAY_FAILED_USEC (5 * USEC_PER_SEC)
+#define DELAY_LOOP_USEC (30 * USEC_PER_SEC)
+#define DELAY_MAX_USEC (30 * 60 * USEC_PER_SEC)
+/* One that ran this long is well again. */
+#define LASTED_USEC (10 * 60 * USEC_PER_SEC)
+
+/* So many are started in one instant, then again so many a second later. */
+#define BUDGET_STARTS 16
+#define BUDGET_STEP_USEC USEC_PER_SEC
+
+/* Half of at least so many agents, lost within so short a time, have a cause in common. The fleet
+ * then waits until one of them has run for a while. */
+#define BRAKE_AGENTS_MIN 4
+#define BRAKE_WINDOW_USEC (60 * USEC_PER_SEC)
+#define PROBE_LASTED_USEC (20 * USEC_PER_SEC)
+#define PROBE_LOOK_USEC (5 * USEC_PER_SEC)
+
+void pacing_done(Pacing *p) {
+        free(p->items);
+        *p = (Pacing){ 0 };
+}
+
+static int compare_name(const void *name, const void *entry) {
+        return strcmp(name, ((const PaceEntry *)entry)->agent);
+}
+
+static PaceEntry *find(const Pacing *p, const char *agent) {
+        return p->n_items == 0 ? NULL
+                               : bsearch(agent, p->items, p->n_items, sizeof(PaceEntry),
+                                                 compare_name);
+}
+
+const PaceEntry *pacing_find(const Pacing *p, const char *agent) {
+        return find(p, agent);
+}
+
+/* The entry of @agent, made in its place if there is none. */
+static PaceEntry *need(Pacing *p, const char *agent) {
+        PaceEntry *e = find(p, agent);
+        size_t at = 0;
+
+        if (e)
+                return e;
+        if (!array_grow(&p->items, p->n_items, sizeof(PaceEntry)))
+                return NULL;
+        while (at < p->n_items && strcmp(p->items[at].agent, agent) < 0)
+                at++;
+        memmove(p->items + at + 1, p->items + at, (p->n_items - at) * sizeof(PaceEntry));
+        p->n_items++;
+        e = p->items + at;
+        *e = (PaceEntry){ 0 };
+        (void)snprintf(e->agent, sizeof(e->agent), "%s", agent);
+        return e;
+}
+
+static void drop(Pacing *p, PaceEntry *e) {
+        size_t at = (size_t)(e - p->items);
+
+        p->n_items--;
+        memmove(e, e + 1, (p->n_items - at) * sizeof(PaceEntry));
+}
+
+void pacing_forget(Pacing *p, const char *agent) {
+        PaceEntry *e = find(p, agent);
+
+        if (e)
+                drop(p, e);
+        if (strcmp(p->probe, agent) == 0)
+                p->brake_usec = 0;
+}
+
+/* FNV-1a: the same agent at the same attempt always waits equally long, two agents do not. */
+static uint64_t spread(const PaceEntry *e, uint64_t delay) {
+        uint64_t hash = 14695981039346656037u + e->n_starts;
+
+        for (const char *c = e->agent; *c; c++)
+                hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+        return delay - delay / 5 + hash % (2 * delay / 5 + 1);
+}
+
+static uint64_t grown(const PaceEntry *e, uint64_t first) {
+        uint64_t delay = e->n_starts < 20 ? first << e->n_starts : DELAY_MAX_USEC;
+
+        return spread(e, delay < DELAY_MAX_USEC ? delay : DELAY_MAX_USEC);
+}
+
+typedef enum Standing {
+        STANDING_OUT, /* nothing to pace: not wanted, held, blocked, stopped by somebody */
+        STANDING_UP,
+        STANDING_BETWEEN, /* on its way up or down */
+        STANDING_DOWN,    /* ended, and would be started again */
+} Standing;
+
+/* Under `direct` an end is known by its record. */
+static bool ended_badly(const AgentSpec *s, const ObservedStop *stop) {
+        if (!stop || !stop->this_boot || stop->ours)
+                return false;
+        return s->restart_policy == RESTART_ALWAYS ||
+               (s->restart_policy == RESTART_ON_FAILURE && stop->result &&
+                               strcmp(stop->result, "success") != 0);
+}
+
+static Standing standing(const AgentSpec *s, const Observed *o, const PaceEntry *e) {
+        const ObservedUnit *u = observed_unit(o, s->name);
+
+        if (s->elsewhere || s->state == DESIRED_STOPPED || s->blocked_code ||
+                        observed_hold(o, s->name))
+                return STANDING_OUT;
+        switch (u ? u->state : UNIT_NOT_LOADED) {
+        case UNIT_ACTIVE:
+                return STANDING_UP;
+        case UNIT_FAILED:
+                return STANDING_DOWN;
+        case UNIT_ACTIVATING:
+        case UNIT_DEACTIVATING:
+        case UNIT_RESTARTING:
+        case UNIT_OTHER:
+                return STANDING_BETWEEN;
+        case UNIT_NOT_LOADED:
+        case UNIT_INACTIVE:
+                break;
+        }
+        /* Who went down with the server has a known cause, and is not the one to wait. */
+        if (o->supervisor == SUPERVISOR_DIRECT)
+                return o->tmux.state == SOURCE_ABSENT              ? STANDING_BETWEEN
+                       : ended_badly(s, observed_stop(o, s->name)) ? STANDING_DOWN
+                                                                   : STANDING_OUT;
+        /* Not failed, and down: started at once, unless that was just tried. */
+        return e && e->n_starts > 0 ? STANDING_DOWN : STANDING_OUT;
+}
+
+static void went_down(PaceEntry *e, const AgentSpec *s, const Observed *o, uint64_t now) {
+        const ObservedUnit *u = observed_unit(o, s->name);
+
+        e->down_usec = now;
+        if (o->supervisor == SUPERVISOR_SYSTEMD) {
+                e->crash_loop = u && unit_hit_start_limit(u, s->restart_attempts);
+                e->due_usec = now + grown(e, e->crash_loop ? DELAY_LOOP_USEC : DELAY_FAILED_USEC);
+                return;
+        }
+        if (e->window_usec == 0 || now - e->window_usec > s->restart_window_usec) {
+                e->window_usec = now;
+                e->n_ends = 0;
+        }
+        e->n_ends++;
+        e->crash_loop = s->restart_attempts > 0 && e->n_ends > s->restart_attempts;
+        e->due_usec = now + (e->crash_loop ? grown(e, DELAY_LOOP_USEC) : s->restart_delay_usec);
+}
+
+static uint64_t runs_for(const Observed *o, const char *agent) {
+        const ObservedRun *run = observed_run(o, agent);
+
+        return run && run->alive && o->now_usec > run->started_usec
+                               ? o->now_usec - run->started_usec
+                               : 0;
+}
+
+static int observe_agent(
+                Pacing *p, const AgentSpec *s, const Observed *o, uint64_t now, size_t *n_wanted) {
+        PaceEntry *e = find(p, s->name);
+
+        switch (standing(s, o, e)) {
+        case STANDING_OUT:
+                if (e)
+                        drop(p, e);
+                return 0;
+        case STANDING_UP:
+                ++*n_wanted;
+                if (e)
+                        e->down_usec = e->due_usec = 0;
+                if (e && runs_for(o, s->name) >= LASTED_USEC)
+                        drop(p, e);
+                return 0;
+        case STANDING_BETWEEN:
+                ++*n_wanted;
+                return 0;
+        case STANDING_DOWN:
+                break;
+        }
+        ++*n_wanted;
+        e = need(p, s->name);
+        if (!e)
+                return -ENOMEM;
+        if (e->down_usec == 0)
+                went_down(e, s, o, now);
+        return 0;
+}
+
+static void drop_strangers(Pacing *p, const Desired *desired) {
+        for (size_t i = p->n_items; i-- > 0;)
+                if (!desired_find(desired, p->items[i].agent))
+                        drop(p, p->items + i);
+}
+
+/* The one to try first: tried least often, then by name. */
+static const PaceEntry *choose_probe(const Pacing *p) {
+        const PaceEntry *best = NULL;
+
+        for (size_t i = 0; i < p->n_items; i++)
+                if (p->items[i].down_usec != 0 && (!best || p->items[i].n_starts < best->n_starts))
+                        best = p->items + i;
+        return best;
+}
+
+static void step_brake(Pacing *p, const Observed *o, size_t n_wanted, uint64_t now) {
+        size_t n_down = 0, n_lately = 0;
+        const PaceEntry *probe;
+
+        for (size_t i = 0; i < p->n_items; i++) {
+                n_down += p->items[i].down_usec != 0;
+                n_lately += p->items[i].down_usec != 0 &&
+                            now - p->items[i].down_usec < BRAKE_WINDOW_USEC;
+        }
+        if (p->brake_usec != 0) {
+                const PaceEntry *e = find(p, p->probe);
+
+                if (2 * n_down < n_wanted || runs_for(o, p->probe) >= PROBE_LASTED_USEC) {
+                        p->brake_usec = 0;
+                        return;
+                }
+                /* It is being tried, or it failed and its own delay is not over. */
+                if (e && (e->down_usec < p->brake_usec || e->due_usec > now))
+                        return;
+        } else if (n_wanted < BRAKE_AGENTS_MIN || 2 * n_lately < n_wanted)
+                return;
+        probe = choose_probe(p);
+        p->brake_usec = probe ? now : 0;
+        (void)snprintf(p->probe, sizeof(p->probe), "%s", probe ? probe->agent : "");
+}
+
+/* What is due beyond the budget is due a little later. */
+static void step_budget(Pacing *p, uint64_t now) {
+        size_t n_due = 0;
+
+        for (size_t i = 0; i < p->n_items; i++) {
+                PaceEntry *e = p->items + i;
+
+                if (e->down_usec == 0 || pacing_due(p, e, now) > now)
+                        continue;
+                e->due_usec = now + n_due / BUDGET_STARTS * BUDGET_STEP_USEC;
+                n_due++;
+        }
+}
+
+int pacing_observe(Pacing *p, const Desired *desired, const Observed *o, uint64_t now_usec) {
+        size_t n_wanted = 0;
+
+        if (o->manager.state != SOURCE_PRESENT || o->runs.state != SOURCE_PRESENT ||
+                        o->files.state != SOURCE_PRESENT)
+                return 0;
+        drop_strangers(p, desired);
+        for (size_t i = 0; i < desired->n_agents; i++) {
+                int r = observe_agent(p, desired->agents[i], o, now_usec, &n_wanted);
+
+                if (r < 0)
+                        return r;
+        }
+        step_brake(p, o, n_wanted, now_usec);
+        step_budget(p, now_usec);
+        return 0;
+}
+
+void pacing_started(Pacing *p, const char *agent) {
+        PaceEntry *e = find(p, agent);
+
+        if (!e)
+                return;
+        /* Under `direct` the quick restarts before the loop are the window's, not ours. */
+        if (e->crash_loop || e->n_ends == 0)
+                e->n_starts++;
+        if (e->crash_loop)
+                e->window_usec = e->n_ends = 0;
+        e->down_usec = e->due_usec = 0;
+}
+
+uint64_t pacing_due(const Pacing *p, const PaceEntry *e, uint64_t now_usec) {
+        if (e->down_usec == 0)
+                return 0;
+        if (p->brake_usec != 0 && strcmp(p->probe, e->agent) != 0)
+                return USEC_INFINITY;
+        return e->due_usec > now_usec ? e->due_usec : 0;
+}
+
+uint64_t pacing_next(const Pacing *p, uint64_t now_usec) {
+        uint64_t next = p->brake_usec != 0 ? now_usec + PROBE_LOOK_USEC : USEC_INFINITY;
+
+        for (size_t i = 0; i < p->n_items; i++) {
+                uint64_t due = pacing_due(p, p->items + i, now_usec);
+
+                if (p->items[i].down_usec != 0 && due < next)
+                        next = due > now_usec ? due : now_usec;
+        }
+        return next;
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/watch-pass.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "drivers/os/clock.h"
+#include "drivers/os/file.h"
+#include "drivers/os/lock.h"
+#include "drivers/store/history.h"
+#include "drivers/store/pacing-record.h"
+#include "model/base/parse.h"
+#include "model/json.h"
+#include "reconciler/output.h"
+#include "reconciler/watch-roster.h"
+
+/* When to look again by ourselves: for what no event tells. */
+#define LOOK_LOCK_USEC (250 * USEC_PER_MSEC)   /* another writer works */
+#define LOOK_WRITER_USEC (500 * USEC_PER_MSEC) /* the roster is being written */
+#define LOOK_PASSING_USEC (2 * USEC_PER_SEC)   /* a state that passes by itself */
+#define LOOK_BUSY_USEC (10 * USEC_PER_SEC)     /* somebody is attached, or the agent is at work */
+#define LOOK_UNKNOWN_USEC (15 * USEC_PER_SEC)  /* something does not answer */
+
+#define CRASH_LINES 5
+
+static volatile sig_atomic_t signal_came;
+
+static void on_signal(int number) {
+        signal_came = number;
+}
+
+static bool was_interrupted(void *userdata _unused_) {
+        return signal_came != 0;
+}
+
+typedef struct WatchPass {
+        Context *c;
+        const WatchOrder *order;
+        int out;
+        uint64_t begun_usec;
+        Pass pass;
+        RosterView roster;
+        uint64_t next_usec; /* look again after so long; USEC_INFINITY: no wish */
+} WatchPass;
+
+/* --- events --------------------------------------------------------------------------------------
+ */
+
+static void open_event(JsonBuilder *b, const char *event) {
+        json_open_object(b, NULL);
+        json_put_string(b, "format", "mosaic.fleet.watch");
+        json_put_string(b, "version", "1.0");
+        json_put_string(b, "event", event);
+        json_put_uint(b, "at_usec", clock_realtime_usec());
+}
+
+static int write_line(int fd, const char *text, size_t n) {
+        while (n > 0) {
+                ssize_t written = write(fd, text, n);
+
+                if (written < 0 && errno == EINTR)
+                        continue;
+                if (written < 0)
+                        return -errno;
+                text += written;
+                n -= (size_t)written;
+        }
+        return 0;
+}
+
+static int close_event(WatchPass *w, JsonBuilder *b) {
+        _cleanup_free_ char *text = NULL, *line = NULL;
+        int n, r;
+
+        json_close(b);
+        r = json_finish_text(b, JSON_PLAIN, &text);
+        if (r < 0)
+                return r;
+        n = asprintf(&line, "%s\n", text);
+        if (n < 0) {
+                line = NULL;
+                return -ENOMEM;
+        }
+        return write_line(w->out, line, (size_t)n);
+}
+
+/* Nobody to tell is no reason to stop: what is done is told again by the next look. */
+static void on_action(const Plan *plan, const Report *report, size_t i, void *userdata) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        const ActionResult *result = report->results + i;
+        const Action *a = plan->actions + i;
+        WatchPass *w = userdata;
+
+        open_event(&b, "action");
+        json_put_string(&b, "agent", a->agent);
+        json_put_string(&b, "verb", action_kind_to_string(a->kind));
+        json_put_string(&b, "reason", reason_to_string(a->reason));
+        json_put_string(&b, "message", a->text);
+        json_put_string(&b, "outcome", outcome_to_string(result->outcome));
+        json_put_string(&b, "error", result->text);
+        json_put_uint(&b, "took_ms", result->took_usec / USEC_PER_MSEC);
+        (void)close_event(w, &b);
+}
+
+static void put_roster(JsonBuilder *b, const RosterView *v) {
+        json_open_object(b, "roster");
+        json_put_string(b, "state", roster_state_to_string(v->state));
+        json_put_uint(b, "generation", v->generation);
+        json_put_bool(b, "is_new", v->is_new);
+        json_put_string(b, "sha256", *v->file_sha256 ? v->file_sha256 : NULL);
+        json_put_string(b, "message", v->message);
+        json_close(b);
+}
+
+static int tell_pass(WatchPass *w, ExitCode code, const char *message) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        const Pass *p = &w->pass;
+        const Plan *last = p->rest ? p->rest : p->plan;
+
+        open_event(&b, "pass");
+        json_put_string(&b, "cause", cause_to_string(w->order->cause));
+        put_roster(&b, &w->roster);
+        json_put_uint(&b, "took_ms", (clock_monotonic_usec() - w->begun_usec) / USEC_PER_MSEC);
+        json_put_string(&b, "message", message);
+        json_put_uint(&b, "agents", last ? last->n_agents : 0);
+        json_put_uint(&b, "unchanged", last ? last->n_unchanged : 0);
+        json_put_uint(&b, "actions", p->plan ? p->plan->n_actions : 0);
+        json_put_uint(&b, "done", p->report ? report_count(p->report, OUTCOME_DONE) : 0);
+        if (last)
+                output_put_remarks(&b, last);
+        else {
+                json_open_array(&b, "remarks");
+                json_close(&b);
+        }
+        json_put_string(&b, "probe",
+                        p->observed && p->observed->pacing.brake_usec != 0
+                                        ? p->observed->pacing.probe
+                                        : NULL);
+        if (w->next_usec == USEC_INFINITY)
+                json_put_null(&b, "next_ms");
+        else
+                json_put_uint(&b, "next_ms", w->next_usec / USEC_PER_MSEC);
+        json_open_object(&b, "summary");
+        json_put_uint(&b, "exit", (uint64_t)code);
+        json_close(&b);
+        return close_event(w, &b);
+}
+
+/* Whose end is worth a look: the server, the keepers, and where no manager tells the agents. */
+static int tell_pids(WatchPass *w) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        const Observed *o = w->pass.observed;
+
+        open_event(&b, "pids");
+        json_open_array(&b, "pids");
+        if (o->server_pid > 0)
+                json_put_uint(&b, NULL, (uint64_t)o->server_pid);
+        for (size_t i = 0; i < o->n_sessions; i++)
+                if (o->sessions[i].owner != SESSION_FOREIGN && o->sessions[i].pane_pid > 0)
+                        json_put_uint(&b, NULL, (uint64_t)o->sessions[i].pane_pid);
+        for (size_t i = 0; i < o->n_run && o->supervisor == SUPERVISOR_DIRECT; i++)
+                if (o->run[i].alive)
+                        json_put_uint(&b, NULL, (uint64_t)o->run[i].pid);
+        json_close(&b);
+        return close_event(w, &b);
+}
+
+/* --- crash loops ---------------------------------------------------------------------------------
+ */
+
+/* The last lines of a screen that have something on them, as an array. */
+static void put_last_lines(JsonBuilder *b, char *text) {
+        const char *lines[CRASH_LINES];
+        size_t n = 0;
+
+        for (char *line = text, *next; *line; line = next) {
+                next = line + strcspn(line, "\n");
+                if (*next)
+                        *next++ = '\0';
+                if (line[strspn(line, " \t")] == '\0')
+                        continue;
+                if (n == CRASH_LINES)
+                        memmove(lines, lines + 1, --n * sizeof(*lines));
+                lines[n++] = line;
+        }
+        json_open_array(b, "lines");
+        for (size_t i = 0; i < n; i++)
+                json_put_string(b, NULL, lines[i]);
+        json_close(b);
+}
+
+/* An agent that has just ended too often: how, and what its pane shows. */
+static int tell_crash(WatchPass *w, const PaceEntry *e) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        const Observed *o = w->pass.observed;
+        const ObservedStop *stop = observed_stop(o, e->agent);
+        char *names[] = { (char *)(uintptr_t)e->agent, NULL };
+        DriverScreen screen = { 0 };
+        int r;
+
+        r = o->tmux.state == SOURCE_PRESENT
+                            ? w->c->driver.capture(w->c->driver.world, o, names, &screen)
+                            : 0;
+        if (r == -ENOMEM)
+                return r;
+        open_event(&b, "crash");
+        json_put_string(&b, "agent", e->agent);
+        json_put_string(&b, "code", stop ? stop->code : NULL);
+        json_put_string(&b, "status", stop ? stop->status : NULL);
+        json_put_uint(&b, "starts", e->n_starts);
+        json_put_uint(&b, "next_ms",
+                        e->due_usec > o->monotonic_usec
+                                        ? (e->due_usec - o->monotonic_usec) / USEC_PER_MSEC
+                                        : 0);
+        put_last_lines(&b, screen.text ? screen.text : (char[]){ "" });
+        free(screen.text);
+        free(screen.title);
+        return close_event(w, &b);
+}
+
+static int tell_crashes(WatchPass *w) {
+        const Observed *o = w->pass.observed;
+
+        for (size_t i = 0; i < o->pacing.n_items; i++) {
+                const PaceEntry *e = o->pacing.items + i;
+                int r = e->crash_loop && e->down_usec == o->monotonic_usec ? tell_crash(w, e) : 0;
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* --- the pass ------------------------------------------------------------------------------------
+ */
+
+static void wish(WatchPass *w, uint64_t usec) {
+        if (usec < w->next_usec)
+                w->next_usec = usec;
+}
+
+static void wish_for(WatchPass *w, const Remark *m) {
+        switch (m->kind) {
+        case REMARK_UNKNOWN:
+                wish(w, LOOK_UNKNOWN_USEC);
+                break;
+        case REMARK_WAITING:
+                wish(w, LOOK_PASSING_USEC);
+                break;
+        case REMARK_DEFERRED:
+                wish(w, m->reason == REASON_ROSTER_SETTLES ? w->order->removals_wait_usec
+                                                           : LOOK_BUSY_USEC);
+                break;
+        case REMARK_HELD:
+        case REMARK_PENDING:
+        case REMARK_ELSEWHERE:
+        case REMARK_FOREIGN:
+        case REMARK_BLOCKED:
+        case _REMARK_KIND_MAX:
+                break;
+        }
+}
+
+static void plan_next(WatchPass *w) {
+        const Pass *p = &w->pass;
+        const Plan *last = p->rest ? p->rest : p->plan;
+        uint64_t now = clock_monotonic_usec(), next = pacing_next(&p->observed->pacing, now);
+
+        for (size_t i = 0; i < last->n_remarks; i++)
+                if (last->remarks[i].reason != REASON_BACKOFF &&
+                                last->remarks[i].reason != REASON_CRASH_LOOP &&
+                                last->remarks[i].reason != REASON_COMMON_CAUSE)
+                        wish_for(w, last->remarks + i);
+        if (next != USEC_INFINITY)
+                wish(w, next > now ? next - now : 0);
+        /* An action that is still asked for is tried again, not at once. */
+        if (p->rest && p->rest->n_actions > 0)
+                wish(w, LOOK_PASSING_USEC);
+}
+
+/* Each start because of the ledger is in it before it happens: a crash in between cannot make it
+ * one more. */
+static int note_starts(WatchPass *w) {
+        const Pass *p = &w->pass;
+        Pacing *pacing = &p->observed->pacing;
+
+        for (size_t i = 0; i < p->plan->n_actions; i++) {
+                const Action *a = p->plan->actions + i;
+
+                if (!a->agent || !(a->steps & STEP_START))
+                        continue;
+                if (a->kind == ACTION_START && !(a->steps & STEP_SPEC))
+                        pacing_started(pacing, a->agent);
+                else
+                        pacing_forget(pacing, a->agent);
+        }
+        return pacing_record_write(w->c->paths, pacing);
+}
+
+static int apply(WatchPass *w, const PlanPolicy *policy) {
+        ApplyCallbacks callbacks = {
+                .done = on_action,
+                .interrupted = was_interrupted,
+                .userdata = w,
+        };
+        Pass *p = &w->pass;
+        int r;
+
+        p->impatient = true;
+        r = pass_apply(w->c, policy, &callbacks, p);
+        if (r < 0)
+                return r;
+        r = history_append(w->c->paths, "watch", p->plan, p->report);
+        if (r == -ENOMEM)
+                return r;
+        return (int)pass_exit_code(p);
+}
+
+static int look_and_act(WatchPass *w) {
+        PlanPolicy policy = PLAN_POLICY_DEFAULT;
+        Pass *p = &w->pass;
+        int r, code;
+
+        policy.paced = true;
+        policy.removals_wait = w->order->removals_wait_usec > 0;
+        r = context_open_driver(w->c);
+        if (r < 0)
+                return r;
+        r = pass_plan(w->c, &policy, /* details= */ false, p);
+        if (r == 0)
+                r = tell_crashes(w);
+        if (r == 0)
+                r = note_starts(w);
+        if (r < 0)
+                return r;
+        code = (int)plan_exit_code(p->plan);
+        if (p->plan->n_actions > 0) {
+                code = apply(w, &policy);
+                if (code < 0)
+                        return code;
+        }
+        plan_next(w);
+        r = tell_pids(w);
+        if (r == 0)
+                r = tell_pass(w, (ExitCode)code, NULL);
+        return r < 0 ? r : code;
+}
+
+static int under_lock(WatchPass *w) {
+        int r;
+
+        r = watch_roster_load(w->c, w->order->take_open, &w->pass, &w->roster);
+        if (w->roster.state == ROSTER_STATE_UNSETTLED)
+                wish(w, LOOK_WRITER_USEC);
+        if (r == EXIT_INVALID || r == EXIT_BLOCKED) {
+                int q = tell_pass(w, (ExitCode)r, w->roster.message);
+
+                return q < 0 ? q : r;
+        }
+        return r < 0 ? r : look_and_act(w);
+}
+
+/* The record may have been changed by a verb since the controller started. */
+static int read_record(Context *c) {
+        FleetRecord *record;
+        int r;
+
+        r = fleet_record_read(c->paths, &record);
+        if (r == -ENOENT)
+                return 0; /* none yet: the one that was made up */
+        if (r < 0)
+                return r;
+        fleet_record_free(c->record);
+        c->record = record;
+        return 0;
+}
+
+static int take_lock(WatchPass *w, int *ret_fd) {
+        _cleanup_free_ char *message = NULL;
+        LockHolder holder;
+        int r;
+
+        r = lock_take(w->c->paths, "watch", 0, ret_fd, &holder);
+        if (r != LOCK_BUSY)
+                return r;
+        if (asprintf(&message, "'%s', pid %d, works on this fleet",
+                            *holder.verb ? holder.verb : "another writer", (int)holder.pid) < 0) {
+                message = NULL;
+                return -ENOMEM;
+        }
+        wish(w, LOOK_LOCK_USEC);
+        r = tell_pass(w, EXIT_LOCKED, message);
+        return r < 0 ? r : EXIT_LOCKED;
+}
+
+int watch_pass_run(Context *c, const WatchOrder *order, int out) {
+        struct sigaction action = { .sa_handler = on_signal };
+        WatchPass w = {
+                .c = c,
+                .order = order,
+                .out = out,
+                .begun_usec = clock_monotonic_usec(),
+                .pass = PASS_NULL,
+                .next_usec = USEC_INFINITY,
+        };
+        _cleanup_close_ int lock = -1;
+        int r;
+
+        (void)sigaction(SIGTERM, &action, NULL);
+        r = take_lock(&w, &lock);
+        if (r == 0)
+                r = read_record(c);
+        if (r == 0)
+                r = under_lock(&w);
+        pass_done(&w.pass);
+        roster_view_done(&w.roster);
+        return r;
+}

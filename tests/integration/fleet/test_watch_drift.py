@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""With a controller, what drifts heals by itself; what a person did stays; what is unknown is left alone."""
+
+import os
+import signal
+import time
+
+import harness
+from harness import LOCKED, Fleet, Process, wait_for
+from watching import Controller
+
+
+class Drift:
+    def watch(self, *args, **more):
+        c = Controller(self, *args, **more)
+        c.wait_converged()
+        return c
+
+    def timed(self, what, began):
+        print('# %s: %s, healed after %.2f s' % (self.supervisor, what, time.monotonic() - began))
+
+    def end_of(self, process):
+        wait_for(lambda: not process.alive(), 10, 'end of %r' % process)
+
+    def heal(self, what, names, act, lost, timeout=20):
+        """@act makes the agents named in @lost end; all come back, the others keep their processes."""
+        before = self.wait_agents(names)
+        began = time.monotonic()
+        act(before)
+        for n in lost:
+            self.end_of(before[n])
+        after = self.wait_agents(names, timeout)
+        self.timed(what, began)
+        for n in set(names) - set(lost):
+            self.assertEqual(after[n].key, before[n].key, n)
+        self.assert_healthy(names)
+        return after
+
+    def test_roster_is_made_so(self):
+        c = Controller(self)
+        self.roster(['a', 'b'])
+        self.wait_agents(['a', 'b'])
+        c.wait_converged()
+        self.in_sync()
+
+    def test_agent_killed(self):
+        self.roster(['a', 'b'])
+        c = self.watch()
+        self.heal('agent killed', ['a', 'b'], lambda p: os.kill(p['a'].pid, signal.SIGKILL), ['a'])
+        c.wait_converged()
+        self.in_sync()
+
+    def test_session_and_keeper_killed(self):
+        self.roster(['a', 'b'])
+        c = self.watch()
+        self.heal('session killed', ['a', 'b'],
+                  lambda p: self.tmux('kill-session', '-t', '=a', check=True), ['a'])
+        self.heal('keeper killed', ['a', 'b'],
+                  lambda p: os.kill(self.keeper('a'), signal.SIGKILL), ['a'])
+        c.wait_converged()
+        self.in_sync()
+
+    def test_session_renamed(self):
+        self.roster(['a', 'b'])
+        c = self.watch()
+        before = self.pids()
+        self.tmux('rename-session', '-t', '=a', 'z', check=True)
+        c.ask()
+        wait_for(lambda: set(self.sessions()) == {'a', 'b', '_holder'}, 10, 'the name is back')
+        self.assertEqual(self.pids(), before)
+
+    def test_server_killed(self):
+        names = ['a%d' % i for i in range(12)]
+        self.roster(names)
+        c = self.watch()
+        self.heal('server killed', names, lambda p: os.kill(self.server_pid(), signal.SIGKILL), names, 40)
+        c.wait_converged()
+        self.assertEqual(len(self.servers()), 1)
+
+    def test_socket_unlinked(self):
+        self.roster(['a', 'b'])
+        c = self.watch()
+        before, server = self.pids(), self.server_pid()
+        path = '/tmp/tmux-%d/%s' % (self.bed.uid, harness.SOCKET)
+        began = time.monotonic()
+        self.bed.run(['rm', path], check=True)
+        wait_for(lambda: self.server_pid() == server, 10, lambda: 'the socket is back\n' + c.describe())
+        self.timed('socket unlinked', began)
+        self.assertEqual(self.pids(), before)
+        self.assertEqual(len(self.servers()), 1)
+
+    def test_server_hung(self):
+        """Unknown heals nothing and destroys nothing, and is said."""
+        self.roster(['a', 'b'])
+        c = self.watch('--resync', '1s')
+        before, server = self.pids(), self.server_pid()
+        os.kill(server, signal.SIGSTOP)
+        try:
+            c.wait_condition('Converged', 'unknown', 40)
+            self.assertEqual(self.pids(), before)
+        finally:
+            os.kill(server, signal.SIGCONT)
+        c.wait_converged(40)
+        self.assertEqual(self.pids(), before)
+        self.assertEqual(len(self.servers()), 1)
+
+    def test_a_stop_sticks(self):
+        self.roster(['a', 'b'])
+        c = self.watch()
+        self.fleet('stop', 'a', '--reason', 'his disk', code=0)
+        self.wait_agents(['b'])
+        for _ in range(3):
+            c.ask()
+        self.assertEqual(set(self.running()), {'b'})
+        self.fleet('start', 'a', code=0)
+        self.wait_agents(['a', 'b'])
+        c.wait_converged()
+
+    def test_kill_of_the_controller(self):
+        """At random moments, while it works: no agent's process changes, nothing is doubled."""
+        names = ['a', 'b', 'c']
+        self.roster(names)
+        c = self.watch()
+        before = self.pids()
+        for i in range(8):
+            extra = ['d%d' % i] if i % 2 else []
+            self.roster(names + extra)
+            time.sleep(0.05 * (i % 4))
+            c.kill()
+            c = Controller(self)
+            self.wait_agents(names + extra, 40)
+            c.wait_converged(40)
+            self.assertEqual({n: k for n, k in self.pids().items() if n in names}, before)
+        self.assertEqual(len(self.servers()), 1)
+
+    def test_two_controllers(self):
+        self.roster(['a'])
+        c = self.watch()
+        r = self.fleet('watch', code=LOCKED)
+        self.assertIn('pid %d' % c.pid, r.err)
+        self.assertEqual(c.end(), 0)
+        self.assertEqual(set(self.running()), {'a'})
+
+    def test_verbs_beside_it(self):
+        self.roster(['a', 'b'])
+        c = self.watch()
+        before = self.pids()
+        self.apply()
+        self.fleet('restart', 'a', code=0)
+        self.fleet('verify', code=(0, 3))
+        c.wait_converged()
+        after = self.pids()
+        self.assertEqual(after['b'], before['b'])
+        self.assertNotEqual(after['a'], before['a'])
+
+    def test_crash_loop(self):
+        """It ends in a named state with cause and last words; one command clears it."""
+        self.roster({'x': self.agent('x', 'crasher', restart={'delay': '100ms', 'attempts': 2, 'window': '1m'}),
+                     'a': self.agent('a')})
+        c = Controller(self)
+        wait_for(lambda: c.events('crash'), 30, c.describe)
+        e = c.events('crash')[-1]
+        self.assertEqual((e['agent'], e['code']), ('x', 'exited'))
+        self.assertTrue(e['lines'], e)
+        starts = self.starts('x')
+        self.assertLessEqual(starts, 3)
+        status = self.fleet('status', code=(0, 2, 3))
+        self.assertIn('crash-loop', status.out)
+        self.assertIn('mosaic fleet start x', status.out)
+        for _ in range(3):
+            c.ask()
+        self.assertEqual(self.starts('x'), starts, 'a storm')
+        self.fleet('start', 'x', code=(0, 4))
+        wait_for(lambda: self.starts('x') > starts, 10, 'it was started')
+        self.assertEqual(set(self.running()) - {'x'}, {'a'})
+
+
+class DriftSystemd(Drift, Fleet):
+    supervisor = 'systemd'
+
+    def test_stop_by_hand_sticks(self):
+        self.roster(['a', 'b'])
+        c = self.watch()
+        self.bed.systemctl('stop', self.unit('a'), check=True)
+        for _ in range(3):
+            c.ask()
+        self.assertEqual(set(self.running()), {'b'})
+        self.fleet('start', 'a', code=0)
+        self.wait_agents(['a', 'b'])
+
+    def test_masked(self):
+        self.roster(['a', 'b'])
+        c = self.watch()
+        before = self.pids()
+        self.bed.systemctl('mask', self.unit('a'), check=True)
+        self.bed.systemctl('stop', self.unit('a'), check=True)
+        c.wait_converged(reason='blocked')
+        self.assertEqual(self.pids()['b'], before['b'])
+        self.bed.systemctl('unmask', self.unit('a'), check=True)
+        self.fleet('start', 'a', code=0)
+        c.wait_converged()
+
+    def test_drop_in_edited(self):
+        self.roster({'a': self.agent('a', limits={'tasks': 50}), 'b': self.agent('b')})
+        c = self.watch()
+        before = self.pids()
+        path = '.config/systemd/user/%s.d/50-mosaic.conf' % self.unit('a')
+        text = self.bed.read(path)
+        self.bed.write(path, text + 'Nice=5\n')
+        c.ask()
+        wait_for(lambda: self.bed.read(path) == text, 10, 'our drop-in is back')
+        self.assertEqual(self.pids(), before)
+
+    def test_reexec_and_reload(self):
+        self.roster(['a', 'b'])
+        c = self.watch()
+        before = self.pids()
+        self.bed.systemctl('daemon-reload', check=True)
+        self.bed.systemctl('daemon-reexec', check=True)
+        c.wait_condition('WatchingUnits', 'connected', 30)
+        # It hears again: a loss is healed without a resync.
+        os.kill(self.wait_agents(['a', 'b'])['a'].pid, signal.SIGKILL)
+        wait_for(lambda: self.pids().get('a', before['a']) != before['a'], 20, 'a is back')
+        self.assertEqual(self.pids()['b'], before['b'])
+        c.wait_converged()
+
+    def test_manager_gone_and_back(self):
+        self.roster(['a', 'b'])
+        c = self.watch()
+        self.bed.kill_manager()
+        c.wait_condition('WatchingUnits', 'disconnected', 20)
+        c.wait_condition('Converged', 'unknown', 60)
+        self.bed.restart_manager()
+        c.wait_condition('WatchingUnits', 'connected', 60)
+        self.wait_agents(['a', 'b'], 60)
+        c.wait_converged(60)
+
+    def test_service(self):
+        """The unit as it is installed: twenty restarts, no agent's process changes."""
+        self.roster(['a', 'b', 'c'])
+        self.bed.systemctl('enable', '--now', 'mosaic-fleet', check=True)
+        self.wait_agents(['a', 'b', 'c'])
+        before, server = self.pids(), self.server_pid()
+        for _ in range(20):
+            self.bed.systemctl('reset-failed', 'mosaic-fleet')
+            self.bed.systemctl('restart', 'mosaic-fleet', check=True)
+            self.assertEqual(self.pids(), before)
+        got = self.show('mosaic-fleet.service', 'ActiveState', 'MainPID', 'ControlGroup', 'StatusText')
+        self.assertEqual(got['ActiveState'], 'active')
+        self.assertTrue(Process(int(got['MainPID'])).cgroup.endswith('/mosaic-fleet.service'))
+        self.assertEqual(self.server_pid(), server)
+        self.assertFalse(Process(server).cgroup.endswith('/mosaic-fleet.service'))
+        wait_for(lambda: '3 of 3' in self.show('mosaic-fleet.service', 'StatusText')['StatusText'], 10,
+                 lambda: self.show('mosaic-fleet.service', 'StatusText'))
+        os.kill(int(got['MainPID']), signal.SIGKILL)
+        wait_for(lambda: self.show('mosaic-fleet.service', 'ActiveState', 'MainPID') not in (
+            {}, {'ActiveState': 'active', 'MainPID': got['MainPID']}), 10, 'it is gone')
+        wait_for(lambda: self.show('mosaic-fleet.service', 'ActiveState')['ActiveState'] == 'active', 20,
+                 'it is back')
+        self.assertEqual(self.pids(), before)
+        # It still does its work.
+        self.roster(['a', 'b', 'c', 'd'])
+        self.wait_agents(['a', 'b', 'c', 'd'])
+        self.bed.systemctl('stop', 'mosaic-fleet', check=True)
+        self.assertEqual(set(self.running()), {'a', 'b', 'c', 'd'})
+
+
+class DriftDirect(Drift, Fleet):
+    supervisor = 'direct'
+
+
+if __name__ == '__main__':
+    harness.main()
