@@ -20,8 +20,9 @@ static const char *text_of(const Json *j, const char *key) {
 }
 
 static const char *age(char *buffer, size_t n, uint64_t from, uint64_t to) {
-        return format_duration(
-                        buffer, n, to > from ? (to - from) / USEC_PER_SEC * USEC_PER_SEC : 0);
+        if (to < from + USEC_PER_SEC)
+                return "a moment";
+        return format_duration(buffer, n, (to - from) / USEC_PER_SEC * USEC_PER_SEC);
 }
 
 /* A condition that is not as it should be; what the table shows anyway is left out. */

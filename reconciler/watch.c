@@ -52,8 +52,11 @@ typedef struct Watch {
         bool units_connected;    /* what was said of it last */
         bool files_degraded;
         bool stopping;
-        char open_sha256[65]; /* content of a file that somebody has open ... */
-        uint64_t open_usec;   /* ... since when it was seen so */
+        char open_sha256[65];  /* content of a file that somebody has open ... */
+        uint64_t open_usec;    /* ... since when it was seen so */
+        uint64_t next_in_usec; /* what the pass that is being made wishes for; UINT64_MAX: nothing
+                                */
+        char status[512];      /* the service manager was told last */
 } Watch;
 
 static void watch_done(Watch *w) {
@@ -190,20 +193,26 @@ static void note_open(Watch *w, const Json *roster, uint64_t now) {
         w->open_usec = now;
 }
 
-static void notify_status(const Watch *w, const Json *e) {
+/* Said once: each word to a manager that hangs may have to wait for it. */
+static void notify_status(Watch *w, const Json *e) {
         const WatchCondition *roster = w->state.conditions + CONDITION_ROSTER;
         const WatchCondition *converged = w->state.conditions + CONDITION_CONVERGED;
+        char text[sizeof(w->status)];
 
         if (!roster->status)
-                (void)sd_notifyf(0, "STATUS=%s; generation %" PRIu64 " stays in force",
+                (void)snprintf(text, sizeof(text), "%s; generation %" PRIu64 " stays in force",
                                 roster->message ? roster->message : roster->reason,
                                 w->state.generation);
         else
-                (void)sd_notifyf(0,
-                                "STATUS=Generation %" PRIu64 ": %" PRIu64 " of %" PRIu64
+                (void)snprintf(text, sizeof(text),
+                                "Generation %" PRIu64 ": %" PRIu64 " of %" PRIu64
                                 " agents as the roster says (%s)",
                                 w->state.generation, number_of(e, "unchanged"),
                                 number_of(e, "agents"), converged->reason);
+        if (strcmp(text, w->status) == 0)
+                return;
+        (void)strcpy(w->status, text);
+        (void)sd_notifyf(0, "STATUS=%s", text);
 }
 
 static void set_conditions(Watch *w, const Json *e) {
@@ -239,19 +248,17 @@ static void write_state(Watch *w) {
                                 strerror(-r));
 }
 
-static int take_pass(Watch *w, const Json *e) {
-        uint64_t next = UINT64_MAX, code = number_of(json_get(e, "summary"), "exit"), msec;
-        uint64_t now = clock_monotonic_usec();
+static void take_pass(Watch *w, const Json *e) {
+        uint64_t code = number_of(json_get(e, "summary"), "exit"), msec;
         bool is_new = false;
 
         if (json_get_uint64(e, "next_ms", &msec) == 0)
-                next = msec * USEC_PER_MSEC;
-        schedule_end(&w->schedule, now, next);
+                w->next_in_usec = msec * USEC_PER_MSEC;
         if (code == EXIT_LOCKED) /* nothing was seen */
-                return arm(w);
+                return;
         if (json_get_bool(json_get(e, "roster"), "is_new", &is_new) == 0 && is_new)
                 w->schedule.roster_usec = w->schedule.begun_usec;
-        note_open(w, json_get(e, "roster"), now);
+        note_open(w, json_get(e, "roster"), clock_monotonic_usec());
         w->state.n_passes++;
         w->state.pass_usec = clock_realtime_usec();
         w->state.took_msec = number_of(e, "took_ms");
@@ -260,8 +267,6 @@ static int take_pass(Watch *w, const Json *e) {
         (void)snprintf(w->state.cause, sizeof(w->state.cause), "%s", text_of(e, "cause"));
         set_conditions(w, e);
         notify_status(w, e);
-        write_state(w);
-        return arm(w);
 }
 
 static int on_event_line(const Json *event, void *userdata) {
@@ -272,23 +277,30 @@ static int on_event_line(const Json *event, void *userdata) {
         if (strcmp(kind, "pids") == 0)
                 return take_pids(w, json_get(event, "pids"));
         r = watch_log_event(w->log, event);
-        return r == 0 && strcmp(kind, "pass") == 0 ? take_pass(w, event) : r;
+        if (r == 0 && strcmp(kind, "pass") == 0)
+                take_pass(w, event);
+        return r;
 }
 
-/* The process of a pass is gone; @why: it did not come to its end. */
-static int on_pass_end(const char *why, void *userdata) {
-        Watch *w = userdata;
-        uint64_t now = clock_monotonic_usec();
-
-        if (w->stopping)
-                return sd_event_exit(w->event, EXIT_OK);
-        if (!why)
-                return 0;
+static void pass_failed(Watch *w, const char *why) {
         watch_log(w->log, WATCH_SOURCE, LOG_ERR, "a pass failed: %s", why);
         (void)watch_state_set(
                         &w->state, CONDITION_CONVERGED, false, "error", why, clock_realtime_usec());
-        schedule_end(&w->schedule, now, w->schedule.resync_usec / 4);
-        (void)sd_notifyf(0, "STATUS=A pass failed: %s", why);
+        (void)snprintf(w->status, sizeof(w->status), "A pass failed: %s", why);
+        (void)sd_notifyf(0, "STATUS=%s", w->status);
+        w->next_in_usec = w->schedule.resync_usec / 4;
+}
+
+/* The process of a pass is gone; @why: it did not come to its end. Only now another may begin. */
+static int on_pass_end(const char *why, void *userdata) {
+        Watch *w = userdata;
+
+        if (w->stopping)
+                return sd_event_exit(w->event, EXIT_OK);
+        if (why)
+                pass_failed(w, why);
+        schedule_end(&w->schedule, clock_monotonic_usec(), w->next_in_usec);
+        w->next_in_usec = UINT64_MAX;
         write_state(w);
         return arm(w);
 }
@@ -517,7 +529,7 @@ static int set_up(Watch *w, const WatchOptions *options, int lock) {
 }
 
 int watch_run(Context *c, const WatchOptions *options) {
-        _cleanup_(watch_done) Watch w = { .c = c };
+        _cleanup_(watch_done) Watch w = { .c = c, .next_in_usec = UINT64_MAX };
         _cleanup_close_ int lock = -1;
         LockHolder holder;
         int r;

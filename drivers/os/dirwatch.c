@@ -22,7 +22,7 @@
 #define FILE_MASK (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
 
 /* Directories above the one that holds the file or a link which are watched too: they may be
- * replaced as a whole. */
+ * replaced as a whole. Not where only the entry counts: /tmp tells too much. */
 #define LEVELS_ABOVE 2
 
 typedef struct Watched {
@@ -157,7 +157,8 @@ typedef struct Step {
 typedef struct Way {
         Step *steps;
         size_t n_steps;
-        char *end; /* the file, when it is there */
+        size_t above; /* levels above what holds a link or the file that count */
+        char *end;    /* the file, when it is there */
 } Way;
 
 static void way_done(Way *way) {
@@ -181,7 +182,7 @@ static int add_step(Way *way, const char *dir, const char *name) {
 }
 
 static void mark(Way *way) {
-        for (size_t i = 0; i <= LEVELS_ABOVE && i < way->n_steps; i++)
+        for (size_t i = 0; i <= way->above && i < way->n_steps; i++)
                 way->steps[way->n_steps - 1 - i].counts = true;
 }
 
@@ -319,7 +320,8 @@ static bool same_way(const Way *a, const Way *b) {
  * again, until it is the way that is watched. */
 static int watch_target(DirWatch *w, size_t file) {
         for (unsigned i = 0; i < WALKS_MAX; i++) {
-                _cleanup_(way_done) Way way = { 0 }, again = { 0 };
+                size_t above = w->targets[file].content ? LEVELS_ABOVE : 0;
+                _cleanup_(way_done) Way way = { .above = above }, again = { .above = above };
                 int r;
 
                 r = walk(w->targets[file].path, &way);

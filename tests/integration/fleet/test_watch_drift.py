@@ -134,6 +134,19 @@ class Drift:
             self.assertEqual({n: k for n, k in self.pids().items() if n in names}, before)
         self.assertEqual(len(self.servers()), 1)
 
+    def test_asked_at_every_moment(self):
+        """A request that comes while a pass is made, or just as it ends, is answered by another pass."""
+        self.roster(['a'])
+        c = self.watch()
+        for i in range(60):
+            c.ask()
+            os.kill(c.pid, signal.SIGHUP)
+            time.sleep(0.0007 * (i % 30))
+        began = c.file()['passes']
+        self.heal('agent killed after 120 requests', ['a'], lambda p: os.kill(p['a'].pid, signal.SIGKILL), ['a'])
+        wait_for(lambda: c.file()['passes'] > began, 10, c.describe)
+        c.wait_converged()
+
     def test_two_controllers(self):
         self.roster(['a'])
         c = self.watch()
