@@ -136,16 +136,18 @@ class Drift:
 
     def test_asked_at_every_moment(self):
         """A request that comes while a pass is made, or just as it ends, is answered by another pass."""
-        self.roster(['a'])
+        names = ['a%d' % i for i in range(10)]
+        self.roster(names)
         c = self.watch()
-        for _ in range(200):
+        for _ in range(400):
             # As soon as one is answered the next: some fall into the moment in which a pass ends.
             before, deadline = c.file()['passes'], time.monotonic() + 10
             os.kill(c.pid, signal.SIGHUP)
             while c.file()['passes'] == before:
                 self.assertLess(time.monotonic(), deadline, 'a request was lost')
         began = c.file()['passes']
-        self.heal('agent killed after 200 requests', ['a'], lambda p: os.kill(p['a'].pid, signal.SIGKILL), ['a'])
+        self.heal('agent killed after 400 requests', names,
+                  lambda p: os.kill(p['a0'].pid, signal.SIGKILL), ['a0'])
         wait_for(lambda: c.file()['passes'] > began, 10, c.describe)
         c.wait_converged()
 
