@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "model/observed.h"
+#include "model/screen.h"
 #include "model/spec.h"
 
 typedef enum DriverJobKind {
@@ -39,11 +40,11 @@ typedef struct DriverJob {
         uint64_t took_usec;
 } DriverJob;
 
+/* What the pane of an agent shows. The caller owns what is in the screen. */
 typedef struct DriverScreen {
-        bool known;
-        char *text;  /* visible lines; owned by the caller, as is the title */
-        char *title; /* of the pane */
-        bool other_foreground;
+        bool known;            /* the pane answered, and the agent's process lives */
+        Screen screen;         /* as far as the pane answered, also if the agent is dead */
+        bool other_foreground; /* another program than the agent has the terminal; if known */
 } DriverScreen;
 
 typedef void (*DriverJobDone)(DriverJob *job, void *userdata);
@@ -54,9 +55,9 @@ typedef struct Driver {
         /* One complete look. Sorted. @details: also what only `status` shows. */
         int (*observe)(void *world, const Desired *desired, bool details, Observed **ret);
 
-        /* What the panes of these agents show, and whether another process than the agent has the
-         * terminal's foreground. @screens: one per agent, zeroed; `known` stays false where it
-         * could not be read. */
+        /* What the panes of these agents show, and whether another program than the agent has the
+         * terminal's foreground. @screens: one per agent, zeroed; text stays NULL where it could
+         * not be read. */
         int (*capture)(void *world,
                         const Observed *observed,
                         char *const *agents,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/base/array.h"
+#include "model/talk.h"
 
 const char *source_state_to_string(SourceState s) {
         static const char *const names[] = {
@@ -104,10 +105,8 @@ Observed *observed_free(Observed *o) {
                 free(o->run[i].agent);
                 free(o->run[i].invocation);
                 free(o->run[i].pane_id);
-                free(o->run[i].signs.busy_pattern);
-                free(o->run[i].signs.waiting_pattern);
-                free(o->run[i].signs.busy_title);
-                free(o->run[i].signs.waiting_title);
+                free(o->run[i].runtime);
+                runtime_talk_done(&o->run[i].talk);
         }
         for (size_t i = 0; i < o->n_stops; i++) {
                 ObservedStop *s = o->stops + i;

@@ -99,14 +99,6 @@ typedef struct ObservedUnit {
  */
 bool unit_hit_start_limit(const ObservedUnit *u, unsigned attempts);
 
-/* How one sees that an agent is at work, or waits for a person; each may be NULL. */
-typedef struct BusySigns {
-        char *busy_pattern;
-        char *waiting_pattern;
-        char *busy_title; /* matched on the pane's title */
-        char *waiting_title;
-} BusySigns;
-
 /* The launcher's run file, checked against /proc. */
 typedef struct ObservedRun {
         char *agent;
@@ -116,7 +108,8 @@ typedef struct ObservedRun {
         uint64_t started_usec; /* CLOCK_REALTIME */
         char *invocation;
         char *pane_id;
-        BusySigns signs; /* of the runtime that runs */
+        char *runtime;    /* that runs; the roster may name another by now */
+        RuntimeTalk talk; /* of that runtime, as it was when the agent started */
         char restart_fingerprint[FINGERPRINT_SIZE];
         char resolved[FINGERPRINT_SIZE];
 } ObservedRun;

@@ -94,6 +94,7 @@ static const RosterKey ready_keys[] = {
 static const RosterTable ready_table = TABLE(RUNTIME("ready"), ready_keys);
 static const RosterKey composer_keys[] = {
         { "pattern", KIND_TEXT, EFFECT_NONE, AT(composer_pattern), NULL },
+        { "rest", KIND_TEXT, EFFECT_NONE, AT(composer_rest), NULL },
 };
 static const RosterTable composer_table = TABLE(RUNTIME("composer"), composer_keys);
 static const RosterKey busy_keys[] = {

@@ -292,6 +292,7 @@ static int resolve_talk(const Resolver *v) {
                 { &d->reset_keys, &t->reset_keys },
                 { &d->quit_keys, &t->quit_keys },
                 { &d->composer_pattern, &t->composer_pattern },
+                { &d->composer_rest, &t->composer_rest },
                 { &d->busy_title, &t->busy_title },
                 { &d->waiting_title, &t->waiting_title },
                 { &d->submit_key, &t->submit_key },

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/base/strv.h"
+#include "model/talk.h"
 
 static const char *const restart_policies[] = {
         [RESTART_ALWAYS] = "always",
@@ -55,18 +56,6 @@ Supervisor supervisor_from_string(const char *s) {
         return _SUPERVISOR_INVALID;
 }
 
-static void talk_done(RuntimeTalk *t) {
-        free(t->ready_pattern);
-        free(t->busy_pattern);
-        free(t->waiting_pattern);
-        free(t->reset_keys);
-        free(t->quit_keys);
-        free(t->composer_pattern);
-        free(t->busy_title);
-        free(t->waiting_title);
-        free(t->submit_key);
-}
-
 AgentSpec *agent_spec_free(AgentSpec *s) {
         if (!s)
                 return NULL;
@@ -87,7 +76,7 @@ AgentSpec *agent_spec_free(AgentSpec *s) {
         free(s->description);
         strv_free(s->labels);
         strv_free(s->after);
-        talk_done(&s->talk);
+        runtime_talk_done(&s->talk);
         strv_free(s->resume_args);
         free(s->install);
         free(s->blocked_code);

@@ -71,6 +71,9 @@ typedef struct RuntimeTalk {
         /* Matched on "the line above the cursor" LF "the cells left of the cursor": an empty input
          * box and nothing typed. NULL: cannot be told for this runtime. */
         char *composer_pattern;
+        /* Matched on "what stands from the cursor on" LF "the line below": an input box is empty
+         * only if this matches too. NULL: not looked at. */
+        char *composer_rest;
         char *busy_title;           /* pattern on the pane's title; may be NULL */
         char *waiting_title;        /* likewise */
         uint64_t reset_settle_usec; /* pause after the reset command before the prompt is trusted */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "model/base/strv.h"
-#include "schema/pattern.h"
+#include "reconciler/agent/signs.h"
 
 /* Would the roster have this run ended? */
 static bool is_candidate(const Desired *desired, const Observed *o, const ObservedRun *run) {
@@ -16,43 +16,36 @@ static bool is_candidate(const Desired *desired, const Observed *o, const Observ
                strcmp(spec->restart_fingerprint, run->restart_fingerprint) != 0;
 }
 
-/* 1 some line matches, 0 none does, negative errno. */
-static int matches(const char *pattern, const char *screen) {
-        _cleanup_pattern_ Pattern *p = NULL;
+static int judge(const Desired *desired,
+                const Observed *o,
+                const ObservedRun *run,
+                const DriverScreen *screen,
+                Busy *ret) {
+        const RuntimeTalk *talk = signs_talk(desired_find(desired, run->agent), run);
+        const ScreenFacts facts = {
+                .screen = &screen->screen,
+                .now_usec = o->now_usec,
+                .started_usec = run->started_usec,
+                .other_foreground = screen->other_foreground,
+        };
+        _cleanup_(signs_freep) Signs *signs = NULL;
+        ScreenVerdict v;
         int r;
 
-        r = pattern_new(pattern, strlen(pattern), PATTERN_PERL, NULL, NULL, &p);
-        for (const char *line = screen; r == 0 && *line;) {
-                size_t length = strcspn(line, "\n");
-
-                r = pattern_search(p, line, length);
-                line += length + (line[length] == '\n');
+        if (!screen->known) {
+                *ret = BUSY_UNKNOWN;
+                return 0;
         }
-        return r;
-}
-
-static Busy judge(const ObservedRun *run, const DriverScreen *screen) {
-        const struct {
-                const char *pattern;
-                const char *text;
-        } signs[] = {
-                { run->signs.busy_pattern, screen->text },
-                { run->signs.waiting_pattern, screen->text },
-                { run->signs.busy_title, screen->title },
-                { run->signs.waiting_title, screen->title },
-        };
-        bool any = false;
-
-        if (!screen->known)
-                return BUSY_UNKNOWN;
-        for (size_t i = 0; i < ELEMENTSOF(signs); i++) {
-                int r = signs[i].pattern ? matches(signs[i].pattern, signs[i].text) : 0;
-
-                any = any || signs[i].pattern;
-                if (r != 0)
-                        return r > 0 ? BUSY_YES : BUSY_UNKNOWN;
-        }
-        return !any && screen->other_foreground ? BUSY_YES : BUSY_NO;
+        r = signs_new(talk, &signs);
+        if (r == 0)
+                r = signs_judge(signs, &facts, &v);
+        if (r < 0)
+                return r;
+        /* That something on the screen moved is no work that a restart would lose. */
+        *ret = v.sign == SIGN_ERROR                  ? BUSY_UNKNOWN
+               : v.busy || v.state == SCREEN_WAITING ? BUSY_YES
+                                                     : BUSY_NO;
+        return 0;
 }
 
 int busy_find(const Driver *driver, const Desired *desired, Observed *o) {
@@ -74,12 +67,13 @@ int busy_find(const Driver *driver, const Desired *desired, Observed *o) {
                 return -ENOMEM;
         r = driver->capture(driver->world, o, agents, screens);
         for (size_t i = 0; i < n; i++) {
-                if (r != -ENOMEM)
-                        observed_session(o, agents[i])->busy =
-                                        r < 0 ? BUSY_UNKNOWN
-                                              : judge(observed_run(o, agents[i]), screens + i);
-                free(screens[i].text);
-                free(screens[i].title);
+                Busy *busy = &observed_session(o, agents[i])->busy;
+
+                if (r < 0)
+                        *busy = BUSY_UNKNOWN;
+                else
+                        r = judge(desired, o, observed_run(o, agents[i]), screens + i, busy);
+                screen_done(&screens[i].screen);
         }
         free(screens);
         return r == -ENOMEM ? r : 0;

@@ -6,6 +6,7 @@
 
 #include "drivers/os/file.h"
 #include "model/base/strv.h"
+#include "model/talk.h"
 
 #define RECORD_MAX (4 * 1024 * 1024)
 #define KEEPER_NAME "mosaic-keeper"
@@ -79,28 +80,6 @@ static int get_list(const Json *j, const char *key, char ***ret) {
         return r == -ENOENT ? 0 : r;
 }
 
-/* How one sees that this runtime is at work: kept with the run, as the roster may name another by
- * then. */
-static int get_signs(const Json *j, RuntimeTalk *t) {
-        const struct {
-                const char *key;
-                char **to;
-        } signs[] = {
-                { "busy_pattern", &t->busy_pattern },
-                { "waiting_pattern", &t->waiting_pattern },
-                { "busy_title", &t->busy_title },
-                { "waiting_title", &t->waiting_title },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(signs); i++) {
-                int r = json_get_strdup(j, signs[i].key, /* optional= */ true, signs[i].to);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]) {
         const char *s = json_get_string(j, key);
 
@@ -114,6 +93,9 @@ static int get_spec(const Json *j, const char *name, AgentSpec *s) {
         int r;
 
         r = json_get_strdup(j, "name", /* optional= */ false, &s->name);
+        if (r < 0)
+                return r;
+        r = json_get_strdup(j, "runtime", /* optional= */ true, &s->runtime);
         if (r < 0)
                 return r;
         r = json_get_strv(j, "argv", &s->argv);
@@ -140,7 +122,7 @@ static int get_spec(const Json *j, const char *name, AgentSpec *s) {
         r = json_get_uint64(j, "stop_timeout_usec", &s->stop_timeout_usec);
         if (r < 0)
                 return r;
-        r = get_signs(j, &s->talk);
+        r = runtime_talk_get(j, &s->talk);
         if (r < 0)
                 return r;
         r = get_fingerprint(j, "restart_fingerprint", s->restart_fingerprint);

@@ -12,6 +12,7 @@
 #include "drivers/os/proc.h"
 #include "model/base/parse.h"
 #include "model/base/strv.h"
+#include "model/talk.h"
 
 #define RECORD_MAX (64 * 1024)
 #define KILL_TIMEOUT_MS 5000
@@ -122,12 +123,6 @@ static uint64_t server_pid(char *const *terminal) {
         return comma && parse_uint64(comma + 1, &pid) == 0 ? pid : 0;
 }
 
-/* Hundreds of these files are read in each pass: what there is not is left out. */
-static void put_sign(JsonBuilder *b, const char *key, const char *pattern) {
-        if (pattern)
-                json_put_string(b, key, pattern);
-}
-
 int run_record_write(const Launcher *l, const AgentSpec *spec, char *const *terminal) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
         _cleanup_json_ Json *j = NULL;
@@ -149,10 +144,8 @@ int run_record_write(const Launcher *l, const AgentSpec *spec, char *const *term
         json_put_string(&b, "invocation", getenv("INVOCATION_ID"));
         json_put_string(&b, "pane_id", strv_env_get(terminal, "TMUX_PANE"));
         json_put_uint(&b, "server_pid", server_pid(terminal));
-        put_sign(&b, "busy_pattern", spec->talk.busy_pattern);
-        put_sign(&b, "waiting_pattern", spec->talk.waiting_pattern);
-        put_sign(&b, "busy_title", spec->talk.busy_title);
-        put_sign(&b, "waiting_title", spec->talk.waiting_title);
+        json_put_string(&b, "runtime", spec->runtime);
+        runtime_talk_put(&b, &spec->talk);
         json_put_string(&b, "restart_fingerprint", spec->restart_fingerprint);
         json_put_string(&b, "live_fingerprint", spec->live_fingerprint);
         json_put_string(&b, "resolved", spec->resolved);

@@ -6,13 +6,34 @@
 #include <sys/random.h>
 
 #include "drivers/os/proc.h"
+#include "drivers/tmux/command.h"
+#include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
 
 /*
  * One client captures all of them. Each screen follows two lines that begin with a word nobody can
- * guess: what an agent prints cannot end its screen early or pass for another's.
+ * guess: what an agent prints cannot end its screen early or pass for another's. The second has the
+ * numbers, and last the title, which is text of the agent's.
  */
+#define FACTS                                                                                      \
+        "#{cursor_x} #{cursor_y} #{pane_width} #{pane_height} #{session_attached} #{pane_dead} "   \
+        "#{pane_in_mode} #{alternate_on} #{pane_pid} #{window_activity} #{pane_title}"
+
+enum {
+        FACT_CURSOR_X,
+        FACT_CURSOR_Y,
+        FACT_WIDTH,
+        FACT_HEIGHT,
+        FACT_ATTACHED,
+        FACT_DEAD,
+        FACT_IN_MODE,
+        FACT_ALTERNATE,
+        FACT_PANE_PID,
+        FACT_ACTIVITY,
+        _FACT_MAX,
+};
+
 static int capture_commands(const Observed *o, char *const *agents, const char *word, char **ret) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
@@ -23,12 +44,11 @@ static int capture_commands(const Observed *o, char *const *agents, const char *
 
                 strbuf_addf(&b, "display-message -p '%s %zu'\n", word, i);
                 /* What a run file says of a pane goes onto a command line only if it is an id. */
-                if (!pane || pane[0] != '%' || pane[1] == '\0' ||
-                                pane[1 + strspn(pane + 1, "0123456789")] != '\0')
+                if (!pane || !tmux_is_pane_id(pane))
                         continue;
                 strbuf_addf(&b,
-                                "display-message -p -t '%s' '%s #{pane_title}' ; capture-pane -p "
-                                "-t '%s'\n",
+                                "display-message -p -t '%s' '%s facts " FACTS "' ; "
+                                "capture-pane -p -N -t '%s'\n",
                                 pane, word, pane);
         }
         strbuf_addf(&b, "display-message -p '%s end'\n", word);
@@ -42,10 +62,34 @@ static char *after_word(char *line, const char *word) {
         return strncmp(line, word, length) == 0 && line[length] == ' ' ? line + length + 1 : NULL;
 }
 
+/* Numbers, then the title. tmux leaves a number empty where there is none: no mode is 0. */
+static int read_facts(char *text, Screen *s) {
+        uint64_t v[_FACT_MAX];
+
+        for (size_t i = 0; i < _FACT_MAX; i++) {
+                char *field = strsep(&text, " ");
+
+                v[i] = 0;
+                if (!text || (*field && parse_uint64(field, v + i) < 0))
+                        return -EBADMSG;
+        }
+        s->cursor_x = (unsigned)v[FACT_CURSOR_X];
+        s->cursor_y = (unsigned)v[FACT_CURSOR_Y];
+        s->width = (unsigned)v[FACT_WIDTH];
+        s->height = (unsigned)v[FACT_HEIGHT];
+        s->attached = (unsigned)v[FACT_ATTACHED];
+        s->dead = v[FACT_DEAD] != 0;
+        s->in_mode = v[FACT_IN_MODE] != 0;
+        s->alternate = v[FACT_ALTERNATE] != 0;
+        s->pane_pid = (pid_t)v[FACT_PANE_PID];
+        s->activity_usec = v[FACT_ACTIVITY] * USEC_PER_SEC;
+        s->title = strdup(text);
+        return s->title ? 0 : -ENOMEM;
+}
+
 /* Takes the lines of one screen; returns where the next begins, NULL if the output is not what was
- * asked for. A pane that is gone has neither title nor text. */
-static char *cut_screen(
-                char *p, const char *word, size_t number, DriverScreen *screen, int *ret_error) {
+ * asked for. A pane that is gone has neither facts nor text. */
+static char *cut_screen(char *p, const char *word, size_t number, Screen *screen, int *ret_error) {
         _cleanup_strbuf_ StrBuf text = STRBUF_NULL;
         char expected[24], *rest, *end;
 
@@ -56,21 +100,14 @@ static char *cut_screen(
                 if (line == 0) {
                         if (!rest || strcmp(rest, expected) != 0)
                                 return NULL;
-                } else if (line == 1 && rest && !screen->title) {
-                        /* The title's line, unless it is the head of the next screen already. */
-                        *end = '\n';
-                        if (rest[strspn(rest, "0123456789")] == '\n' ||
-                                        strncmp(rest, "end\n", 4) == 0)
-                                return p;
-                        *end = '\0';
-                        screen->title = strdup(rest);
-                        if (!screen->title) {
-                                *ret_error = -ENOMEM;
+                } else if (line == 1 && rest && strncmp(rest, "facts ", 6) == 0) {
+                        *ret_error = read_facts(rest + 6, screen);
+                        if (*ret_error < 0)
                                 return NULL;
-                        }
                 } else if (rest) {
                         *end = '\n';
-                        *ret_error = strbuf_finish(&text, &screen->text);
+                        if (screen->title)
+                                *ret_error = strbuf_finish(&text, &screen->text);
                         return *ret_error < 0 ? NULL : p;
                 } else
                         strbuf_addf(&text, "%s\n", p);
@@ -84,16 +121,13 @@ static int cut_screens(char *output, const char *word, DriverScreen *screens, si
         int error = 0;
 
         for (size_t i = 0; i < n && p; i++)
-                p = cut_screen(p, word, i, screens + i, &error);
+                p = cut_screen(p, word, i, &screens[i].screen, &error);
         rest = p ? after_word(p, word) : NULL;
         if (error == 0 && rest && strcmp(rest, "end\n") == 0)
                 return 0;
-        for (size_t i = 0; i < n; i++) {
-                free(screens[i].text);
-                free(screens[i].title);
-                screens[i] = (DriverScreen){ 0 };
-        }
-        return error;
+        for (size_t i = 0; i < n; i++)
+                screen_done(&screens[i].screen);
+        return error == -ENOMEM ? error : 0;
 }
 
 int screens_capture(const TmuxServer *tmux,
@@ -123,7 +157,8 @@ int screens_capture(const TmuxServer *tmux,
                 const ObservedRun *run = observed_run(observed, agents[i]);
 
                 screens[i].known =
-                                screens[i].text && run && run->alive &&
+                                screens[i].screen.text && !screens[i].screen.dead && run &&
+                                run->alive &&
                                 proc_other_foreground(run->pid, &screens[i].other_foreground) == 0;
         }
         return 0;

@@ -13,6 +13,7 @@
 #include "drivers/store/record.h"
 #include "model/base/strv.h"
 #include "model/json.h"
+#include "model/talk.h"
 
 #define RECORD_MAX (1024 * 1024)
 #define FLEET_HOLD "_fleet"
@@ -159,10 +160,6 @@ static int observe_specs(const Paths *p, Observed *o) {
         return 0;
 }
 
-static int get_sign(const Json *j, const char *key, char **ret) {
-        return json_get_strdup(j, key, /* optional= */ true, ret);
-}
-
 static int add_run(Observed *o, const char *name, const Json *j, void *userdata) {
         const char *boot_now = userdata, *boot = json_get_string(j, "boot_id");
         uint64_t pid, server, start, start_now;
@@ -180,10 +177,8 @@ static int add_run(Observed *o, const char *name, const Json *j, void *userdata)
                         json_get_strdup(j, "invocation", /* optional= */ true, &run->invocation) <
                                         0 ||
                         json_get_strdup(j, "pane_id", /* optional= */ true, &run->pane_id) < 0 ||
-                        get_sign(j, "busy_pattern", &run->signs.busy_pattern) < 0 ||
-                        get_sign(j, "waiting_pattern", &run->signs.waiting_pattern) < 0 ||
-                        get_sign(j, "busy_title", &run->signs.busy_title) < 0 ||
-                        get_sign(j, "waiting_title", &run->signs.waiting_title) < 0 ||
+                        json_get_strdup(j, "runtime", /* optional= */ true, &run->runtime) < 0 ||
+                        runtime_talk_get(j, &run->talk) < 0 ||
                         record_get_fingerprint(j, "restart_fingerprint", run->restart_fingerprint) <
                                         0 ||
                         record_get_fingerprint(j, "resolved", run->resolved) < 0)
@@ -382,10 +377,7 @@ static int put_spec(const AgentSpec *s, char **ret) {
         json_close(&b);
         json_put_strv(&b, "success_exit_status", s->success_exit_status);
         json_put_uint(&b, "stop_timeout_usec", s->stop_timeout_usec);
-        json_put_string(&b, "busy_pattern", s->talk.busy_pattern);
-        json_put_string(&b, "waiting_pattern", s->talk.waiting_pattern);
-        json_put_string(&b, "busy_title", s->talk.busy_title);
-        json_put_string(&b, "waiting_title", s->talk.waiting_title);
+        runtime_talk_put(&b, &s->talk);
         json_put_string(&b, "restart_fingerprint", s->restart_fingerprint);
         json_put_string(&b, "live_fingerprint", s->live_fingerprint);
         json_put_string(&b, "resolved", s->resolved);

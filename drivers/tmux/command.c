@@ -19,6 +19,12 @@ void tmux_quote(StrBuf *b, const char *word) {
         strbuf_add_char(b, '\'');
 }
 
+bool tmux_is_pane_id(const char *s) {
+        size_t digits = s[0] == '%' ? strspn(s + 1, "0123456789") : 0;
+
+        return digits > 0 && s[1 + digits] == '\0';
+}
+
 /* Fleet ids are hex digits or "default". What is expanded as a format must hold no '#'. */
 static bool fleet_is_valid(const char *fleet) {
         size_t n = strspn(fleet, "abcdefghijklmnopqrstuvwxyz0123456789-");

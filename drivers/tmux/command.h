@@ -13,6 +13,9 @@
 #define TMUX_MARKER_OPTION "@mosaic"
 #define TMUX_HOLDER_SESSION "_holder"
 
+/* "%3": what may go onto a command line as a pane. */
+bool tmux_is_pane_id(const char *s);
+
 /* Appends @word as one word, literally: no variable, tilde, semicolon, comment or newline means
  * anything to the parser of tmux. (A format, #{...}, is expanded by the commands that do so, quoted
  * or not.) */

@@ -193,8 +193,8 @@ static int fake_capture(void *world,
 
         for (size_t i = 0; agents[i]; i++) {
                 screens[i].known = true;
-                screens[i].text = copy("a screen\n");
-                screens[i].title = copy("a title");
+                screens[i].screen.text = copy("a screen\n");
+                screens[i].screen.title = copy("a title");
                 screens[i].other_foreground = fake_agent(w, agents[i])->at_work;
         }
         return 0;

@@ -16,6 +16,7 @@ LAYERS = [
     ("model/", ["model/"], []),
     ("schema/", ["schema/", "model/"], []),
     ("reconciler/plan/", ["reconciler/plan/", "model/"], []),
+    ("reconciler/agent/", ["reconciler/agent/", "schema/", "model/"], []),
     # The table of shipped files is the one thing of framework/ that code may know.
     ("drivers/", ["drivers/", "model/", "framework/assets.h"], ["systemd/"]),
     ("reconciler/", ["reconciler/", "drivers/", "schema/", "model/", "framework/assets.h"], ["systemd/"]),

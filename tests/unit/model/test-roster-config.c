@@ -118,6 +118,7 @@ static void assert_same_agent(const AgentSpec *a, const AgentSpec *b) {
         assert_same_text(a->talk.busy_pattern, b->talk.busy_pattern);
         assert_same_text(a->talk.waiting_pattern, b->talk.waiting_pattern);
         assert_same_text(a->talk.composer_pattern, b->talk.composer_pattern);
+        assert_same_text(a->talk.composer_rest, b->talk.composer_rest);
         assert_same_text(a->talk.busy_title, b->talk.busy_title);
         assert_same_text(a->talk.waiting_title, b->talk.waiting_title);
         assert_same_text(a->talk.reset_keys, b->talk.reset_keys);
