@@ -40,6 +40,18 @@ bool roster_is_here(const RosterSettings *effective, const Machine *machine) {
         return false;
 }
 
+static int copy_hosts(const RosterSettings *effective, char ***ret) {
+        const YamlNode *host = effective->host.node;
+        int r = 0;
+
+        if (host && host->kind == YAML_STRING)
+                return strv_push(ret, host->text);
+        for (const YamlNode *e = host ? host->first : NULL; e && r == 0; e = e->next)
+                if (e->kind == YAML_STRING)
+                        r = strv_push(ret, e->text);
+        return r;
+}
+
 /* --- pieces ----------------------------------------------------------------------------------- */
 
 typedef struct Resolver {
@@ -325,6 +337,10 @@ static int resolve_none(const Resolver *v) {
         spec->on_change = (OnChange)number_or(&v->settings.on_change, ON_CHANGE_DEFER);
         spec->elsewhere = !roster_is_here(&v->settings, v->machine);
         r = copy_text(&v->agent->description, &spec->description);
+        if (r == 0)
+                r = empty_list(&spec->hosts);
+        if (r == 0)
+                r = copy_hosts(&v->settings, &spec->hosts);
         if (r == 0)
                 r = empty_list(&spec->labels);
         for (const YamlNode *m = labels ? labels->first : NULL; r == 0 && m; m = m->next)

@@ -74,6 +74,7 @@ AgentSpec *agent_spec_free(AgentSpec *s) {
         strv_free(s->env_pass);
         strv_free(s->success_exit_status);
         free(s->description);
+        strv_free(s->hosts);
         strv_free(s->labels);
         strv_free(s->after);
         runtime_talk_done(&s->talk);

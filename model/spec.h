@@ -120,6 +120,7 @@ typedef struct AgentSpec {
                              */
         char *install;      /* sentence: how to get the program; may be NULL */
 
+        char **hosts;   /* patterns of `host:`; empty: any machine */
         bool elsewhere; /* `host:` does not match this machine: not made here */
 
         /* Why this agent cannot be started on this machine now (program missing ...); NULL if it

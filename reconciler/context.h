@@ -13,6 +13,7 @@
 #include "drivers/store/fleet-record.h"
 
 typedef struct Context {
+        const char *group; /* of the verb that runs: "fleet", "agent"; NULL: it has none */
         Paths *paths;
         FleetRecord *record; /* read, or made up for a fleet that has none yet */
         bool record_exists;

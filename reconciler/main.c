@@ -54,6 +54,7 @@ static int run_verb(const Verb *v, int argc, char **argv) {
                                                : strerror(-r));
                 return EXIT_INTERNAL;
         }
+        c.group = v->group;
         r = v->run(&c, argc, argv);
         if (r < 0) {
                 fprintf(stderr, "mosaic: %s %s: %s\n", v->group ? v->group : "", v->name,

@@ -35,8 +35,8 @@ static void put_observed(JsonBuilder *b, const Pass *p) {
         json_close(b);
 }
 
-static void put_head(JsonBuilder *b, const Context *c, const char *verb, const Pass *p) {
-        json_put_stringf(b, "format", "mosaic.fleet.%s", verb);
+void output_put_head(JsonBuilder *b, const Context *c, const char *verb, const Desired *d) {
+        json_put_stringf(b, "format", "mosaic.%s.%s", c->group ? c->group : "fleet", verb);
         json_put_string(b, "version", "1.0");
         json_put_string(b, "mosaic", MOSAIC_VERSION);
         json_open_object(b, "target");
@@ -46,7 +46,7 @@ static void put_head(JsonBuilder *b, const Context *c, const char *verb, const P
         json_close(b);
         json_open_object(b, "roster");
         json_put_string(b, "path", c->paths->roster);
-        json_put_string(b, "sha256", p->desired ? p->desired->roster_sha256 : NULL);
+        json_put_string(b, "sha256", d ? d->roster_sha256 : NULL);
         json_close(b);
 }
 
@@ -170,7 +170,7 @@ static int pass_document(const Context *c,
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
         json_open_object(&b, NULL);
-        put_head(&b, c, verb, p);
+        output_put_head(&b, c, verb, p->desired);
         put_observed(&b, p);
         json_open_array(&b, "actions");
         for (size_t i = 0; i < p->plan->n_actions; i++)
@@ -270,7 +270,7 @@ int output_status_json(const Context *c,
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
         json_open_object(&b, NULL);
-        put_head(&b, c, "status", p);
+        output_put_head(&b, c, "status", p->desired);
         output_put_controller(&b, "controller", controller);
         put_refused(&b, refused);
         put_observed(&b, p);

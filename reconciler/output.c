@@ -37,9 +37,7 @@ void output_findings(const Context *c, const Pass *p, bool warnings) {
                 fputs(text, stderr);
 }
 
-/* Text of others (names of foreign sessions, reasons of holds, words of programs) must not act on
- * the terminal: no control characters, C1 in UTF-8 included. */
-static void add_safe(StrBuf *b, const char *s) {
+void output_add_safe(StrBuf *b, const char *s) {
         for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
                 if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) {
                         strbuf_add_char(b, '?');
@@ -52,7 +50,7 @@ static void add_safe(StrBuf *b, const char *s) {
 static void print_safe(const char *s, int width) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
-        add_safe(&b, s);
+        output_add_safe(&b, s);
         printf("%-*s", width, strbuf_text(&b));
 }
 
@@ -61,7 +59,7 @@ void output_wrapped(const Context *c, const char *raw, size_t indent) {
         const char *text;
         size_t room = c->width > indent + 20 ? c->width - indent : SIZE_MAX;
 
-        add_safe(&safe, raw);
+        output_add_safe(&safe, raw);
         text = strbuf_text(&safe);
         while (strlen(text) > room) {
                 size_t n = room;

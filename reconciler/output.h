@@ -7,6 +7,7 @@
  * the exit code and `summary.exit` in JSON say the same.
  */
 
+#include "model/base/strbuf.h"
 #include "model/check.h"
 #include "model/json.h"
 #include "reconciler/pass.h"
@@ -24,6 +25,10 @@ typedef enum Style {
 /* The escape sequence that begins a style, "" without colour; output_end() ends it. */
 const char *output_begin(const Context *c, Style s);
 const char *output_end(const Context *c);
+
+/* Appends text of others (names of foreign sessions, reasons of holds, words of programs), which
+ * must not act on the terminal: no control characters, C1 in UTF-8 included. */
+void output_add_safe(StrBuf *b, const char *s);
 
 /* Breaks text at blanks so that it fits the terminal; @indent cells are already used, and begin
  * each further line. Elsewhere than on a terminal it stays one line. */
@@ -56,10 +61,13 @@ void output_controller(const Context *c, const Json *controller, uint64_t now_us
 void output_put_controller(JsonBuilder *b, const char *key, const Json *controller);
 
 /* One table over all agents. */
-void output_status(const Context *c, const Pass *p);
+_must_check_ int output_status(const Context *c, const Pass *p);
 
 /* Finishes a document and prints it. 0 or a negative errno. */
 _must_check_ int output_print_document(JsonBuilder *b);
+
+/* The members that documents begin with. @d may be NULL. */
+void output_put_head(JsonBuilder *b, const Context *c, const char *verb, const Desired *d);
 
 /* Parts that several documents have: an agent as status shows it, and "remarks". */
 void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, const Pass *p);

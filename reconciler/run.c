@@ -53,7 +53,7 @@ int run_refuse(const Context *c, const char *verb, ExitCode code, const char *fo
         if (!c->json)
                 return (int)code;
         json_open_object(&b, NULL);
-        json_put_stringf(&b, "format", "mosaic.fleet.%s", verb);
+        json_put_stringf(&b, "format", "mosaic.%s.%s", c->group ? c->group : "fleet", verb);
         json_put_string(&b, "version", "1.0");
         json_put_string(&b, "message", text);
         json_open_object(&b, "summary");
@@ -91,7 +91,7 @@ static int run_check_force(const Pass *p, char *const *names) {
         return 0;
 }
 
-static int load(Context *c, Pass *p) {
+int run_load(Context *c, Pass *p) {
         int r;
 
         r = pass_load(c, p);
@@ -110,7 +110,7 @@ static int load(Context *c, Pass *p) {
 int run_look(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
         int r;
 
-        r = load(c, p);
+        r = run_load(c, p);
         if (r != 0)
                 return r;
         r = run_check_names(p->desired, policy->names);
@@ -289,7 +289,7 @@ static int prepare_change(
                 Context *c, const RunChange *change, const Options *o, Pass *p, Shown *shown) {
         int r;
 
-        r = load(c, p);
+        r = run_load(c, p);
         if (r != 0)
                 return r;
         r = run_check_names(p->desired, change->policy.names);

@@ -9,6 +9,9 @@
 #include "reconciler/options.h"
 #include "reconciler/pass.h"
 
+/* Loads the roster; findings are printed. Returns 0, EXIT_INVALID, negative errno. */
+_must_check_ int run_load(Context *c, Pass *p);
+
 /* For plan, verify and status: loads, looks and plans; findings are printed. Returns 0 or an exit
  * code that ends the verb, negative errno. */
 _must_check_ int run_look(Context *c, const PlanPolicy *policy, bool details, Pass *p);

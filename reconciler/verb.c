@@ -8,6 +8,7 @@
 /* Keep ordered by group and name. */
 const Verb *const verbs[] = {
         &verb_version,
+        &verb_agent_roster,
         &verb_fleet_apply,
         &verb_fleet_config,
         &verb_fleet_explain,
@@ -50,11 +51,20 @@ void verb_print_help(const Verb *v) {
                         v->group ? " " : "", v->name, v->synopsis, v->summary, v->help);
 }
 
+static const char start_with_a_fleet[] = "Start here:\n"
+                                         "  mosaic fleet init --profile minimal --write\n"
+                                         "  mosaic fleet plan\n"
+                                         "  mosaic fleet apply\n";
+
+static const char start_with_agents[] = "Start here:\n"
+                                        "  mosaic agent roster\n";
+
 void verb_print_overview(const char *group) {
         if (group)
                 printf("Usage: mosaic %s VERB [OPTION...]\n\n", group);
         else
                 printf("Usage: mosaic fleet VERB [OPTION...]\n"
+                       "       mosaic agent VERB [NAME] [OPTION...]\n"
                        "       mosaic version\n\n"
                        "Runs a fleet of long-lived agents in tmux as one roster says.\n\n");
         for (size_t i = 0; verbs[i]; i++)
@@ -72,8 +82,7 @@ void verb_print_overview(const char *group) {
                "needed, 4 not converged, 5 stale plan, 6 cannot tell, 7 locked, 64 usage,\n"
                "65 roster invalid.\n"
                "\n"
-               "Start here:\n"
-               "  mosaic fleet init --profile minimal --write\n"
-               "  mosaic fleet plan\n"
-               "  mosaic fleet apply\n");
+               "%s",
+                        group && strcmp(group, "agent") == 0 ? start_with_agents
+                                                             : start_with_a_fleet);
 }

@@ -295,6 +295,10 @@ static bool is_down(const Observed *o, const char *name) {
         return !run || !run->alive;
 }
 
+int store_observe_holds(const Paths *p, Observed *o) {
+        return each_record(p->state, "holds", FLEET_HOLD, &o->files, NULL, add_hold, NULL, o);
+}
+
 int store_observe(const Paths *p, Observed *o) {
         uint64_t before = clock_monotonic_usec();
         char boot[37];
@@ -304,7 +308,7 @@ int store_observe(const Paths *p, Observed *o) {
         r = observe_specs(p, o);
         if (r < 0)
                 return r;
-        r = each_record(p->state, "holds", FLEET_HOLD, &o->files, NULL, add_hold, NULL, o);
+        r = store_observe_holds(p, o);
         if (r < 0)
                 return r;
         r = get_flag(p, RELOAD_PENDING, &o->reload_pending);

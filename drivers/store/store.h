@@ -16,6 +16,9 @@
  */
 _must_check_ int store_observe(const Paths *p, Observed *o);
 
+/* Adds the holds alone; an unreadable one makes o->files unknown. */
+_must_check_ int store_observe_holds(const Paths *p, Observed *o);
+
 /* Under `direct` there is no manager to ask: what runs is what has a living run file. */
 _must_check_ int store_observe_units(Observed *o);
 

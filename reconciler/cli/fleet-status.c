@@ -47,7 +47,9 @@ static int show(Context *c, const Pass *p, const Pass *refused, const Json *cont
         if (refused)
                 output_findings(c, refused, /* warnings= */ false);
         output_controller(c, controller, clock_realtime_usec());
-        output_status(c, p);
+        r = output_status(c, p);
+        if (r < 0)
+                return r;
         if (refused)
                 printf("The roster is invalid; the one accepted before stays in force (exit %d)\n",
                                 EXIT_INVALID);
