@@ -20,6 +20,7 @@ typedef struct Context {
         int supervisor_error; /* why this machine does not tell which supervisor it has; 0: it does
                                */
         bool json;
+        bool json_lines;   /* documents come one after another, each on a line */
         bool color_errors; /* of standard error */
         bool color;        /* of standard output */
         unsigned width;    /* of standard output, cells; 0: not a terminal */

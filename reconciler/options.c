@@ -15,6 +15,9 @@
 #define RESYNC_MIN_USEC USEC_PER_SEC
 #define RESYNC_MAX_USEC (24 * 3600 * USEC_PER_SEC)
 #define ALLOW_REMOVE_MAX 100000
+#define LINES_MAX 100000
+#define INTERVAL_USEC (2 * USEC_PER_SEC)
+#define INTERVAL_MIN_USEC (500 * USEC_PER_MSEC)
 
 enum {
         LETTER_JSON = 0x100,
@@ -35,6 +38,9 @@ enum {
         LETTER_ORIGIN,
         LETTER_FORMAT,
         LETTER_RESYNC,
+        LETTER_ANSI,
+        LETTER_WATCH,
+        LETTER_INTERVAL,
 };
 
 static const struct {
@@ -60,6 +66,12 @@ static const struct {
         { { "origin", no_argument, NULL, LETTER_ORIGIN }, OPTION_ORIGIN },
         { { "format", required_argument, NULL, LETTER_FORMAT }, OPTION_FORMAT },
         { { "resync", required_argument, NULL, LETTER_RESYNC }, OPTION_RESYNC },
+        { { "lines", required_argument, NULL, 'n' }, OPTION_LINES },
+        { { "follow", no_argument, NULL, 'f' }, OPTION_FOLLOW },
+        { { "ansi", no_argument, NULL, LETTER_ANSI }, OPTION_ANSI },
+        { { "read-only", no_argument, NULL, 'r' }, OPTION_READ_ONLY },
+        { { "watch", no_argument, NULL, LETTER_WATCH }, OPTION_WATCH },
+        { { "interval", required_argument, NULL, LETTER_INTERVAL }, OPTION_WATCH },
 };
 
 void options_done(Options *o) {
@@ -137,6 +149,31 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
                         return usage(verb, "invalid time '%s' for --lock-timeout; write 30s or 2m",
                                         optarg);
                 return 0;
+        case 'n':
+                if (parse_uint_range(optarg, 1, LINES_MAX, &o->lines) < 0)
+                        return usage(verb, "invalid number '%s' for --lines; use 1 to %d", optarg,
+                                        LINES_MAX);
+                return 0;
+        case LETTER_INTERVAL:
+                if (parse_duration(optarg, &o->interval_usec) < 0 ||
+                                o->interval_usec < INTERVAL_MIN_USEC)
+                        return usage(verb,
+                                        "invalid time '%s' for --interval; write 2s, 1m or more "
+                                        "than 500ms",
+                                        optarg);
+                return 0;
+        case 'f':
+                o->follow = true;
+                return 0;
+        case LETTER_ANSI:
+                o->ansi = true;
+                return 0;
+        case 'r':
+                o->read_only = true;
+                return 0;
+        case LETTER_WATCH:
+                o->watch = true;
+                return 0;
         case LETTER_REASON:
                 for (const char *p = optarg; *p; p++)
                         if ((unsigned char)*p < 0x20 || *p == 0x7f)
@@ -193,6 +230,21 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
         }
 }
 
+/* The letters of the options that a verb takes, as getopt wants them. */
+static void write_letters(unsigned takes, char letters[static ELEMENTSOF(known) * 2 + 2]) {
+        *letters++ = ':';
+        for (size_t i = 0; i < ELEMENTSOF(known); i++) {
+                const struct option *o = &known[i].option;
+
+                if (o->val > 0xff || !(known[i].set & takes))
+                        continue;
+                *letters++ = (char)o->val;
+                if (o->has_arg == required_argument)
+                        *letters++ = ':';
+        }
+        *letters = '\0';
+}
+
 static int take_words(unsigned takes, const char *verb, char **words, Options *o) {
         for (; *words; words++) {
                 int r;
@@ -216,11 +268,13 @@ static int take_words(unsigned takes, const char *verb, char **words, Options *o
 
 int options_parse(Context *c, unsigned takes, int argc, char **argv, Options *ret) {
         struct option options[ELEMENTSOF(known) + 1] = { 0 };
+        char letters[ELEMENTSOF(known) * 2 + 2];
         _cleanup_options_ Options o = {
                 .allow_remove = -1,
                 .lock_timeout_usec = LOCK_TIMEOUT_USEC,
                 .resync_usec = RESYNC_USEC,
                 .supervisor = _SUPERVISOR_INVALID,
+                .interval_usec = INTERVAL_USEC,
         };
         size_t n = 0;
         int letter, r;
@@ -228,12 +282,13 @@ int options_parse(Context *c, unsigned takes, int argc, char **argv, Options *re
         for (size_t i = 0; i < ELEMENTSOF(known); i++)
                 if (known[i].set == 0 || known[i].set & takes)
                         options[n++] = known[i].option;
+        write_letters(takes, letters);
         opterr = 0;
         optind = 1;
         for (;;) {
                 int at = optind;
 
-                letter = getopt_long(argc, argv, takes & OPTION_YES ? ":y" : ":", options, NULL);
+                letter = getopt_long(argc, argv, letters, options, NULL);
                 if (letter < 0)
                         break;
                 if (letter == ':')
@@ -244,10 +299,18 @@ int options_parse(Context *c, unsigned takes, int argc, char **argv, Options *re
                 if (r != 0)
                         return r;
         }
+        if (c->json && takes & OPTION_NO_JSON)
+                return usage(argv[0], "takes no --json");
         r = take_words(takes, argv[0], argv + optind, &o);
         if (r != 0)
                 return r;
         *ret = o;
         o = (Options){ 0 };
         return 0;
+}
+
+int options_check_one_name(const Options *o, const char *verb) {
+        if (strv_length(o->names) == 1)
+                return 0;
+        return usage(verb, "say the name of one agent");
 }

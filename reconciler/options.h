@@ -28,6 +28,12 @@ typedef enum OptionSet {
         OPTION_ORIGIN = 1u << 16,
         OPTION_FORMAT = 1u << 17,
         OPTION_RESYNC = 1u << 18,
+        OPTION_LINES = 1u << 19,
+        OPTION_FOLLOW = 1u << 20,
+        OPTION_ANSI = 1u << 21,
+        OPTION_READ_ONLY = 1u << 22,
+        OPTION_WATCH = 1u << 23,
+        OPTION_NO_JSON = 1u << 24, /* the verb has no document */
 } OptionSet;
 
 typedef struct Options {
@@ -50,6 +56,12 @@ typedef struct Options {
         bool origin;
         bool github;          /* --format github */
         uint64_t resync_usec; /* --resync */
+        uint64_t lines;       /* 0: not said */
+        bool follow;
+        bool ansi;
+        bool read_only;
+        bool watch;
+        uint64_t interval_usec; /* of --watch */
 } Options;
 
 void options_done(Options *o);
@@ -60,3 +72,6 @@ void options_done(Options *o);
  * sentence was printed, -ENOMEM.
  */
 _must_check_ int options_parse(Context *c, unsigned takes, int argc, char **argv, Options *ret);
+
+/* For verbs about one agent: exactly one name was given. 0, or EXIT_USAGE after the sentence. */
+_must_check_ int options_check_one_name(const Options *o, const char *verb);

@@ -139,12 +139,23 @@ static int print_json(const Json *j) {
         return r;
 }
 
-int output_print_document(JsonBuilder *b) {
+static int print_document(JsonBuilder *b, JsonFormat format) {
         _cleanup_free_ char *text = NULL;
-        int r = json_finish_text(b, JSON_PRETTY, &text);
+        int r = json_finish_text(b, format, &text);
 
         if (r == 0)
                 puts(text);
+        return r;
+}
+
+int output_print_document(JsonBuilder *b) {
+        return print_document(b, JSON_PRETTY);
+}
+
+int output_print_line(JsonBuilder *b) {
+        int r = print_document(b, JSON_PLAIN);
+
+        (void)fflush(stdout);
         return r;
 }
 

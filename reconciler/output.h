@@ -65,6 +65,8 @@ _must_check_ int output_status(const Context *c, const Pass *p);
 
 /* Finishes a document and prints it. 0 or a negative errno. */
 _must_check_ int output_print_document(JsonBuilder *b);
+/* The same on one line: for documents that come one after another. */
+_must_check_ int output_print_line(JsonBuilder *b);
 
 /* The members that documents begin with. @d may be NULL. */
 void output_put_head(JsonBuilder *b, const Context *c, const char *verb, const Desired *d);

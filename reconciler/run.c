@@ -60,7 +60,7 @@ int run_refuse(const Context *c, const char *verb, ExitCode code, const char *fo
         json_put_uint(&b, "exit", (uint64_t)code);
         json_close(&b);
         json_close(&b);
-        r = output_print_document(&b);
+        r = c->json_lines ? output_print_line(&b) : output_print_document(&b);
         return r < 0 ? r : (int)code;
 }
 

@@ -8,7 +8,10 @@
 /* Keep ordered by group and name. */
 const Verb *const verbs[] = {
         &verb_version,
+        &verb_agent_attach,
+        &verb_agent_logs,
         &verb_agent_roster,
+        &verb_agent_tail,
         &verb_fleet_apply,
         &verb_fleet_config,
         &verb_fleet_explain,

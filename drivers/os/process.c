@@ -285,3 +285,8 @@ int process_run(const ProcessRequest *request, ProcessResult *ret) {
         r = process_start(request, &p);
         return r < 0 ? r : process_finish(p, ret);
 }
+
+int process_become(char *const *argv, char *const *env) {
+        (void)execvpe(argv[0], argv, env ? env : environ);
+        return -errno;
+}

@@ -40,6 +40,10 @@ void process_result_done(ProcessResult *r);
  */
 _must_check_ int process_run(const ProcessRequest *request, ProcessResult *ret);
 
+/* Becomes another program: @argv[0] is looked up in PATH, @env NULL is the caller's. Returns only
+ * if that failed, a negative errno. */
+int process_become(char *const *argv, char *const *env);
+
 /*
  * The same in two steps, so that other work can be done while the child runs. What the request
  * points to must stay until the end. process_free() kills a child that was not waited for.

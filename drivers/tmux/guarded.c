@@ -6,7 +6,7 @@
 #include "drivers/tmux/command.h"
 #include "model/spec.h"
 
-static int begin(StrBuf *b, const char *fleet, const char *agent, const char *session_id) {
+int tmux_guarded_begin(StrBuf *b, const char *fleet, const char *agent, const char *session_id) {
         _cleanup_free_ char *marker = NULL;
         size_t digits;
         int r;
@@ -26,7 +26,7 @@ static int begin(StrBuf *b, const char *fleet, const char *agent, const char *se
 int tmux_guarded_rename(StrBuf *b, const char *fleet, const char *agent, const char *session_id) {
         int r;
 
-        r = begin(b, fleet, agent, session_id);
+        r = tmux_guarded_begin(b, fleet, agent, session_id);
         if (r == 0)
                 strbuf_addf(b, "{ rename-session -t '%s' '%s' }\n", session_id, agent);
         return r;
@@ -35,7 +35,7 @@ int tmux_guarded_rename(StrBuf *b, const char *fleet, const char *agent, const c
 int tmux_guarded_kill(StrBuf *b, const char *fleet, const char *agent, const char *session_id) {
         int r;
 
-        r = begin(b, fleet, agent, session_id);
+        r = tmux_guarded_begin(b, fleet, agent, session_id);
         if (r == 0)
                 strbuf_addf(b, "{ kill-session -t '%s' }\n", session_id);
         return r;

@@ -8,6 +8,11 @@
 
 #include "model/base/strbuf.h"
 
+/* Appends the condition alone, "if-shell ... ": the caller adds what is done then, and else, in
+ * braces. Errors as below. */
+_must_check_ int tmux_guarded_begin(
+                StrBuf *b, const char *fleet, const char *agent, const char *session_id);
+
 /* @session_id is "$3" as listed. -EINVAL: not an id, or a name that could mean something to tmux.
  */
 _must_check_ int tmux_guarded_rename(

@@ -126,21 +126,36 @@ int tmux_server_pid(const TmuxServer *s, pid_t *ret) {
         return 0;
 }
 
-static int client_argv(const TmuxServer *s, const char *const *words, char ***ret) {
-        /* -u: whatever the locale, what is asked for comes back byte for byte (tabs are `_`
-         * without). */
-        const char *const head[] = { "tmux", "-u", "-N", "-S", s->socket };
+static int make_argv(const TmuxServer *s, bool utf8, const char *const *words, char ***ret) {
+        const char *const head[] = { "tmux", "-N", "-S", s->socket };
         _cleanup_strv_ char **argv = NULL;
         int r = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(head) && r == 0; i++)
+        for (size_t i = 0; i < ELEMENTSOF(head) && r == 0; i++) {
                 r = strv_push(&argv, head[i]);
+                if (r == 0 && i == 0 && utf8)
+                        r = strv_push(&argv, "-u");
+        }
         for (; *words && r == 0; words++)
                 r = strv_push(&argv, *words);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(argv);
         return 0;
+}
+
+/* Of a client that is asked something. -u: whatever the locale, the answer comes byte for byte
+ * (tabs are `_` without). */
+static int client_argv(const TmuxServer *s, const char *const *words, char ***ret) {
+        return make_argv(s, /* utf8= */ true, words, ret);
+}
+
+int tmux_server_become(const TmuxServer *s, const char *const *words) {
+        _cleanup_strv_ char **argv = NULL;
+        int r;
+
+        r = make_argv(s, /* utf8= */ false, words, &argv);
+        return r < 0 ? r : process_become(argv, s->env);
 }
 
 /* What a failed connect says about the server. */

@@ -47,6 +47,10 @@ _must_check_ int tmux_listing_end(TmuxListing *l, Observed *o);
 TmuxListing *tmux_listing_free(TmuxListing *l);
 DEFINE_CLEANUP(TmuxListing *, tmux_listing_free)
 
+/* Becomes a client of the server for a person at this terminal: `tmux -N -S SOCKET WORD...`.
+ * Returns only if that failed, a negative errno. */
+_must_check_ int tmux_server_become(const TmuxServer *s, const char *const *words);
+
 /*
  * Sends a command list (lines of tmux configuration syntax) over standard input. Returns 0 if tmux
  * ran all of it, 1 if some command failed (*ret_errors tells which; the rest ran), negative errno

@@ -200,10 +200,9 @@ static int run(Context *c, int argc, char **argv) {
         r = options_parse(c, OPTION_NAMES, argc, argv, &o);
         if (r != 0)
                 return r;
-        if (!o.names || o.names[1]) {
-                fprintf(stderr, "mosaic: explain: say the name of one agent\n");
-                return EXIT_USAGE;
-        }
+        r = options_check_one_name(&o, argv[0]);
+        if (r != 0)
+                return r;
         policy.names = o.names;
         r = run_look(c, &policy, /* details= */ true, &p);
         if (r != 0)

@@ -17,7 +17,7 @@ PURE = ("model/", "schema/", "reconciler/plan/", "reconciler/agent/")
 LIBC = set("""
 abort asprintf bsearch calloc free malloc memchr memcmp memcpy memmem memmove mempcpy memrchr memset
 qsort qsort_r rawmemchr realloc reallocarray reallocf snprintf stpcpy strcasecmp strchr
-strchrnul strcmp strcspn strdup strlen strncasecmp strncmp strndup strnlen strpbrk strrchr strspn
+strchrnul strcmp strcspn strdup strlen strncasecmp strncmp strndup strnlen strpbrk strrchr strsep strspn
 strstr strtod strtol strtoll strtoul strtoull vasprintf vsnprintf explicit_bzero fnmatch
 gmtime_r timegm
 floor ceil fabs trunc isnan isinf fmod strverscmp basename __xpg_basename
