@@ -89,6 +89,7 @@ typedef struct ObservedUnit {
         int exit_status; /* exit code or signal */
         uint64_t restarts;
         uint64_t memory;       /* bytes; UINT64_MAX unknown */
+        uint64_t cpu_usec;     /* time used since its last start; UINT64_MAX unknown */
         uint64_t changed_usec; /* last state change, CLOCK_REALTIME; 0 unknown */
         char *load_error;      /* sentence; NULL if it loaded */
 } ObservedUnit;
@@ -108,8 +109,10 @@ typedef struct ObservedRun {
         uint64_t started_usec; /* CLOCK_REALTIME */
         char *invocation;
         char *pane_id;
-        char *runtime;    /* that runs; the roster may name another by now */
-        RuntimeTalk talk; /* of that runtime, as it was when the agent started */
+        uint64_t memory;   /* of the process alone, bytes; 0: not asked */
+        uint64_t cpu_usec; /* that it and its ended children used */
+        char *runtime;     /* that runs; the roster may name another by now */
+        RuntimeTalk talk;  /* of that runtime, as it was when the agent started */
         char restart_fingerprint[FINGERPRINT_SIZE];
         char resolved[FINGERPRINT_SIZE];
 } ObservedRun;

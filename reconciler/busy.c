@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "model/base/strv.h"
-#include "reconciler/agent/signs.h"
+#include "reconciler/activity.h"
 
 /* Would the roster have this run ended? */
 static bool is_candidate(const Desired *desired, const Observed *o, const ObservedRun *run) {
@@ -21,14 +21,6 @@ static int judge(const Desired *desired,
                 const ObservedRun *run,
                 const DriverScreen *screen,
                 Busy *ret) {
-        const RuntimeTalk *talk = signs_talk(desired_find(desired, run->agent), run);
-        const ScreenFacts facts = {
-                .screen = &screen->screen,
-                .now_usec = o->now_usec,
-                .started_usec = run->started_usec,
-                .other_foreground = screen->other_foreground,
-        };
-        _cleanup_(signs_freep) Signs *signs = NULL;
         ScreenVerdict v;
         int r;
 
@@ -36,9 +28,7 @@ static int judge(const Desired *desired,
                 *ret = BUSY_UNKNOWN;
                 return 0;
         }
-        r = signs_new(talk, &signs);
-        if (r == 0)
-                r = signs_judge(signs, &facts, &v);
+        r = activity_judge(desired_find(desired, run->agent), run, screen, o->now_usec, &v);
         if (r < 0)
                 return r;
         /* That something on the screen moved is no work that a restart would lose. */

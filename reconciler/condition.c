@@ -11,7 +11,12 @@ static const Remark *find_remark(const Plan *plan, const char *agent) {
         return NULL;
 }
 
-static const char *unit_word(const AgentSpec *spec, const ObservedUnit *u) {
+/* Did it ever run here, as far as anything is left of that? */
+static bool was_here(const Observed *o, const char *agent) {
+        return observed_run(o, agent) || observed_stop(o, agent) || observed_session(o, agent);
+}
+
+static const char *unit_word(const AgentSpec *spec, const Observed *o, const ObservedUnit *u) {
         switch (u ? u->state : UNIT_NOT_LOADED) {
         case UNIT_ACTIVE:
                 return "running";
@@ -21,14 +26,24 @@ static const char *unit_word(const AgentSpec *spec, const ObservedUnit *u) {
         case UNIT_DEACTIVATING:
                 return "stopping";
         case UNIT_FAILED:
-                return unit_hit_start_limit(u, spec->restart_attempts) ? "crash-loop" : "failed";
+                return unit_hit_start_limit(u, spec->restart_attempts) ? "crash-loop" : "dead";
         case UNIT_OTHER:
                 return "unknown";
         case UNIT_NOT_LOADED:
         case UNIT_INACTIVE:
                 break;
         }
-        return spec->state == DESIRED_STOPPED ? "stopped" : "down";
+        if (spec->state == DESIRED_STOPPED)
+                return "stopped";
+        return was_here(o, spec->name) ? "dead" : "missing";
+}
+
+/* The source that did not answer says why. */
+static Condition unreachable(const Observed *o) {
+        const Source *s = o->manager.state != SOURCE_PRESENT ? &o->manager : &o->runs;
+
+        return (Condition){ .word = "unreachable",
+                .why = s->why ? s->why : "it could not be observed" };
 }
 
 /* Under `direct` the controller's ledger is what knows. */
@@ -45,8 +60,8 @@ Condition condition_of(const AgentSpec *spec, const Observed *o, const Plan *pla
         Condition c = { .why = "" };
 
         if (o->manager.state != SOURCE_PRESENT || o->runs.state == SOURCE_UNKNOWN)
-                return (Condition){ .word = "unknown", .why = "it could not be observed" };
-        c.word = unit_word(spec, u);
+                return unreachable(o);
+        c.word = unit_word(spec, o, u);
         if (spec->elsewhere)
                 c.word = "elsewhere";
         else if (m && m->kind == REMARK_HELD)

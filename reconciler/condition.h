@@ -7,8 +7,8 @@
 #include "model/plan.h"
 
 typedef struct Condition {
-        const char *word; /* "running", "starting", "held", "crash-loop", "down" ... */
-        const char *why;  /* borrowed from the plan; "" if there is nothing to say */
+        const char *word; /* "running", "starting", "held", "crash-loop", "dead", "missing" ... */
+        const char *why;  /* borrowed from plan or sources; "" if there is nothing to say */
         const char *help; /* borrowed; NULL if there is nothing to do */
         bool good;
 } Condition;

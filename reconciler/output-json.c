@@ -16,7 +16,7 @@ static void put_source(JsonBuilder *b, const char *name, const Source *s) {
         json_close(b);
 }
 
-static void put_observed(JsonBuilder *b, const Pass *p) {
+void output_put_observed(JsonBuilder *b, const Pass *p) {
         const Observed *o = p->observed;
 
         json_open_object(b, "observed");
@@ -182,7 +182,7 @@ static int pass_document(const Context *c,
 
         json_open_object(&b, NULL);
         output_put_head(&b, c, verb, p->desired);
-        put_observed(&b, p);
+        output_put_observed(&b, p);
         json_open_array(&b, "actions");
         for (size_t i = 0; i < p->plan->n_actions; i++)
                 put_action(&b, p->plan->actions + i, p->report ? p->report->results + i : NULL);
@@ -214,6 +214,18 @@ int output_pass_json(const Context *c, const char *verb, const Pass *p, ExitCode
 
 int output_verify_json(const Context *c, const Pass *p, const Checks *checks, ExitCode code) {
         return print_pass(c, "verify", p, checks, code);
+}
+
+/* What the process uses by itself: known without accounting, too. */
+static void put_process(JsonBuilder *b, const ObservedRun *run) {
+        if (!run || !run->alive || run->memory == 0) {
+                json_put_null(b, "process");
+                return;
+        }
+        json_open_object(b, "process");
+        json_put_uint(b, "memory", run->memory);
+        json_put_uint(b, "cpu_usec", run->cpu_usec);
+        json_close(b);
 }
 
 void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, const Pass *p) {
@@ -251,10 +263,19 @@ void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, co
                 json_put_uint(b, "memory", u->memory);
         else
                 json_put_null(b, "memory");
+        if (up && u->cpu_usec != UINT64_MAX)
+                json_put_uint(b, "cpu_usec", u->cpu_usec);
+        else
+                json_put_null(b, "cpu_usec");
+        put_process(b, up ? run : NULL);
         json_open_object(b, "last_end");
         json_put_string(b, "result", stop ? stop->result : NULL);
         json_put_string(b, "code", stop ? stop->code : NULL);
         json_put_string(b, "status", stop ? stop->status : NULL);
+        if (stop && stop->at_usec > 0)
+                json_put_uint(b, "at_usec", stop->at_usec);
+        else
+                json_put_null(b, "at_usec");
         json_close(b);
         json_close(b);
 }
@@ -284,7 +305,7 @@ int output_status_json(const Context *c,
         output_put_head(&b, c, "status", p->desired);
         output_put_controller(&b, "controller", controller);
         put_refused(&b, refused);
-        put_observed(&b, p);
+        output_put_observed(&b, p);
         json_open_array(&b, "agents");
         for (size_t i = 0; i < p->desired->n_agents; i++)
                 output_put_agent(&b, NULL, p->desired->agents[i], p);
@@ -310,5 +331,5 @@ int output_findings_json(const Context *c, const Pass *p, ExitCode code) {
         json_put_uint(&b, "exit", (uint64_t)code);
         json_close(&b);
         json_close(&b);
-        return output_print_document(&b);
+        return c->json_lines ? output_print_line(&b) : output_print_document(&b);
 }

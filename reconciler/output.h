@@ -75,6 +75,9 @@ void output_put_head(JsonBuilder *b, const Context *c, const char *verb, const D
 void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, const Pass *p);
 void output_put_remarks(JsonBuilder *b, const Plan *plan);
 
+/* Which sources answered, and how long that took: "observed". */
+void output_put_observed(JsonBuilder *b, const Pass *p);
+
 /* The document that `plan --json` prints. Caller frees. */
 _must_check_ int output_plan_document(const Context *c, const Pass *p, ExitCode code, Json **ret);
 

@@ -11,6 +11,7 @@ const Verb *const verbs[] = {
         &verb_agent_attach,
         &verb_agent_logs,
         &verb_agent_roster,
+        &verb_agent_status,
         &verb_agent_tail,
         &verb_fleet_apply,
         &verb_fleet_config,

@@ -18,7 +18,8 @@ typedef struct Verb {
         int (*run)(Context *c, int argc, char **argv);
 } Verb;
 
-extern const Verb verb_agent_attach, verb_agent_logs, verb_agent_roster, verb_agent_tail;
+extern const Verb verb_agent_attach, verb_agent_logs, verb_agent_roster, verb_agent_status,
+                verb_agent_tail;
 extern const Verb verb_fleet_apply, verb_fleet_config, verb_fleet_explain, verb_fleet_init,
                 verb_fleet_install_systemd, verb_fleet_plan, verb_fleet_restart, verb_fleet_start,
                 verb_fleet_status, verb_fleet_stop, verb_fleet_uninstall_systemd,

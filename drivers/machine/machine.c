@@ -11,6 +11,7 @@
 #include "drivers/machine/screens.h"
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
+#include "drivers/os/proc.h"
 #include "drivers/store/store.h"
 #include "drivers/systemd/dropin.h"
 #include "drivers/systemd/install.h"
@@ -217,6 +218,15 @@ static int follow_roster(MachineDriver *m, const Desired *desired) {
         return r < 0 ? r : open_tmux(m);
 }
 
+/* What the processes of agents use: by itself all there is without accounting. One that ends
+ * meanwhile used nothing. */
+static void observe_usage(Observed *o) {
+        for (size_t i = 0; i < o->n_run; i++)
+                if (o->run[i].alive && proc_usage(o->run[i].pid, &o->run[i].cpu_usec,
+                                                       &o->run[i].memory) < 0)
+                        o->run[i].cpu_usec = o->run[i].memory = 0;
+}
+
 static int machine_observe(void *world, const Desired *desired, bool details, Observed **ret) {
         _cleanup_(tmux_listing_freep) TmuxListing *listing = NULL;
         _cleanup_(observed_freep) Observed *o = NULL;
@@ -260,6 +270,8 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
         }
         if (!is_systemd(m))
                 o->holder = o->tmux.state == SOURCE_PRESENT ? UNIT_ACTIVE : UNIT_NOT_LOADED;
+        if (details)
+                observe_usage(o);
         observed_sort(o);
         *ret = TAKE_PTR(o);
         return 0;

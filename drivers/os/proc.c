@@ -29,7 +29,7 @@ static int read_small(const char *path, char *buffer, size_t size) {
  * + 3.
  */
 #define FIRST_FIELD 3
-#define N_FIELDS 20
+#define N_FIELDS 22
 
 static int read_stat(pid_t pid, char buffer[static 1024], char *fields[static N_FIELDS]) {
         char path[32], *rest;
@@ -72,6 +72,27 @@ int proc_other_foreground(pid_t pid, bool *ret) {
         if (strcmp(fields[8 - FIRST_FIELD], "-1") == 0)
                 return -ENOTTY;
         *ret = strcmp(fields[8 - FIRST_FIELD], fields[5 - FIRST_FIELD]) != 0;
+        return 0;
+}
+
+int proc_usage(pid_t pid, uint64_t *ret_cpu_usec, uint64_t *ret_memory) {
+        char stat[1024], *fields[N_FIELDS];
+        uint64_t ticks = 0, pages, v;
+        long per_second = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
+        int r;
+
+        r = read_stat(pid, stat, fields);
+        if (r < 0)
+                return r;
+        for (unsigned field = 14; field <= 17; field++) {
+                if (parse_uint64(fields[field - FIRST_FIELD], &v) < 0)
+                        return -EBADMSG;
+                ticks += v;
+        }
+        if (parse_uint64(fields[24 - FIRST_FIELD], &pages) < 0 || per_second <= 0 || page <= 0)
+                return -EBADMSG;
+        *ret_cpu_usec = ticks * USEC_PER_SEC / (uint64_t)per_second;
+        *ret_memory = pages * (uint64_t)page;
         return 0;
 }
 

@@ -24,6 +24,10 @@ _must_check_ int proc_boot_id(char ret[BOOT_ID_SIZE]);
  * has none. */
 _must_check_ int proc_other_foreground(pid_t pid, bool *ret);
 
+/* Processor time that the process and its ended, waited-for children have used, and the memory that
+ * it has resident, in bytes. -ESRCH: no such process. */
+_must_check_ int proc_usage(pid_t pid, uint64_t *ret_cpu_usec, uint64_t *ret_memory);
+
 /* The cgroup of a process ("/user.slice/..."): of the unified hierarchy, else of systemd's own
  * named one. -ESRCH: no such process; -ENODATA: no cgroups. Caller frees. */
 _must_check_ int proc_cgroup(pid_t pid, char **ret);

@@ -353,7 +353,7 @@ int store_observe_units(Observed *o) {
                         return -ENOMEM;
                 u->state = UNIT_ACTIVE;
                 u->main_pid = o->run[i].pid;
-                u->memory = UINT64_MAX;
+                u->memory = u->cpu_usec = UINT64_MAX;
                 u->changed_usec = o->run[i].started_usec;
         }
         return 0;

@@ -82,6 +82,16 @@ static int read_memory(sd_bus_message *m, Target *t) {
                         m, "t", &t->unit->memory); /* UINT64_MAX: no accounting, as in ours */
 }
 
+static int read_cpu(sd_bus_message *m, Target *t) {
+        uint64_t nsec;
+        int r = sd_bus_message_read(m, "t", &nsec);
+
+        /* UINT64_MAX: no accounting, as in ours. */
+        if (r >= 0)
+                t->unit->cpu_usec = nsec == UINT64_MAX ? UINT64_MAX : nsec / 1000;
+        return r;
+}
+
 static int read_result(sd_bus_message *m, Target *t) {
         const char *s;
         int r = sd_bus_message_read(m, "s", &s);
@@ -167,6 +177,7 @@ static const struct {
         { SERVICE_INTERFACE, "MainPID", "u", read_main_pid },
         { SERVICE_INTERFACE, "NRestarts", "u", read_restarts },
         { SERVICE_INTERFACE, "MemoryCurrent", "t", read_memory },
+        { SERVICE_INTERFACE, "CPUUsageNSec", "t", read_cpu },
         { SERVICE_INTERFACE, "Result", "s", read_result },
         { SERVICE_INTERFACE, "ExecMainCode", "i", read_exit_code },
         { SERVICE_INTERFACE, "ExecMainStatus", "i", read_exit_status },
@@ -258,7 +269,7 @@ static int look_add_agent(Look *l, const char *agent, ObservedUnit **ret) {
         if (!u)
                 return -ENOMEM;
         l->n_listed++;
-        u->memory = UINT64_MAX;
+        u->memory = u->cpu_usec = UINT64_MAX;
         u->agent = strdup(agent);
         if (!u->agent)
                 return -ENOMEM;

@@ -86,10 +86,9 @@ const Verb verb_agent_logs = {
         .name = "logs",
         .synopsis = "NAME [-n N] [-f]",
         .summary = "Show the journal of an agent's unit",
-        .help = "Starts, stops, exit codes and messages of the launcher, from journalctl. What "
-                "the\n"
-                "agent itself prints goes to its terminal: 'agent tail'. Under the supervisor\n"
-                "'direct' there is no journal.\n"
+        .help = "What the supervisor and the launcher said about it, from journalctl: starts,\n"
+                "stops, exit codes. What the agent itself prints goes to its terminal: 'agent\n"
+                "tail'. Under the supervisor 'direct' there is no journal.\n"
                 "\n"
                 "Options:\n"
                 "  -n, --lines N     How many lines, 1 to 100000; 200 unless you say\n"

@@ -32,11 +32,11 @@ static const struct {
         { "starting", false, UNIT_RESTARTING, NULL, NO_REMARK },
         { "stopping", false, UNIT_DEACTIVATING, NULL, NO_REMARK },
         { "unknown", false, UNIT_OTHER, NULL, NO_REMARK },
-        { "failed", false, UNIT_FAILED, "exit-code", NO_REMARK },
-        { "failed", false, UNIT_FAILED, NULL, NO_REMARK },
+        { "dead", false, UNIT_FAILED, "exit-code", NO_REMARK },
+        { "dead", false, UNIT_FAILED, NULL, NO_REMARK },
         { "crash-loop", false, UNIT_FAILED, "start-limit-hit", NO_REMARK },
-        { "down", false, NO_UNIT, NULL, NO_REMARK },
-        { "down", false, UNIT_INACTIVE, NULL, NO_REMARK },
+        { "missing", false, NO_UNIT, NULL, NO_REMARK },
+        { "missing", false, UNIT_INACTIVE, NULL, NO_REMARK },
         { "stopped", true, NO_UNIT, NULL, NO_REMARK, DESIRED_STOPPED },
         { "running", true, UNIT_ACTIVE, NULL, NO_REMARK, DESIRED_PAUSED },
         /* What a remark says of it counts more than that it is down ... */
@@ -50,10 +50,12 @@ static const struct {
         { "starting", false, UNIT_ACTIVATING, NULL, REMARK_WAITING },
         { "elsewhere", true, NO_UNIT, NULL, REMARK_ELSEWHERE, DESIRED_RUNNING, true },
         /* Nothing is said of what was not seen. */
-        { "unknown", false, UNIT_ACTIVE, NULL, NO_REMARK, DESIRED_RUNNING, false, SOURCE_UNKNOWN },
-        { "unknown", false, UNIT_ACTIVE, NULL, NO_REMARK, DESIRED_RUNNING, false, SOURCE_PRESENT,
+        { "unreachable", false, UNIT_ACTIVE, NULL, NO_REMARK, DESIRED_RUNNING, false,
                         SOURCE_UNKNOWN },
-        { "unknown", false, NO_UNIT, NULL, REMARK_HELD, DESIRED_RUNNING, false, SOURCE_UNKNOWN },
+        { "unreachable", false, UNIT_ACTIVE, NULL, NO_REMARK, DESIRED_RUNNING, false,
+                        SOURCE_PRESENT, SOURCE_UNKNOWN },
+        { "unreachable", false, NO_UNIT, NULL, REMARK_HELD, DESIRED_RUNNING, false,
+                        SOURCE_UNKNOWN },
 };
 
 static void test_words(void **state) {
@@ -93,7 +95,7 @@ static void test_words(void **state) {
                         fail_msg("case %zu: %s %d, expected %s %d", i, c.word, c.good,
                                         cases[i].word, cases[i].good);
                 assert_non_null(c.why);
-                if (cases[i].remark != NO_REMARK && strcmp(c.word, "unknown") != 0) {
+                if (cases[i].remark != NO_REMARK && strcmp(c.word, "unreachable") != 0) {
                         assert_string_equal(c.why, "because");
                         assert_string_equal(c.help, "do this");
                 } else
@@ -117,15 +119,51 @@ static void test_action_says_why(void **state) {
         assert_non_null(plan_add_action(
                         plan, ACTION_START, "web", REASON_NOT_RUNNING, 3, STEP_START, "it ended"));
         c = condition_of(&spec, o, plan);
-        assert_string_equal(c.word, "down");
+        assert_string_equal(c.word, "missing");
         assert_string_equal(c.why, "it ended");
         assert_false(c.good);
+}
+
+/* Dead is what ran here: a record of its end, its run file or its terminal says so. */
+static void test_dead_or_missing(void **state) {
+        (void)state;
+        for (unsigned trace = 0; trace < 4; trace++) {
+                _cleanup_(observed_freep) Observed *o = NULL;
+                _cleanup_(plan_freep) Plan *plan = NULL;
+                char name[] = "web";
+                AgentSpec spec = { .name = name };
+                char **agent = NULL;
+
+                assert_int_equal(observed_new(SUPERVISOR_SYSTEMD, &o), 0);
+                assert_int_equal(plan_new(&plan), 0);
+                o->manager.state = o->runs.state = SOURCE_PRESENT;
+                if (trace == 1)
+                        agent = &observed_add_stop(o)->agent;
+                else if (trace == 2)
+                        agent = &observed_add_run(o)->agent;
+                else if (trace == 3) {
+                        ObservedSession *s = observed_add_session(o);
+
+                        s->owner = SESSION_AGENT;
+                        agent = &s->agent;
+                }
+                if (agent) {
+                        *agent = strdup("web");
+                        assert_non_null(*agent);
+                }
+                observed_sort(o);
+                assert_string_equal(
+                                condition_of(&spec, o, plan).word, trace > 0 ? "dead" : "missing");
+                spec.state = DESIRED_STOPPED;
+                assert_string_equal(condition_of(&spec, o, plan).word, "stopped");
+        }
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_action_says_why),
+                cmocka_unit_test(test_dead_or_missing),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include <time.h>
+
+#include "model/base/parse.h"
+#include "reconciler/agent-status.h"
+#include "reconciler/options.h"
+#include "reconciler/run.h"
+#include "reconciler/verb.h"
+
+/* One look and what it says. Returns an exit code or a negative errno. */
+static int look(Context *c, char *const *names, bool clear) {
+        _cleanup_pass_ Pass p = PASS_NULL;
+        PlanPolicy policy = PLAN_POLICY_DEFAULT;
+        Activity *activities = NULL;
+        AgentStatus s;
+        int r;
+
+        r = run_look(c, &policy, /* details= */ true, &p);
+        if (r == 0)
+                r = run_check_names(p.desired, names);
+        if (r == 0)
+                r = activities_look(&c->driver, p.desired, p.observed, &activities);
+        if (r != 0)
+                return r;
+        s = (AgentStatus){ .pass = &p, .activities = activities, .names = names };
+        if (clear)
+                printf("\033[H\033[2J");
+        r = c->json ? agent_status_print_json(c, &s) : agent_status_print(c, &s);
+        if (r == 0)
+                r = (int)agent_status_exit(&s);
+        activities_free(activities, p.desired->n_agents);
+        return r;
+}
+
+/* Each look stands by itself: a fleet that was stopped, moved to another socket or started again
+ * meanwhile is seen as it is then, and so is a terminal that changed its size. */
+static int look_afresh(const Context *c, char *const *names) {
+        _cleanup_context_ Context now = { 0 };
+        int r;
+
+        r = context_open(&now);
+        if (r < 0)
+                return r;
+        now.group = c->group;
+        now.json = c->json;
+        now.json_lines = c->json_lines;
+        now.color = c->color;
+        now.color_errors = c->color_errors;
+        return look(&now, names, /* clear= */ !c->json);
+}
+
+static int watch(const Context *c, const Options *o) {
+        const struct timespec pause = {
+                .tv_sec = (time_t)(o->interval_usec / USEC_PER_SEC),
+                .tv_nsec = (long)(o->interval_usec % USEC_PER_SEC) * 1000L,
+        };
+
+        for (;;) {
+                int r = look_afresh(c, o->names);
+
+                /* A roster in the middle of an edit is said to be so, and looked at again. */
+                if (r < 0 || r == EXIT_USAGE)
+                        return r;
+                if (fflush(stdout) != 0)
+                        return EXIT_INTERNAL;
+                (void)nanosleep(&pause, NULL);
+        }
+}
+
+static int run(Context *c, int argc, char **argv) {
+        _cleanup_options_ Options o = { 0 };
+        int r;
+
+        r = options_parse(c, OPTION_NAMES | OPTION_WATCH, argc, argv, &o);
+        if (r != 0)
+                return r;
+        if (!o.watch)
+                return look(c, o.names, /* clear= */ false);
+        if (!c->json && c->width == 0) {
+                fprintf(stderr, "mosaic: status: --watch draws on a terminal; elsewhere use it "
+                                "with "
+                                "--json\n");
+                return EXIT_USAGE;
+        }
+        c->json_lines = true;
+        return watch(c, &o);
+}
+
+const Verb verb_agent_status = {
+        .group = "agent",
+        .name = "status",
+        .synopsis = "[NAME...] [--watch] [OPTION...]",
+        .summary = "Show what agents are doing, and what tells",
+        .help = "STATE is the condition that 'fleet status' shows. DOING is seen on the screen:\n"
+                "idle (an empty input box at the cursor), busy, waiting (for a person: an\n"
+                "approval, a login), draft (somebody's text stands in the input box), starting,\n"
+                "or unknown; what tells is below the line. OUTPUT is how long ago the terminal\n"
+                "last changed, CPU the processor time since the start.\n"
+                "\n"
+                "Options:\n"
+                "      --watch           Draw again and again; with --json a document per line\n"
+                "      --interval TIME   How often, 2s unless you say; at least 500ms\n"
+                "      --json            Print the table as JSON, evidence included\n"
+                "      --color WHEN      auto, always or never\n"
+                "\n"
+                "Exit status: 0 all could be seen; 4 an agent that you named does not run;\n"
+                "6 cannot tell, 64 no such agent, 65 roster invalid.\n"
+                "\n"
+                "Examples:\n"
+                "  mosaic agent status\n"
+                "  mosaic agent status web && mosaic agent tail web\n"
+                "  mosaic agent status --watch --interval 5s\n",
+        .run = run,
+};
