@@ -54,6 +54,8 @@ ExitCode agent_status_exit(const AgentStatus *s) {
         const Desired *d = s->pass->desired;
         ExitCode code = EXIT_OK;
 
+        if (s->refused)
+                return EXIT_INVALID;
         if (!is_complete(s->pass->observed))
                 return EXIT_UNKNOWN;
         for (size_t i = 0; i < d->n_agents && strv_length(s->names) > 0; i++) {
@@ -304,6 +306,11 @@ int agent_status_print(const Context *c, const AgentStatus *s) {
                         output_wrapped(c, sources[i]->why, strlen("unknown: "));
                         putchar('\n');
                 }
+        if (s->refused) {
+                (void)fflush(stdout);
+                output_findings(c, s->refused, /* warnings= */ false);
+                printf("The roster is invalid; the one accepted before stays in force\n");
+        }
         print_summary(s);
         return 0;
 }
@@ -348,6 +355,7 @@ int agent_status_print_json(const Context *c, const AgentStatus *s) {
 
         json_open_object(&b, NULL);
         output_put_head(&b, c, "status", d);
+        output_put_refused(&b, s->refused);
         output_put_observed(&b, s->pass);
         json_open_array(&b, "agents");
         for (size_t i = 0; i < d->n_agents; i++) {

@@ -11,13 +11,15 @@
 
 typedef struct AgentStatus {
         const Pass *pass;
+        const Pass *refused;        /* findings of a roster file that is not in force, or NULL */
         const Activity *activities; /* one for each agent of the roster */
         char *const *names;         /* asked for by name; NULL or empty: all */
 } AgentStatus;
 
 /*
- * EXIT_UNKNOWN if a source did not answer, or a named agent's condition cannot be told;
- * EXIT_NOT_CONVERGED if a named agent does not run, nor is it about to; else EXIT_OK.
+ * EXIT_INVALID if the roster file is not in force; EXIT_UNKNOWN if a source did not answer, or a
+ * named agent's condition cannot be told; EXIT_NOT_CONVERGED if a named agent does not run, nor is
+ * it about to; else EXIT_OK.
  */
 ExitCode agent_status_exit(const AgentStatus *s);
 

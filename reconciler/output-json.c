@@ -281,7 +281,7 @@ void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, co
 }
 
 /* The file is not in force; another roster is. */
-static void put_refused(JsonBuilder *b, const Pass *refused) {
+void output_put_refused(JsonBuilder *b, const Pass *refused) {
         if (!refused) {
                 json_put_null(b, "refused");
                 return;
@@ -304,7 +304,7 @@ int output_status_json(const Context *c,
         json_open_object(&b, NULL);
         output_put_head(&b, c, "status", p->desired);
         output_put_controller(&b, "controller", controller);
-        put_refused(&b, refused);
+        output_put_refused(&b, refused);
         output_put_observed(&b, p);
         json_open_array(&b, "agents");
         for (size_t i = 0; i < p->desired->n_agents; i++)

@@ -75,6 +75,9 @@ void output_put_head(JsonBuilder *b, const Context *c, const char *verb, const D
 void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, const Pass *p);
 void output_put_remarks(JsonBuilder *b, const Plan *plan);
 
+/* "refused": the findings of a file that is not in force; null if @refused is NULL. */
+void output_put_refused(JsonBuilder *b, const Pass *refused);
+
 /* Which sources answered, and how long that took: "observed". */
 void output_put_observed(JsonBuilder *b, const Pass *p);
 

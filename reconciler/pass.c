@@ -105,7 +105,9 @@ int pass_resolve(Context *c, Pass *p) {
         r = pass_builtin_runtimes(&runtimes, &n_runtimes);
         if (r < 0)
                 return r;
-        r = site_facts_read(c->paths, c->record->supervisor, &facts);
+        /* PATH is what the user manager is asked for. */
+        r = site_facts_read(
+                        c->paths, p->offline ? SUPERVISOR_DIRECT : c->record->supervisor, &facts);
         if (r < 0)
                 return r;
         roster = (RosterSource){
@@ -118,7 +120,8 @@ int pass_resolve(Context *c, Pass *p) {
                 return r;
         if (r > 0)
                 return EXIT_INVALID;
-        r = site_check(p->desired, c->paths->roster, &facts.machine, &p->diags);
+        if (!p->offline)
+                r = site_check(p->desired, c->paths->roster, &facts.machine, &p->diags);
         if (r == 0)
                 r = check_socket(c, p);
         if (r < 0)

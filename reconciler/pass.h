@@ -24,6 +24,8 @@ typedef struct Pass {
         Plan *rest;         /* made from the look after the actions; NULL if there were none */
         bool impatient; /* set by the caller: states that pass by themselves are not waited for, and
                          * are no failure */
+        bool offline; /* set by the caller: nobody is asked when the roster is loaded; whether this
+                       * machine has what it needs is not looked at */
         uint64_t observe_usec;
         uint64_t apply_usec;
 } Pass;

@@ -179,6 +179,8 @@ static void put_last_lines(JsonBuilder *b, char *text) {
                         *next++ = '\0';
                 if (line[strspn(line, " \t")] == '\0')
                         continue;
+                for (char *end = line + strlen(line); end[-1] == ' '; end--)
+                        end[-1] = '\0';
                 if (n == CRASH_LINES)
                         memmove(lines, lines + 1, --n * sizeof(*lines));
                 lines[n++] = line;
@@ -212,9 +214,8 @@ static int tell_crash(WatchPass *w, const PaceEntry *e) {
                         e->due_usec > o->monotonic_usec
                                         ? (e->due_usec - o->monotonic_usec) / USEC_PER_MSEC
                                         : 0);
-        put_last_lines(&b, screen.text ? screen.text : (char[]){ "" });
-        free(screen.text);
-        free(screen.title);
+        put_last_lines(&b, screen.screen.text ? screen.screen.text : (char[]){ "" });
+        screen_done(&screen.screen);
         return close_event(w, &b);
 }
 

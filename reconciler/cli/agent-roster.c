@@ -157,6 +157,7 @@ static int run(Context *c, int argc, char **argv) {
         r = options_parse(c, OPTION_NAMES, argc, argv, &o);
         if (r != 0)
                 return r;
+        p.offline = true;
         r = run_load(c, &p);
         if (r == 0)
                 r = run_check_names(p.desired, o.names);

@@ -3,32 +3,37 @@
 
 #include "model/base/parse.h"
 #include "reconciler/agent-status.h"
+#include "reconciler/in-force.h"
 #include "reconciler/options.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
 
 /* One look and what it says. Returns an exit code or a negative errno. */
 static int look(Context *c, char *const *names, bool clear) {
-        _cleanup_pass_ Pass p = PASS_NULL;
-        PlanPolicy policy = PLAN_POLICY_DEFAULT;
+        _cleanup_in_force_ InForce f = { 0 };
         Activity *activities = NULL;
         AgentStatus s;
         int r;
 
-        r = run_look(c, &policy, /* details= */ true, &p);
+        r = in_force_look(c, &f);
         if (r == 0)
-                r = run_check_names(p.desired, names);
+                r = run_check_names(f.pass.desired, names);
         if (r == 0)
-                r = activities_look(&c->driver, p.desired, p.observed, &activities);
+                r = activities_look(&c->driver, f.pass.desired, f.pass.observed, &activities);
         if (r != 0)
                 return r;
-        s = (AgentStatus){ .pass = &p, .activities = activities, .names = names };
+        s = (AgentStatus){
+                .pass = &f.pass,
+                .refused = in_force_refused(&f),
+                .activities = activities,
+                .names = names,
+        };
         if (clear)
                 printf("\033[H\033[2J");
         r = c->json ? agent_status_print_json(c, &s) : agent_status_print(c, &s);
         if (r == 0)
                 r = (int)agent_status_exit(&s);
-        activities_free(activities, p.desired->n_agents);
+        activities_free(activities, f.pass.desired->n_agents);
         return r;
 }
 

@@ -440,6 +440,17 @@ while True:
         self.assertRegex(self.agent_verb('status', 'b').out, 'a test')
         self.agent_verb('status', 'nobody', code=USAGE)
 
+    def test_status_beside_an_invalid_roster(self):
+        """What is in force is shown, and that the file is not."""
+        self.up()
+        self.bed.write('.config/mosaic/fleet/roster.yaml', 'agents: [', 0o600)
+        r = self.agent_verb('status', code=INVALID)
+        self.assertRegex(r.out, r'(?m)^a +running')
+        self.assertRegex(r.out, r'\(exit 65\)$')
+        d = json.loads(self.agent_verb('status', '--json', code=INVALID).out)
+        self.assertEqual((d['agents'][0]['agent']['condition'], d['refused']['errors'] > 0), ('running', True))
+        self.agent_verb('roster', code=INVALID)
+
     def test_status_of_the_killed(self):
         """An agent that was killed: its signal, and the same word as 'fleet status', at any moment."""
         self.roster({'a': self.agent('a', restart='never')})
