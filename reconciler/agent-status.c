@@ -188,18 +188,23 @@ static void set_usage(Table *t, const ObservedUnit *u, const ObservedRun *run) {
                 table_set(t, COLUMN_CPU, format_duration(text, sizeof(text), cpu));
 }
 
-/* When it ended, for who does not run. */
-static void add_end(const Observed *o, const char *agent, StrBuf *b) {
+/* How and when it ended, for who does not run; not for those whom somebody stopped. The plan's own
+ * words may have said how. */
+static void add_end(const Observed *o, const char *agent, const Condition *c, StrBuf *b) {
         const ObservedStop *stop = observed_stop(o, agent);
+        bool exited;
         char age[32];
 
-        if (!stop || stop->at_usec == 0 || !stop->code || !stop->status)
+        if (!stop || stop->at_usec == 0 || !stop->code || !stop->status || observed_hold(o, agent))
                 return;
         (void)format_duration(age, sizeof(age),
                         o->now_usec > stop->at_usec ? o->now_usec - stop->at_usec : 0);
-        strbuf_addf(b, "%s %s, %s ago",
-                        strcmp(stop->code, "exited") == 0 ? "ended with status" : "ended by signal",
-                        stop->status, age);
+        exited = strcmp(stop->code, "exited") == 0;
+        if (strstr(c->why, "ended with status") || strstr(c->why, "ended by signal"))
+                strbuf_addf(b, "%s ago", age);
+        else
+                strbuf_addf(b, "ended %s %s, %s ago", exited ? "with status" : "by signal",
+                                stop->status, age);
 }
 
 /* Why it is as it is, and what that is seen by. Of an idle agent only if it was asked for. */
@@ -214,7 +219,7 @@ static void add_note(Table *t,
         if (a->asked && !plain)
                 agent_status_evidence(a, &b);
         else if (!a->asked)
-                add_end(s->pass->observed, spec->name, &b);
+                add_end(s->pass->observed, spec->name, c, &b);
         if (*c->why)
                 strbuf_addf(&b, "%s%s", b.length > 0 ? "; " : "", c->why);
         if (*c->why && c->help)

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import harness
+import test_output
 from harness import BLOCKED, Fleet, IN_SYNC, INVALID, NOT_CONVERGED, UNKNOWN, USAGE, wait_for
 
 ERROR = 1
@@ -24,7 +25,10 @@ class Views:
         return self.mosaic('agent', *args, **more)
 
     def agent_json(self, *args, **more):
-        return json.loads(self.agent_verb(*args, '--json', **more).out)
+        """One document, as its schema says and nothing more."""
+        text = self.agent_verb(*args, '--json', **more).out
+        self.assertEqual(test_output.Schemas().errors(text), [])
+        return json.loads(text)
 
     def up(self, *names, **more):
         self.bring_up(self.agents_of(names or ('a',), **more))
@@ -135,7 +139,7 @@ class Views:
         r = self.agent_verb('tail', 'a', code=NOT_CONVERGED)
         self.assertEqual(r.out, '')
         self.assertRegex(r.err, r'a has no terminal: .*mosaic fleet start a \(exit 4\)')
-        d = json.loads(self.agent_verb('tail', 'a', '--json', code=NOT_CONVERGED).out)
+        d = self.agent_json('tail', 'a', code=NOT_CONVERGED)
         self.assertEqual((d['format'], d['summary']['exit']), ('mosaic.agent.tail', 4))
         r = self.agent_verb('tail', 'aa', code=USAGE)
         self.assertRegex(r.err, r"no agent 'aa'")
@@ -226,6 +230,22 @@ class Views:
         self.assertEqual(p.wait(10), NOT_CONVERGED)
         self.assertRegex(p.stderr.read().decode(), r'the terminal of a is gone.*\(exit 4\)')
 
+    def test_follow_in_json(self):
+        """A document per line, the last one says why it ends."""
+        self.up()
+        p = self.follow('a', '--json')
+        self.wait_text(p, 'a is up')
+        self.say('a', 'one more')
+        self.wait_text(p, 'got one more')
+        self.tmux('kill-session', '-t', '=a', check=True)
+        self.assertEqual(p.wait(10), NOT_CONVERGED)
+        documents = [json.loads(line) for line in self.read(p).splitlines()]
+        self.assertEqual([l for d in documents[:-1] for l in d['lines']], ['a is up', 'one more', 'got one more'])
+        self.assertEqual(documents[-1]['summary']['exit'], NOT_CONVERGED)
+        self.assertIn('gone', documents[-1]['message'])
+        for d in documents:
+            self.assertEqual(test_output.Schemas().errors(json.dumps(d)), [])
+
     def test_follow_much_and_spinners(self):
         self.bed.write('chatty', '''#!/usr/bin/env python3
 import sys, time
@@ -243,6 +263,8 @@ for line in sys.stdin:
                     runtimes={'chatty': {'command': [self.bed.home + '/chatty']}})
         self.apply()
         p = self.follow('a')
+        self.type('a', 'hello')
+        self.wait_text(p, 'hello')
         self.type('a', 'flood')
         self.wait_text(p, 'line 4999\n', 20)
         self.assertEqual([l for l in p.text.splitlines() if l.startswith('line')], ['line %d' % i for i in range(5000)])
@@ -433,7 +455,7 @@ while True:
         self.assertIn(got['d'][0], ('dead', 'held'))
         self.assertTrue(all(got[n][1] is None for n in 'bcde'))
         r = self.agent_verb('status', 'd', code=NOT_CONVERGED)
-        self.assertRegex(r.out, r'ended with status 7, .* ago')
+        self.assertRegex(r.out.replace('\n    ', ' '), r' s ago; it ended with status 7, and restart.policy is never')
         self.agent_verb('status', 'a', code=IN_SYNC)
         for name in 'bce':
             self.agent_verb('status', 'a', name, code=NOT_CONVERGED)
@@ -447,7 +469,7 @@ while True:
         r = self.agent_verb('status', code=INVALID)
         self.assertRegex(r.out, r'(?m)^a +running')
         self.assertRegex(r.out, r'\(exit 65\)$')
-        d = json.loads(self.agent_verb('status', '--json', code=INVALID).out)
+        d = self.agent_json('status', code=INVALID)
         self.assertEqual((d['agents'][0]['agent']['condition'], d['refused']['errors'] > 0), ('running', True))
         self.agent_verb('roster', code=INVALID)
 
