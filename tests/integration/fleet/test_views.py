@@ -455,7 +455,7 @@ while True:
         self.assertIn(got['d'][0], ('dead', 'held'))
         self.assertTrue(all(got[n][1] is None for n in 'bcde'))
         r = self.agent_verb('status', 'd', code=NOT_CONVERGED)
-        self.assertRegex(r.out.replace('\n    ', ' '), r' s ago; it ended with status 7, and restart.policy is never')
+        self.assertRegex(r.out.replace('\n    ', ' '), r' m?s ago; it ended with status 7, and restart.policy is never')
         self.agent_verb('status', 'a', code=IN_SYNC)
         for name in 'bce':
             self.agent_verb('status', 'a', name, code=NOT_CONVERGED)
