@@ -18,7 +18,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ORDER = ["lint", "unit", "scenario", "property", "simulation", "integration", "fuzz"]
+ORDER = ["lint", "unit", "scenario", "property", "simulation", "integration", "package", "fuzz"]
 NOT_HERE = {"bench"}
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
             "--track-fds=no", "--child-silent-after-fork=yes"]

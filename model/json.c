@@ -729,3 +729,7 @@ int json_finish_text(JsonBuilder *b, JsonFormat format, char **ret) {
         r = json_finish(b, &j);
         return r < 0 ? r : json_to_text(j, format, ret);
 }
+
+const char *json_library_version(void) {
+        return json_c_version();
+}

@@ -164,3 +164,6 @@ _must_check_ int json_to_text(const Json *j, JsonFormat format, char **ret);
 
 /* json_finish() and json_to_text() in one, for a document that is only written. Caller frees. */
 _must_check_ int json_finish_text(JsonBuilder *b, JsonFormat format, char **ret);
+
+/* Of json-c, as it is linked at run time. */
+const char *json_library_version(void);

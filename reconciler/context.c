@@ -11,7 +11,7 @@
 
 #define PROBE_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
-static void read_terminal(Context *c) {
+void context_read_terminal(Context *c) {
         const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
         bool wanted = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
         struct winsize size;
@@ -49,7 +49,6 @@ static int make_up_record(Context *c) {
 int context_open(Context *c) {
         int r;
 
-        read_terminal(c);
         r = paths_new(&c->paths);
         if (r < 0)
                 return r;

@@ -27,7 +27,11 @@ typedef struct Context {
         Driver driver;     /* of this machine, once context_open_driver() was called */
 } Context;
 
-/* Paths, record and output settings; touches nothing else. */
+/* Colour and width, from the terminal and the environment. */
+void context_read_terminal(Context *c);
+
+/* Paths and record; touches nothing else. -EBADMSG: the record is not of this version, which was
+ * said. */
 _must_check_ int context_open(Context *c);
 void context_done(Context *c);
 #define _cleanup_context_ _cleanup_(context_done)

@@ -5,46 +5,61 @@
 #include <locale.h>
 #include <string.h>
 
+#include "model/base/suggest.h"
 #include "model/plan.h"
+#include "reconciler/next-step.h"
+#include "reconciler/options.h"
 #include "reconciler/output.h"
 #include "reconciler/verb.h"
-
-static bool is_group(const char *word) {
-        for (size_t i = 0; verbs[i]; i++)
-                if (verbs[i]->group && strcmp(verbs[i]->group, word) == 0)
-                        return true;
-        return false;
-}
 
 static bool is_help(const char *word) {
         return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
 static int unknown_verb(const char *group, const char *name) {
-        const char *near = verb_suggest(group, name);
+        _cleanup_free_ char *meant = NULL;
+        const char *space = group ? " " : "";
 
-        fprintf(stderr, "mosaic: unknown verb '%s%s%s'", group ? group : "", group ? " " : "",
-                        name);
-        if (!group && verb_find("fleet", name))
-                fprintf(stderr, "; did you mean 'mosaic fleet %s'?\n", name);
-        else if (near)
-                fprintf(stderr, "; did you mean '%s'?\n", near);
+        if (!group)
+                group = "";
+        if (verb_suggest(*group ? group : NULL, name, &meant) < 0)
+                return EXIT_INTERNAL;
+        fprintf(stderr, "mosaic: unknown verb '%s%s%s'; ", group, space, name);
+        if (meant)
+                fprintf(stderr, "did you mean 'mosaic %s'?\n", meant);
         else
-                fprintf(stderr, "; 'mosaic %s%s--help' lists them\n", group ? group : "",
-                                group ? " " : "");
+                fprintf(stderr, "'mosaic %s%s--help' lists them\n", group, space);
         return EXIT_USAGE;
 }
 
-static int run_verb(const Verb *v, int argc, char **argv) {
-        _cleanup_context_ Context c = { 0 };
-        int r;
+static int unknown_option(const char *word) {
+        static const char *const names[] = { "color", "help", "version" };
+        Suggestion s = suggestion_init(strncmp(word, "--", 2) == 0 ? word + 2 : word);
 
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                suggestion_offer(&s, names[i]);
+        if (s.best)
+                fprintf(stderr, "mosaic: unknown option '%s'; did you mean '--%s'?\n", word,
+                                s.best);
+        else
+                fprintf(stderr,
+                                "mosaic: unknown option '%s' before the verb; 'mosaic --help' "
+                                "lists them\n",
+                                word);
+        return EXIT_USAGE;
+}
+
+static bool asks_for_help(int argc, char **argv) {
         for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-                if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-                        verb_print_help(v);
-                        return EXIT_OK;
-                }
-        r = context_open(&c);
+                if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+                        return true;
+        return false;
+}
+
+/* Returns 0, or 1 after the sentence. */
+static int open_fleet(Context *c) {
+        int r = context_open(c);
+
         if (r == -EBADMSG) /* said already */
                 return EXIT_INTERNAL;
         if (r < 0) {
@@ -54,33 +69,84 @@ static int run_verb(const Verb *v, int argc, char **argv) {
                                                : strerror(-r));
                 return EXIT_INTERNAL;
         }
-        c.group = v->group;
-        r = v->run(&c, argc, argv);
+        return 0;
+}
+
+static int run_verb(Context *c, const Verb *v, int argc, char **argv) {
+        int r;
+
+        if (asks_for_help(argc, argv)) {
+                verb_print_help(v);
+                return EXIT_OK;
+        }
+        if (!v->without_fleet) {
+                r = open_fleet(c);
+                if (r != 0)
+                        return r;
+        }
+        c->group = v->group;
+        r = v->run(c, argc, argv);
         if (r < 0) {
-                fprintf(stderr, "mosaic: %s %s: %s\n", v->group ? v->group : "", v->name,
-                                strerror(-r));
+                fprintf(stderr, "mosaic: %s%s%s: %s\n", v->group ? v->group : "",
+                                v->group ? " " : "", v->name, strerror(-r));
                 return EXIT_INTERNAL;
         }
         return r;
 }
 
-int main(int argc, char **argv) {
+/* No verb at all: what a person would do next. */
+static int say_next_step(Context *c) {
+        int r = open_fleet(c);
+
+        if (r == 0)
+                r = next_step_print(c);
+        return r < 0 ? EXIT_INTERNAL : r;
+}
+
+/* Options before the verb. Returns whether to go on with what is at *@ret_at, else the end's code.
+ */
+static bool leading_options(Context *c, int argc, char **argv, int *ret_at, int *ret_code) {
+        int at = 1;
+
+        *ret_code = EXIT_OK;
+        for (; at < argc && argv[at][0] == '-'; at++) {
+                const char *value = NULL;
+
+                if (is_help(argv[at])) {
+                        verb_print_overview(NULL);
+                        return false;
+                }
+                if (strcmp(argv[at], "--version") == 0) {
+                        printf("mosaic %s\n", MOSAIC_VERSION);
+                        return false;
+                }
+                if (strncmp(argv[at], "--color=", 8) == 0)
+                        value = argv[at] + 8;
+                else if (strcmp(argv[at], "--color") == 0 && at + 1 < argc)
+                        value = argv[++at];
+                *ret_code = value ? options_set_color(c, "mosaic", value)
+                                  : unknown_option(argv[at]);
+                if (*ret_code != 0)
+                        return false;
+        }
+        *ret_at = at;
+        return true;
+}
+
+static int run(Context *c, int argc, char **argv) {
         const char *group = NULL;
         const Verb *v;
-        int at = 1, code;
+        int at, code;
 
-        /* Widths of characters only: numbers are read and written as in C everywhere. */
-        (void)setlocale(LC_CTYPE, "");
-
-        if (argc < 2 || is_help(argv[1])) {
+        if (!leading_options(c, argc, argv, &at, &code))
+                return code;
+        if (at == argc)
+                return say_next_step(c);
+        if (is_help(argv[at])) {
                 verb_print_overview(NULL);
                 return EXIT_OK;
         }
-        if (strcmp(argv[1], "--version") == 0) {
-                printf("mosaic %s\n", MOSAIC_VERSION);
-                return EXIT_OK;
-        }
-        if (is_group(argv[1])) {
+        if (verb_group_find(argv[at])) {
                 group = argv[at++];
                 if (at == argc || is_help(argv[at])) {
                         verb_print_overview(group);
@@ -88,9 +154,18 @@ int main(int argc, char **argv) {
                 }
         }
         v = verb_find(group, argv[at]);
-        if (!v)
-                return unknown_verb(group, argv[at]);
-        code = run_verb(v, argc - at, argv + at);
+        return v ? run_verb(c, v, argc - at, argv + at) : unknown_verb(group, argv[at]);
+}
+
+int main(int argc, char **argv) {
+        _cleanup_context_ Context c = { 0 };
+        int code;
+
+        /* Widths of characters only: numbers are read and written as in C everywhere. */
+        (void)setlocale(LC_CTYPE, "");
+
+        context_read_terminal(&c);
+        code = run(&c, argc, argv);
         if (fflush(stdout) != 0 || ferror(stdout)) {
                 fprintf(stderr, "mosaic: cannot write the output: %s\n", strerror(errno));
                 return EXIT_INTERNAL;

@@ -41,30 +41,35 @@ enum {
         LETTER_ANSI,
         LETTER_WATCH,
         LETTER_INTERVAL,
+        LETTER_AGENTS,
 };
 
 static const struct {
         struct option option;
-        unsigned set; /* 0: every verb takes it */
+        unsigned set;       /* 0: every verb takes it */
+        const char *values; /* what may be offered as its value: option_values() */
 } known[] = {
         { { "json", no_argument, NULL, LETTER_JSON }, 0 },
-        { { "color", required_argument, NULL, LETTER_COLOR }, 0 },
+        { { "color", required_argument, NULL, LETTER_COLOR }, 0, "auto always never" },
         { { "yes", no_argument, NULL, 'y' }, OPTION_YES },
         { { "allow-remove", required_argument, NULL, LETTER_ALLOW_REMOVE }, OPTION_ALLOW_REMOVE },
-        { { "force-busy", required_argument, NULL, LETTER_FORCE_BUSY }, OPTION_FORCE_BUSY },
+        { { "force-busy", required_argument, NULL, LETTER_FORCE_BUSY }, OPTION_FORCE_BUSY,
+                        "@agent" },
         { { "lock-timeout", required_argument, NULL, LETTER_LOCK_TIMEOUT }, OPTION_LOCK_TIMEOUT },
         { { "reason", required_argument, NULL, LETTER_REASON }, OPTION_REASON },
-        { { "profile", required_argument, NULL, LETTER_PROFILE }, OPTION_PROFILE },
+        { { "profile", required_argument, NULL, LETTER_PROFILE }, OPTION_PROFILE, "@profile" },
         { { "write", no_argument, NULL, LETTER_WRITE }, OPTION_WRITE },
         { { "force", no_argument, NULL, LETTER_FORCE }, OPTION_FORCE },
         { { "keep-holds", no_argument, NULL, LETTER_KEEP_HOLDS }, OPTION_KEEP_HOLDS },
         { { "purge", no_argument, NULL, LETTER_PURGE }, OPTION_PURGE },
+        { { "agents", no_argument, NULL, LETTER_AGENTS }, OPTION_AGENTS },
         { { "dry-run", no_argument, NULL, LETTER_DRY_RUN }, OPTION_DRY_RUN },
-        { { "supervisor", required_argument, NULL, LETTER_SUPERVISOR }, OPTION_SUPERVISOR },
-        { { "out", required_argument, NULL, LETTER_OUT }, OPTION_OUT },
-        { { "plan", required_argument, NULL, LETTER_PLAN }, OPTION_PLAN },
+        { { "supervisor", required_argument, NULL, LETTER_SUPERVISOR }, OPTION_SUPERVISOR,
+                        "systemd direct" },
+        { { "out", required_argument, NULL, LETTER_OUT }, OPTION_OUT, "@file" },
+        { { "plan", required_argument, NULL, LETTER_PLAN }, OPTION_PLAN, "@file" },
         { { "origin", no_argument, NULL, LETTER_ORIGIN }, OPTION_ORIGIN },
-        { { "format", required_argument, NULL, LETTER_FORMAT }, OPTION_FORMAT },
+        { { "format", required_argument, NULL, LETTER_FORMAT }, OPTION_FORMAT, "text json github" },
         { { "resync", required_argument, NULL, LETTER_RESYNC }, OPTION_RESYNC },
         { { "lines", required_argument, NULL, 'n' }, OPTION_LINES },
         { { "follow", no_argument, NULL, 'f' }, OPTION_FOLLOW },
@@ -105,7 +110,26 @@ static int unknown_option(unsigned takes, const char *verb, const char *word) {
         return usage(verb, "unknown option '%s'; 'mosaic ... %s --help' lists them", word, verb);
 }
 
-static int parse_color(Context *c, const char *verb, const char *value) {
+bool option_find(const char *name, size_t length, bool *ret_has_value, const char **ret_values) {
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (strncmp(known[i].option.name, name, length) == 0 &&
+                                known[i].option.name[length] == '\0') {
+                        *ret_has_value = known[i].option.has_arg == required_argument;
+                        *ret_values = known[i].values;
+                        return true;
+                }
+        return false;
+}
+
+const char *option_values(const char *name, size_t length) {
+        const char *values = NULL;
+        bool has_value;
+
+        (void)option_find(name, length, &has_value, &values);
+        return values;
+}
+
+int options_set_color(Context *c, const char *verb, const char *value) {
         if (strcmp(value, "always") == 0)
                 c->color = c->color_errors = true;
         else if (strcmp(value, "never") == 0)
@@ -133,7 +157,7 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
                 c->json = true;
                 return 0;
         case LETTER_COLOR:
-                return parse_color(c, verb, optarg);
+                return options_set_color(c, verb, optarg);
         case 'y':
                 o->yes = true;
                 return 0;
@@ -214,6 +238,9 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
                                         "invalid time '%s' for --resync; write 1s to 1d, as in 60s",
                                         optarg);
                 return 0;
+        case LETTER_AGENTS:
+                o->agents = true;
+                return 0;
         case LETTER_PLAN:
                 o->plan = optarg;
                 return 0;
@@ -249,7 +276,7 @@ static int take_words(unsigned takes, const char *verb, char **words, Options *o
         for (; *words; words++) {
                 int r;
 
-                if (takes & OPTION_FILE && !o->file) {
+                if (takes & (OPTION_FILE | OPTION_WORD) && !o->file) {
                         o->file = *words;
                         continue;
                 }

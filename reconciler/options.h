@@ -34,6 +34,8 @@ typedef enum OptionSet {
         OPTION_READ_ONLY = 1u << 22,
         OPTION_WATCH = 1u << 23,
         OPTION_NO_JSON = 1u << 24, /* the verb has no document */
+        OPTION_WORD = 1u << 25,    /* one word, of which the verb knows the meaning */
+        OPTION_AGENTS = 1u << 26,
 } OptionSet;
 
 typedef struct Options {
@@ -50,7 +52,7 @@ typedef struct Options {
         bool purge;
         bool dry_run;
         Supervisor supervisor; /* _SUPERVISOR_INVALID: not said */
-        const char *file;
+        const char *file;      /* with OPTION_WORD: that word */
         const char *out;
         const char *plan;
         bool origin;
@@ -62,6 +64,7 @@ typedef struct Options {
         bool read_only;
         bool watch;
         uint64_t interval_usec; /* of --watch */
+        bool agents;
 } Options;
 
 void options_done(Options *o);
@@ -75,3 +78,15 @@ _must_check_ int options_parse(Context *c, unsigned takes, int argc, char **argv
 
 /* For verbs about one agent: exactly one name was given. 0, or EXIT_USAGE after the sentence. */
 _must_check_ int options_check_one_name(const Options *o, const char *verb);
+
+/*
+ * What may be offered as the value of an option: words with blanks between them, or "@agent",
+ * "@profile", "@file". NULL: it is free text, or takes no value.
+ */
+const char *option_values(const char *name, size_t length);
+
+/* The same, and whether there is such an option and it takes a value. False: there is none. */
+bool option_find(const char *name, size_t length, bool *ret_has_value, const char **ret_values);
+
+/* What --color says: 0, or EXIT_USAGE after the sentence was printed. */
+_must_check_ int options_set_color(Context *c, const char *verb, const char *value);

@@ -50,11 +50,11 @@ void output_install_summary(const char *done, const InstallReport *report, int c
         printf(" (exit %d)\n", code);
 }
 
-int output_install_json(const char *verb, const InstallReport *report, int code) {
+int output_install_json(const char *format, const InstallReport *report, int code) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
         json_open_object(&b, NULL);
-        json_put_stringf(&b, "format", "mosaic.fleet.%s", verb);
+        json_put_string(&b, "format", format);
         json_put_string(&b, "version", "1.0");
         json_open_array(&b, "files");
         for (size_t i = 0; i < report->n_items; i++) {

@@ -12,4 +12,4 @@ void output_install(const Context *c, const InstallReport *report);
 /* The last line. @done: "Installed", "Would remove" ... */
 void output_install_summary(const char *done, const InstallReport *report, int code);
 
-_must_check_ int output_install_json(const char *verb, const InstallReport *report, int code);
+_must_check_ int output_install_json(const char *format, const InstallReport *report, int code);

@@ -159,16 +159,25 @@ int output_print_line(JsonBuilder *b) {
         return r;
 }
 
-static void put_checks(JsonBuilder *b, const Checks *checks) {
+void output_put_checks(JsonBuilder *b, const Checks *checks) {
         json_open_array(b, "checks");
         for (size_t i = 0; i < checks->n_items; i++) {
                 json_open_object(b, NULL);
-                json_put_string(b, "name", checks->items[i].name);
+                json_put_string(b, "name", check_name(checks->items[i].kind));
                 json_put_string(b, "state", check_state_to_string(checks->items[i].state));
                 json_put_string(b, "message", checks->items[i].text);
                 json_put_string(b, "help", checks->items[i].help);
                 json_close(b);
         }
+        json_close(b);
+}
+
+void output_put_check_summary(JsonBuilder *b, const Checks *checks, ExitCode code) {
+        json_open_object(b, "summary");
+        for (int s = CHECK_OK; s <= CHECK_UNKNOWN; s++)
+                json_put_uint(b, check_state_to_string((CheckState)s),
+                                checks_count(checks, (CheckState)s));
+        json_put_uint(b, "exit", (uint64_t)code);
         json_close(b);
 }
 
@@ -189,7 +198,7 @@ static int pass_document(const Context *c,
         json_close(&b);
         output_put_remarks(&b, p->rest ? p->rest : p->plan);
         if (checks)
-                put_checks(&b, checks);
+                output_put_checks(&b, checks);
         put_summary(&b, p, code);
         json_close(&b);
         return json_finish(&b, ret);

@@ -348,14 +348,35 @@ void output_checks(const Context *c, const Checks *checks) {
         for (size_t i = 0; i < checks->n_items; i++) {
                 const Check *check = checks->items + i;
 
-                printf("%s%-8s%s %-14s ", output_begin(c, check_style(check->state)),
-                                check_state_to_string(check->state), output_end(c), check->name);
-                output_wrapped(c, check->text, 24);
+                printf("%s%-8s%s %-16s ", output_begin(c, check_style(check->state)),
+                                check_state_to_string(check->state), output_end(c),
+                                check_name(check->kind));
+                output_wrapped(c, check->text, 26);
                 putchar('\n');
                 if (check->help && check->state != CHECK_OK)
-                        printf("%-8s %-14s %s= %s%s\n", "", "", output_begin(c, STYLE_DIM),
+                        printf("%-8s %-16s %s= %s%s\n", "", "", output_begin(c, STYLE_DIM),
                                         check->help, output_end(c));
         }
+}
+
+ExitCode output_checks_code(const Checks *checks) {
+        if (checks_count(checks, CHECK_FAILED) > 0)
+                return EXIT_BLOCKED;
+        return checks_count(checks, CHECK_UNKNOWN) > 0 ? EXIT_UNKNOWN : EXIT_OK;
+}
+
+void output_checks_summary(const Checks *checks, ExitCode code) {
+        size_t failed = checks_count(checks, CHECK_FAILED);
+        size_t unknown = checks_count(checks, CHECK_UNKNOWN);
+
+        printf("%zu checks", checks->n_items);
+        if (failed > 0)
+                printf(", %zu failed", failed);
+        if (unknown > 0)
+                printf(", %zu not known", unknown);
+        if (failed + unknown == 0)
+                printf(", none failed");
+        printf(" (exit %d)\n", (int)code);
 }
 
 void output_verify_summary(const Context *c, const Pass *p, const Checks *checks, ExitCode code) {

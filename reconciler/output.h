@@ -59,6 +59,9 @@ void output_verify_summary(const Context *c, const Pass *p, const Checks *checks
  */
 void output_controller(const Context *c, const Json *controller, uint64_t now_usec);
 void output_put_controller(JsonBuilder *b, const char *key, const Json *controller);
+/* What checks alone amount to, and the last line of a verb that makes only checks. */
+ExitCode output_checks_code(const Checks *checks);
+void output_checks_summary(const Checks *checks, ExitCode code);
 
 /* One table over all agents. */
 _must_check_ int output_status(const Context *c, const Pass *p);
@@ -71,9 +74,11 @@ _must_check_ int output_print_line(JsonBuilder *b);
 /* The members that documents begin with. @d may be NULL. */
 void output_put_head(JsonBuilder *b, const Context *c, const char *verb, const Desired *d);
 
-/* Parts that several documents have: an agent as status shows it, and "remarks". */
+/* Parts that several documents have: an agent as status shows it, "remarks", "checks". */
 void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, const Pass *p);
 void output_put_remarks(JsonBuilder *b, const Plan *plan);
+void output_put_checks(JsonBuilder *b, const Checks *checks);
+void output_put_check_summary(JsonBuilder *b, const Checks *checks, ExitCode code);
 
 /* "refused": the findings of a file that is not in force; null if @refused is NULL. */
 void output_put_refused(JsonBuilder *b, const Pass *refused);

@@ -53,7 +53,8 @@ int run_refuse(const Context *c, const char *verb, ExitCode code, const char *fo
         if (!c->json)
                 return (int)code;
         json_open_object(&b, NULL);
-        json_put_stringf(&b, "format", "mosaic.%s.%s", c->group ? c->group : "fleet", verb);
+        json_put_stringf(&b, "format", "mosaic.%s%s%s", c->group ? c->group : "",
+                        c->group ? "." : "", verb);
         json_put_string(&b, "version", "1.0");
         json_put_string(&b, "message", text);
         json_open_object(&b, "summary");

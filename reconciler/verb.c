@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "reconciler/verb.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "model/base/suggest.h"
 
 /* Keep ordered by group and name. */
 const Verb *const verbs[] = {
+        &verb_completion,
+        &verb_doctor,
+        &verb_update,
         &verb_version,
         &verb_agent_attach,
         &verb_agent_logs,
@@ -30,6 +34,19 @@ const Verb *const verbs[] = {
         NULL,
 };
 
+const VerbGroup verb_groups[] = {
+        { "agent", "One agent and its terminal" },
+        { "fleet", "The fleet as a whole: roster, plan, apply, status" },
+        { NULL, NULL },
+};
+
+const VerbGroup *verb_group_find(const char *name) {
+        for (const VerbGroup *g = verb_groups; g->name; g++)
+                if (strcmp(g->name, name) == 0)
+                        return g;
+        return NULL;
+}
+
 static bool same_group(const Verb *v, const char *group) {
         return group ? v->group && strcmp(v->group, group) == 0 : !v->group;
 }
@@ -41,42 +58,162 @@ const Verb *verb_find(const char *group, const char *name) {
         return NULL;
 }
 
-const char *verb_suggest(const char *group, const char *name) {
-        Suggestion s = suggestion_init(name);
-
+/* The verb of another group with exactly this name: "plan" is "fleet plan". */
+static const Verb *find_elsewhere(const char *name) {
         for (size_t i = 0; verbs[i]; i++)
-                if (same_group(verbs[i], group))
-                        suggestion_offer(&s, verbs[i]->name);
-        return s.best;
+                if (strcmp(verbs[i]->name, name) == 0)
+                        return verbs[i];
+        return NULL;
 }
+
+int verb_suggest(const char *group, const char *name, char **ret) {
+        Suggestion s = suggestion_init(name), everywhere = suggestion_init(name);
+        const Verb *v = find_elsewhere(name);
+
+        *ret = NULL;
+        for (size_t i = 0; verbs[i]; i++)
+                suggestion_offer(same_group(verbs[i], group) ? &s : &everywhere, verbs[i]->name);
+        for (const VerbGroup *g = verb_groups; !group && g->name; g++)
+                suggestion_offer(&s, g->name);
+        if (!v && s.best) {
+                if (asprintf(ret, "%s%s%s", group ? group : "", group ? " " : "", s.best) < 0) {
+                        *ret = NULL;
+                        return -ENOMEM;
+                }
+                return 0;
+        }
+        if (!v && everywhere.best)
+                v = find_elsewhere(everywhere.best);
+        if (v && asprintf(ret, "%s%s%s", v->group ? v->group : "", v->group ? " " : "", v->name) <
+                                        0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+VerbTask verb_task(const Verb *v) {
+        if (v->task != TASK_OF_GROUP)
+                return v->task;
+        if (v->group && strcmp(v->group, "agent") == 0)
+                return TASK_AGENT;
+        return v->group ? TASK_OPERATE : TASK_PROGRAM;
+}
+
+const char *verb_task_title(VerbTask t) {
+        static const char *const titles[] = {
+                [TASK_OF_GROUP] = "",
+                [TASK_ROSTER] = "The roster",
+                [TASK_CONVERGE] = "Make the machine as the roster says",
+                [TASK_LOOK] = "Look",
+                [TASK_OPERATE] = "Start and stop",
+                [TASK_AGENT] = "One agent",
+                [TASK_INSTALL] = "Install and update",
+                [TASK_PROGRAM] = "This program and this machine",
+        };
+
+        assert(t < _VERB_TASK_MAX);
+        return titles[t];
+}
+
+/* --- options, from the help text -----------------------------------------------------------------
+ */
+
+static bool is_name(char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+/* "  -y, --yes  Text", "      --color WHEN  Text". */
+static bool option_line(const char *line, size_t n, VerbOption *ret) {
+        VerbOption o = { 0 };
+        const char *s = line + strspn(line, " "), *end = line + n;
+
+        if (s >= end || s == line || *s != '-')
+                return false;
+        if (s[1] != '-') {
+                o.letter = s[1];
+                s += 2;
+                s += strspn(s, ", ");
+        }
+        if (s + 2 >= end || strncmp(s, "--", 2) != 0)
+                return false;
+        o.name = s += 2;
+        while (s < end && is_name(*s))
+                s++;
+        o.name_length = (size_t)(s - o.name);
+        o.has_value = s + 1 < end && s[0] == ' ' && s[1] != ' ';
+        if (o.has_value)
+                s += 1 + strcspn(s + 1, " \n");
+        s += strspn(s, " ");
+        o.text = s;
+        o.text_length = s < end ? (size_t)(end - s) : 0;
+        *ret = o;
+        return o.name_length > 0;
+}
+
+bool verb_next_option(const char **at, VerbOption *ret) {
+        while (**at) {
+                const char *line = *at;
+                size_t n = strcspn(line, "\n");
+
+                *at += n + (line[n] == '\n');
+                if (option_line(line, n, ret))
+                        return true;
+        }
+        return false;
+}
+
+/* --- help ----------------------------------------------------------------------------------------
+ */
 
 void verb_print_help(const Verb *v) {
         printf("Usage: mosaic %s%s%s %s\n\n%s.\n\n%s", v->group ? v->group : "",
                         v->group ? " " : "", v->name, v->synopsis, v->summary, v->help);
 }
 
-static const char start_with_a_fleet[] = "Start here:\n"
-                                         "  mosaic fleet init --profile minimal --write\n"
-                                         "  mosaic fleet plan\n"
-                                         "  mosaic fleet apply\n";
+static void print_task(VerbTask t, const char *group) {
+        bool any = false;
 
-static const char start_with_agents[] = "Start here:\n"
-                                        "  mosaic agent roster\n";
+        for (size_t i = 0; verbs[i]; i++) {
+                const Verb *v = verbs[i];
+
+                if (verb_task(v) != t || (group && !same_group(v, group)))
+                        continue;
+                if (!any)
+                        printf("%s:\n", verb_task_title(t));
+                any = true;
+                printf("  %s%s%-*s %s\n", v->group ? v->group : "", v->group ? " " : "",
+                                v->group ? 23 - (int)strlen(v->group) : 24, v->name, v->summary);
+        }
+        if (any)
+                putchar('\n');
+}
+
+static const char examples_with_a_fleet[] =
+                "  mosaic fleet init --profile minimal --write   # a first roster\n"
+                "  mosaic fleet install-systemd                  # the units, for you alone\n"
+                "  mosaic fleet plan                             # what would be done, and why\n"
+                "  mosaic fleet apply                            # do it, and look again\n"
+                "  mosaic                                        # what to do next\n";
+
+static const char examples_with_agents[] =
+                "  mosaic agent status           # what all of them are doing\n"
+                "  mosaic agent tail NAME -f     # its terminal, as it goes on\n"
+                "  mosaic agent attach NAME      # its terminal, yours\n";
 
 void verb_print_overview(const char *group) {
-        if (group)
-                printf("Usage: mosaic %s VERB [OPTION...]\n\n", group);
-        else
-                printf("Usage: mosaic fleet VERB [OPTION...]\n"
-                       "       mosaic agent VERB [NAME] [OPTION...]\n"
-                       "       mosaic version\n\n"
-                       "Runs a fleet of long-lived agents in tmux as one roster says.\n\n");
-        for (size_t i = 0; verbs[i]; i++)
-                if (!group || same_group(verbs[i], group))
-                        printf("  %s%s%-*s %s\n", verbs[i]->group ? verbs[i]->group : "",
-                                        verbs[i]->group ? " " : "", verbs[i]->group ? 18 : 24,
-                                        verbs[i]->name, verbs[i]->summary);
-        printf("\nOptions of all verbs:\n"
+        if (group) {
+                printf("Usage: mosaic %s VERB [OPTION...]\n\n%s.\n\n", group,
+                                verb_group_find(group)->summary);
+        } else {
+                printf("Usage: mosaic VERB [OPTION...]\n");
+                for (const VerbGroup *g = verb_groups; g->name; g++)
+                        printf("       mosaic %s VERB [OPTION...]\n", g->name);
+                printf("\nRuns a fleet of long-lived agents in tmux as one roster says.\n\n");
+        }
+        for (int t = TASK_OF_GROUP + 1; t < _VERB_TASK_MAX; t++)
+                print_task((VerbTask)t, group);
+        printf("Options of all verbs:\n"
                "  -h, --help            Say how the verb is used\n"
                "      --json            Print the result as JSON\n"
                "      --color WHEN      auto (the default), always or never\n"
@@ -86,7 +223,8 @@ void verb_print_overview(const char *group) {
                "needed, 4 not converged, 5 stale plan, 6 cannot tell, 7 locked, 64 usage,\n"
                "65 roster invalid.\n"
                "\n"
+               "Examples:\n"
                "%s",
-                        group && strcmp(group, "agent") == 0 ? start_with_agents
-                                                             : start_with_a_fleet);
+                        group && strcmp(group, "agent") == 0 ? examples_with_agents
+                                                             : examples_with_a_fleet);
 }

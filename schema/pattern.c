@@ -104,3 +104,14 @@ int pattern_search(const Pattern *p, const char *text, size_t size) {
                 return -EINVAL;
         }
 }
+
+const char *pattern_library_version(void) {
+        static char version[64];
+
+        /* "10.42 2022-12-11" */
+        if (pcre2_config(PCRE2_CONFIG_VERSION, NULL) > (int)sizeof(version) ||
+                        pcre2_config(PCRE2_CONFIG_VERSION, version) < 0)
+                return "unknown";
+        version[strcspn(version, " ")] = '\0';
+        return version;
+}

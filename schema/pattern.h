@@ -35,3 +35,6 @@ _must_check_ int pattern_new(const char *text,
 
 /* Searches: 1 found, 0 not found, -EOVERFLOW (a limit was reached), -EINVAL (no UTF-8), -ENOMEM. */
 _must_check_ int pattern_search(const Pattern *p, const char *text, size_t size);
+
+/* Of PCRE2, as it is linked at run time. */
+const char *pattern_library_version(void);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "drivers/machine/checks-host.h"
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
 #include "drivers/systemd/install.h"
@@ -12,72 +13,74 @@
 
 #define CGROUP_MAX 65536
 
-static int check_units(const Paths *p, const FleetRecord *record, Checks *c) {
+static int check_units(const CheckSubject *s, Checks *c) {
         _cleanup_(install_report_freep) InstallReport *report = NULL;
         size_t n_changed = 0, n_modified;
         int r;
 
-        r = units_install(p, record->tmux_tmpdir, /* dry_run= */ true, NULL, &report);
+        r = units_install(s->paths, s->record->tmux_tmpdir, INSTALL_DRY_RUN, NULL, &report);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return checks_add(c, "units", CHECK_UNKNOWN, "mosaic fleet install-systemd",
+                return checks_add(c, CHECK_UNITS, CHECK_UNKNOWN,
                                 "the installed files could not be compared: %s", strerror(-r));
         n_changed = report->counts[INSTALL_NEW] + report->counts[INSTALL_UPDATED];
         n_modified = report->counts[INSTALL_MODIFIED];
         if (n_changed > 0)
-                return checks_add(c, "units", CHECK_FAILED, "mosaic fleet install-systemd",
+                return checks_add_help(c, CHECK_UNITS, CHECK_FAILED,
+                                units_are_installed(s->paths) ? "mosaic update"
+                                                              : "mosaic fleet install-systemd",
                                 "%zu installed file%s missing or of another version", n_changed,
                                 n_changed == 1 ? " is" : "s are");
         if (n_modified > 0)
-                return checks_add(c, "units", CHECK_NOTE, NULL,
+                return checks_add_help(c, CHECK_UNITS, CHECK_NOTE, NULL,
                                 "%zu installed file%s changed by you, and kept", n_modified,
                                 n_modified == 1 ? " was" : "s were");
-        return checks_add(c, "units", CHECK_OK, NULL, "all installed files are of this version");
+        return checks_add(c, CHECK_UNITS, CHECK_OK, "all installed files are of this version");
 }
 
 /* The server must live in the holder's cgroup, so that no agent's stop can take it down. */
-static int check_holder(const Paths *p, const Observed *o, Checks *c) {
+static int check_holder(const CheckSubject *s, Checks *c) {
         _cleanup_free_ char *cgroup = NULL, *unit = NULL;
+        const Observed *o = s->observed;
         const char *last;
         int r;
 
         if (o->tmux.state != SOURCE_PRESENT || o->server_pid <= 0)
-                return checks_add(c, "holder",
+                return checks_add_help(c, CHECK_HOLDER,
                                 o->tmux.state == SOURCE_UNKNOWN ? CHECK_UNKNOWN : CHECK_NOTE, NULL,
                                 "no tmux server was seen");
-        r = paths_unit(p, "tmux-holder", &unit);
+        r = paths_unit(s->paths, "tmux-holder", &unit);
         if (r < 0)
                 return r;
         r = proc_cgroup(o->server_pid, &cgroup);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return checks_add(c, "holder", CHECK_UNKNOWN, NULL, "the cgroup of pid %d: %s",
-                                (int)o->server_pid, strerror(-r));
+                return checks_add_help(c, CHECK_HOLDER, CHECK_UNKNOWN, NULL,
+                                "the cgroup of pid %d: %s", (int)o->server_pid, strerror(-r));
         last = strrchr(cgroup, '/');
         if (!last || strcmp(last + 1, unit) != 0)
-                return checks_add(c, "holder", CHECK_FAILED,
-                                "mosaic fleet stop; mosaic fleet start",
+                return checks_add(c, CHECK_HOLDER, CHECK_FAILED,
                                 "the tmux server (pid %d) is in %s, not in %s", (int)o->server_pid,
                                 cgroup, unit);
-        return checks_add(c, "holder", CHECK_OK, NULL, "the tmux server (pid %d) is in %s",
+        return checks_add(c, CHECK_HOLDER, CHECK_OK, "the tmux server (pid %d) is in %s",
                         (int)o->server_pid, unit);
 }
 
-static int check_linger(Checks *c) {
+static int check_linger(const CheckSubject *s _unused_, Checks *c) {
         const struct passwd *pw = getpwuid(getuid());
         _cleanup_free_ char *path = NULL;
 
         if (!pw)
-                return checks_add(c, "linger", CHECK_UNKNOWN, NULL, "this user has no name");
+                return checks_add(c, CHECK_LINGER, CHECK_UNKNOWN, "this user has no name");
         if (asprintf(&path, "/var/lib/systemd/linger/%s", pw->pw_name) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
         if (access(path, F_OK) == 0)
-                return checks_add(c, "linger", CHECK_OK, NULL, "the fleet outlives your logins");
-        return checks_add(c, "linger", CHECK_NOTE, "loginctl enable-linger",
+                return checks_add(c, CHECK_LINGER, CHECK_OK, "the fleet outlives your logins");
+        return checks_add(c, CHECK_LINGER, CHECK_NOTE,
                         "linger is off: the fleet ends with your last login");
 }
 
@@ -189,13 +192,13 @@ static int limit_is_enforced(
         return 0;
 }
 
-static int check_limits(const Paths *p, const Desired *d, const Observed *o, Checks *c) {
+static int check_limits(const CheckSubject *s, Checks *c) {
         size_t counts[NOBODY_RUNS + 1] = { 0 };
         char missing[64] = "";
 
         for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
                 Enforced e;
-                int r = limit_is_enforced(p, d, o, i, &e);
+                int r = limit_is_enforced(s->paths, s->desired, s->observed, i, &e);
 
                 if (r < 0)
                         return r;
@@ -205,23 +208,23 @@ static int check_limits(const Paths *p, const Desired *d, const Observed *o, Che
                                         "%s%s", *missing ? ", " : "", limits[i].name);
         }
         if (counts[NOT_ASKED] == ELEMENTSOF(limits))
-                return checks_add(c, "limits", CHECK_OK, NULL, "the roster asks for none");
-        if (o->supervisor == SUPERVISOR_DIRECT)
-                return checks_add(c, "limits", CHECK_NOTE, NULL,
+                return checks_add(c, CHECK_LIMITS, CHECK_OK, "the roster asks for none");
+        if (s->observed->supervisor == SUPERVISOR_DIRECT)
+                return checks_add(c, CHECK_LIMITS, CHECK_NOTE,
                                 "not enforced: without systemd there is nobody to do it");
         if (*missing)
-                return checks_add(c, "limits", CHECK_NOTE, NULL,
+                return checks_add(c, CHECK_LIMITS, CHECK_NOTE,
                                 "%s: not enforced, the user manager has no such controller",
                                 missing);
         if (counts[NOBODY_RUNS] > 0)
-                return checks_add(c, "limits", CHECK_NOTE, NULL,
+                return checks_add(c, CHECK_LIMITS, CHECK_NOTE,
                                 "no agent with limits runs whose cgroup tells");
-        return checks_add(
-                        c, "limits", CHECK_OK, NULL, "enforced by the user manager's controllers");
+        return checks_add(c, CHECK_LIMITS, CHECK_OK, "enforced by the user manager's controllers");
 }
 
 /* Ours is another socket than the default one, by path and by inode. */
-static int check_default_server(const FleetRecord *record, Checks *c) {
+static int check_default_server(const CheckSubject *s, Checks *c) {
+        const FleetRecord *record = s->record;
         _cleanup_free_ char *path = NULL;
         struct stat ours, other;
         int r;
@@ -232,29 +235,46 @@ static int check_default_server(const FleetRecord *record, Checks *c) {
         if (strcmp(path, record->tmux_socket) == 0 ||
                         (stat(path, &other) == 0 && stat(record->tmux_socket, &ours) == 0 &&
                                         other.st_ino == ours.st_ino && other.st_dev == ours.st_dev))
-                return checks_add(c, "default-server", CHECK_FAILED, NULL,
+                return checks_add(c, CHECK_DEFAULT_SERVER, CHECK_FAILED,
                                 "this fleet's socket is that of the default tmux server");
-        return checks_add(c, "default-server", CHECK_OK, NULL, "not involved, this fleet has %s",
+        return checks_add(c, CHECK_DEFAULT_SERVER, CHECK_OK, "not involved, this fleet has %s",
                         record->tmux_socket);
 }
 
-int machine_checks(const Paths *p,
-                const FleetRecord *record,
-                const Desired *desired,
-                const Observed *observed,
-                Checks *ret) {
-        int r = 0;
+typedef struct CheckRow {
+        int (*check)(const CheckSubject *s, Checks *c); /* NULL: not of the machine */
+        bool only_systemd;
+        bool needs_look; /* roster and observation */
+} CheckRow;
 
-        if (record->supervisor == SUPERVISOR_SYSTEMD) {
-                r = check_units(p, record, ret);
-                if (r == 0)
-                        r = check_holder(p, observed, ret);
-                if (r == 0)
-                        r = check_linger(ret);
+static const CheckRow rows[_CHECK_KIND_MAX] = {
+        [CHECK_PARTS] = { .check = check_parts },
+        [CHECK_TMUX] = { .check = check_tmux },
+        [CHECK_SOCKET] = { .check = check_socket },
+        [CHECK_MANAGER] = { .check = check_manager },
+        [CHECK_PATH] = { .check = check_path, .only_systemd = true },
+        [CHECK_CONTROLLERS] = { .check = check_controllers, .only_systemd = true },
+        [CHECK_LINGER] = { .check = check_linger, .only_systemd = true },
+        [CHECK_PERMISSIONS] = { .check = check_permissions },
+        [CHECK_RUNTIMES] = { .check = check_runtimes },
+        [CHECK_UNITS] = { .check = check_units, .only_systemd = true },
+        [CHECK_HOLDER] = { .check = check_holder, .only_systemd = true, .needs_look = true },
+        [CHECK_LIMITS] = { .check = check_limits, .needs_look = true },
+        [CHECK_DEFAULT_SERVER] = { .check = check_default_server },
+};
+
+int machine_checks(unsigned by, const CheckSubject *s, Checks *ret) {
+        for (size_t i = 0; i < _CHECK_KIND_MAX; i++) {
+                const CheckRow *row = rows + i;
+                int r;
+
+                if (!row->check || !(check_shown_by((CheckKind)i) & by) ||
+                                (row->needs_look && (!s->desired || !s->observed)) ||
+                                (row->only_systemd && s->record->supervisor != SUPERVISOR_SYSTEMD))
+                        continue;
+                r = row->check(s, ret);
+                if (r < 0)
+                        return r;
         }
-        if (r == 0)
-                r = check_limits(p, desired, observed, ret);
-        if (r == 0)
-                r = check_default_server(record, ret);
-        return r;
+        return 0;
 }

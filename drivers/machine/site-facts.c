@@ -18,8 +18,7 @@ void site_facts_done(SiteFacts *f) {
         *f = (SiteFacts){ 0 };
 }
 
-/* PATH in the environment block of the user manager; NULL if it cannot be told. */
-static int manager_path(const Paths *p, char **ret) {
+int site_facts_manager_path(const Paths *p, char **ret) {
         _cleanup_(manager_freep) Manager *m = NULL;
         _cleanup_strv_ char **env = NULL;
         const char *path;
@@ -52,7 +51,7 @@ int site_facts_read(const Paths *p, Supervisor supervisor, SiteFacts *ret) {
         if (!f.hostname)
                 return -ENOMEM;
         if (supervisor == SUPERVISOR_SYSTEMD) {
-                r = manager_path(p, &f.path);
+                r = site_facts_manager_path(p, &f.path);
                 if (r < 0)
                         return r;
         }

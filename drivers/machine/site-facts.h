@@ -16,3 +16,6 @@ typedef struct SiteFacts {
  * environment. An unreachable manager is no error here: its absence is said by the observation. */
 _must_check_ int site_facts_read(const Paths *p, Supervisor supervisor, SiteFacts *ret);
 void site_facts_done(SiteFacts *f);
+
+/* PATH in the environment block of the user manager; NULL if it cannot be told. Caller frees. */
+_must_check_ int site_facts_manager_path(const Paths *p, char **ret);

@@ -182,6 +182,7 @@ typedef struct WantedFile {
 typedef struct Installation {
         const Paths *paths;
         bool dry_run;
+        bool no_units;
         Manifest manifest;
         WantedFile *files;
         size_t n_files;
@@ -271,6 +272,8 @@ static int want_all(Installation *in, const char *tmux_tmpdir, const char **culp
                 const char *unit = after_prefix(assets[i].path, "systemd/user/");
                 int r = 0;
 
+                if (unit && in->no_units)
+                        continue;
                 if (unit)
                         r = want_unit(in, &assets[i], unit, tmux_tmpdir, culprit);
                 else if (is_copied(assets[i].path))
@@ -454,7 +457,8 @@ static int remove_dropped(Installation *in) {
                         wanted = strncmp(path, in->files[k].path, length) == 0 &&
                                  (n == length || strcmp(path + length, ".new") == 0);
                 }
-                if (wanted)
+                /* Whoever leaves the units out has no say about them. */
+                if (wanted || (in->no_units && after_prefix(path, in->paths->units)))
                         continue;
                 r = file_facts_read(path, &facts);
                 if (r < 0)
@@ -568,10 +572,14 @@ static int check_unit_path(const Paths *p, InstallReport *report) {
 
 int units_install(const Paths *p,
                 const char *tmux_tmpdir,
-                bool dry_run,
+                unsigned flags,
                 char **ret_culprit,
                 InstallReport **ret) {
-        _cleanup_(installation_done) Installation in = { .paths = p, .dry_run = dry_run };
+        _cleanup_(installation_done) Installation in = {
+                .paths = p,
+                .dry_run = flags & INSTALL_DRY_RUN,
+                .no_units = flags & INSTALL_NO_UNITS,
+        };
         const char *culprit = NULL;
         int r;
 
@@ -592,7 +600,7 @@ int units_install(const Paths *p,
         r = install_files(&in);
         if (r < 0)
                 return r;
-        if (!dry_run) {
+        if (!in.dry_run) {
                 r = install_reload(p, in.report);
                 if (r < 0)
                         return r;

@@ -47,9 +47,16 @@ typedef struct InstallReport {
 InstallReport *install_report_free(InstallReport *r);
 DEFINE_CLEANUP(InstallReport *, install_report_free)
 
+/* How units_install() goes about it. */
+enum {
+        INSTALL_DRY_RUN = 1u << 0,  /* say what would be done */
+        INSTALL_NO_UNITS = 1u << 1, /* for a fleet that systemd does not run: all but the units */
+};
+
 /*
- * Installs, or with @dry_run says what would be done. Files that fail are in the report, and the
- * others are installed all the same. One daemon-reload if a unit changed and there is a manager.
+ * Installs, or with INSTALL_DRY_RUN says what would be done. Files that fail are in the report, and
+ * the others are installed all the same. One daemon-reload if a unit changed and there is a
+ * manager.
  *
  * Returns 0 with a report; -EILSEQ: a path cannot stand in a unit file, *ret_culprit (may be NULL;
  * caller frees) names it; -EBADMSG: the manifest is garbled (what is ours is not known); another
@@ -57,7 +64,7 @@ DEFINE_CLEANUP(InstallReport *, install_report_free)
  */
 _must_check_ int units_install(const Paths *p,
                 const char *tmux_tmpdir,
-                bool dry_run,
+                unsigned flags,
                 char **ret_culprit,
                 InstallReport **ret);
 

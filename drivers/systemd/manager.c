@@ -372,17 +372,18 @@ int manager_unit_path_contains(Manager *m, const char *directory, bool *ret) {
         return 0;
 }
 
-int manager_version(Manager *m, char **ret) {
-        const char *version = NULL;
+/* A property of the manager that is text. */
+static int manager_text(Manager *m, const char *property, char **ret) {
+        const char *text = NULL;
         char *copy = NULL;
         Call c = { 0 };
         int r;
 
-        r = manager_property(m, "Version", "s", &c);
+        r = manager_property(m, property, "s", &c);
         if (r >= 0)
-                r = sd_bus_message_read(c.reply, "s", &version);
+                r = sd_bus_message_read(c.reply, "s", &text);
         if (r >= 0) {
-                copy = strdup(version);
+                copy = strdup(text);
                 r = copy ? 0 : -ENOMEM;
         }
         calls_done(&c, 1);
@@ -390,6 +391,14 @@ int manager_version(Manager *m, char **ret) {
                 return r;
         *ret = copy;
         return 0;
+}
+
+int manager_version(Manager *m, char **ret) {
+        return manager_text(m, "Version", ret);
+}
+
+int manager_control_group(Manager *m, char **ret) {
+        return manager_text(m, "ControlGroup", ret);
 }
 
 int manager_reset_failed(Manager *m, char *const *units) {

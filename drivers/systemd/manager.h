@@ -71,6 +71,9 @@ _must_check_ int manager_unit_path_contains(Manager *m, const char *directory, b
 /* "252.39-1~deb12u2". Caller frees. */
 _must_check_ int manager_version(Manager *m, char **ret);
 
+/* The cgroup below which the manager makes those of its units, "/user.slice/...". Caller frees. */
+_must_check_ int manager_control_group(Manager *m, char **ret);
+
 /* The connection, for an event loop (sd_bus_attach_event()) and for matches. Borrowed. */
 struct sd_bus *manager_bus(Manager *m);
 

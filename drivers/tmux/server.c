@@ -64,6 +64,29 @@ int tmux_server_new(const char *socket, const char *fleet, const char *tmpdir, T
         return 0;
 }
 
+int tmux_version(char **ret) {
+        _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
+        char program[] = "tmux", option[] = "-V";
+        char *const argv[] = { program, option, NULL };
+        const ProcessRequest request = {
+                .argv = argv,
+                .output_max = 4096,
+                .timeout_usec = TIMEOUT_USEC,
+        };
+        const char *version;
+        int r;
+
+        r = process_run(&request, &result);
+        if (r < 0)
+                return r;
+        version = strchr(result.output, ' ');
+        if (result.status != 0 || !version)
+                return -EPROTO;
+        version++;
+        *ret = strndup(version, strcspn(version, "\n"));
+        return *ret ? 0 : -ENOMEM;
+}
+
 int tmux_socket_path(const char *tmpdir, const char *name, char **ret) {
         _cleanup_free_ char *resolved = realpath(tmpdir, NULL);
         char *path;

@@ -838,3 +838,7 @@ void yaml_write_pointer(const YamlNode *root, const YamlNode *node, StrBuf *b) {
         else
                 strbuf_addf(b, "/%" PRIu32, node->index);
 }
+
+const char *yaml_library_version(void) {
+        return fy_library_version();
+}

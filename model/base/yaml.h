@@ -76,3 +76,6 @@ const YamlNode *yaml_find_nearest(const YamlNode *root, const char *pointer);
 
 /* Appends the JSON pointer of a node of this tree. */
 void yaml_write_pointer(const YamlNode *root, const YamlNode *node, StrBuf *b);
+
+/* Of libfyaml, as it is linked at run time. */
+const char *yaml_library_version(void);

@@ -67,8 +67,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_agent_attach = {
         .group = "agent",
         .name = "attach",
+        .task = TASK_AGENT,
         .synopsis = "NAME [-r]",
         .summary = "Attach this terminal to an agent's session",
+        .words = "@agent",
         .help = "Finds the session by the fleet's mark, whatever it is called, and becomes a tmux\n"
                 "client of it. Inside a session of the same fleet it switches to the other one.\n"
                 "To leave: the detach key of tmux, C-b d unless you changed it.\n"

@@ -84,8 +84,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_agent_logs = {
         .group = "agent",
         .name = "logs",
+        .task = TASK_AGENT,
         .synopsis = "NAME [-n N] [-f]",
         .summary = "Show the journal of an agent's unit",
+        .words = "@agent",
         .help = "What the supervisor and the launcher said about it, from journalctl: starts,\n"
                 "stops, exit codes. What the agent itself prints goes to its terminal: 'agent\n"
                 "tail'. Under the supervisor 'direct' there is no journal.\n"

@@ -182,8 +182,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_agent_roster = {
         .group = "agent",
         .name = "roster",
+        .task = TASK_AGENT,
         .synopsis = "[NAME...] [OPTION...]",
         .summary = "Show what the roster says of each agent; asks nobody",
+        .words = "@agent",
         .help = "Runtime, machine, directory and the wanted state, and who holds an agent down.\n"
                 "Neither tmux nor the supervisor is asked: what runs is in 'agent status'.\n"
                 "\n"

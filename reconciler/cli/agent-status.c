@@ -94,8 +94,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_agent_status = {
         .group = "agent",
         .name = "status",
+        .task = TASK_AGENT,
         .synopsis = "[NAME...] [--watch] [OPTION...]",
         .summary = "Show what agents are doing, and what tells",
+        .words = "@agent",
         .help = "STATE is the condition that 'fleet status' shows. DOING is seen on the screen:\n"
                 "idle (an empty input box at the cursor), busy, waiting (for a person: an\n"
                 "approval, a login), draft (somebody's text stands in the input box), starting,\n"

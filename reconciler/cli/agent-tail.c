@@ -329,8 +329,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_agent_tail = {
         .group = "agent",
         .name = "tail",
+        .task = TASK_AGENT,
         .synopsis = "NAME [-n N] [-f] [OPTION...]",
         .summary = "Show the end of an agent's terminal; -f follows",
+        .words = "@agent",
         .help = "A stopped or dead agent's too. Wrapped lines are joined, and nothing of the text\n"
                 "can act on your terminal. With -f new lines are printed as they come, over\n"
                 "restarts of the agent, until its session ends: a line counts once it stayed the\n"

@@ -23,8 +23,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_apply = {
         .group = "fleet",
         .name = "apply",
+        .task = TASK_CONVERGE,
         .synopsis = "[NAME...] [OPTION...]",
         .summary = "Make this machine match the roster, now",
+        .words = "@agent",
         .help = "On a terminal the plan is shown and you are asked; what is done is what was\n"
                 "shown. An agent whose spec did not change keeps its process. With names, only\n"
                 "these agents are looked at, and nothing is removed.\n"

@@ -107,8 +107,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_config = {
         .group = "fleet",
         .name = "config",
+        .task = TASK_ROSTER,
         .synopsis = "[NAME...] [OPTION...]",
         .summary = "Show the resolved roster: what each agent really gets",
+        .words = "@agent",
         .help = "Defaults, runtimes and agents are merged, paths expanded; the result is a roster\n"
                 "again. The complete command of each agent stands in a comment. Secrets are in it\n"
                 "by the names of their files only. Nothing is changed.\n"

@@ -236,8 +236,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_explain = {
         .group = "fleet",
         .name = "explain",
+        .task = TASK_LOOK,
         .synopsis = "NAME [OPTION...]",
         .summary = "Say why one agent is in the state it is in",
+        .words = "@agent",
         .help = "What the roster asks for, what was seen, which rule decides and what it waits\n"
                 "for, and the last actions with their outcomes.\n"
                 "\n"

@@ -383,6 +383,7 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_init = {
         .group = "fleet",
         .name = "init",
+        .task = TASK_ROSTER,
         .synopsis = "[--profile NAME] [--write] [OPTION...]",
         .summary = "Write a first roster and choose the supervisor",
         .help = "Without --write the roster is printed. One that is there is never overwritten\n"

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "model/plan.h"
-#include "reconciler/options.h"
-#include "reconciler/output-install.h"
-#include "reconciler/run.h"
+#include "reconciler/install-run.h"
 #include "reconciler/verb.h"
 
 static void print_next(const Context *c) {
@@ -19,61 +15,31 @@ static void print_next(const Context *c) {
                         c->paths->unit_prefix, c->paths->unit_prefix);
 }
 
-static int run(Context *c, int argc, char **argv) {
-        _cleanup_(install_report_freep) InstallReport *report = NULL;
-        _cleanup_free_ char *culprit = NULL;
-        _cleanup_options_ Options o = { 0 };
-        _cleanup_close_ int lock = -1;
-        int code, r;
+/* Who installs units wants systemd to run the fleet, if nothing was chosen before. */
+static int choose_systemd(Context *c) {
+        if (c->record_exists)
+                return 0;
+        c->record->supervisor = SUPERVISOR_SYSTEMD;
+        return fleet_record_write(c->paths, c->record);
+}
 
-        r = options_parse(c, OPTION_DRY_RUN | OPTION_LOCK_TIMEOUT, argc, argv, &o);
-        if (r != 0)
-                return r;
-        if (!o.dry_run) {
-                r = run_lock(c, "install-systemd", &o, &lock);
-                if (r != 0)
-                        return r;
-        }
-        r = units_install(c->paths, c->record->tmux_tmpdir, o.dry_run, &culprit, &report);
-        if (r == -EILSEQ) {
-                fprintf(stderr,
-                                "mosaic: install-systemd: this path cannot stand in a unit file: "
-                                "%s\n",
-                                culprit ? culprit : "unknown");
-                return EXIT_BLOCKED;
-        }
-        if (r == -EBADMSG) {
-                fprintf(stderr,
-                                "mosaic: install-systemd: %s/manifest.json is garbled, so what is "
-                                "ours is "
-                                "not known; move it away to start anew\n",
-                                c->paths->state);
-                return EXIT_BLOCKED;
-        }
-        if (r < 0)
-                return r;
-        /* Who installs units wants systemd to run the fleet, if nothing was chosen before. */
-        if (!o.dry_run && !c->record_exists) {
-                c->record->supervisor = SUPERVISOR_SYSTEMD;
-                r = fleet_record_write(c->paths, c->record);
-                if (r < 0)
-                        return r;
-        }
-        code = report->counts[INSTALL_FAILED] > 0 ? EXIT_INTERNAL : EXIT_OK;
-        if (c->json) {
-                r = output_install_json("install-systemd", report, code);
-                return r < 0 ? r : code;
-        }
-        output_install(c, report);
-        if (code == EXIT_OK && !o.dry_run)
-                print_next(c);
-        output_install_summary(o.dry_run ? "Would install" : "Installed", report, code);
-        return code;
+static int run(Context *c, int argc, char **argv) {
+        static const InstallRun install = {
+                .verb = "install-systemd",
+                .format = "mosaic.fleet.install-systemd",
+                .done = "Installed",
+                .would = "Would install",
+                .conclude = choose_systemd,
+                .next = print_next,
+        };
+
+        return install_run(c, &install, argc, argv);
 }
 
 const Verb verb_fleet_install_systemd = {
         .group = "fleet",
         .name = "install-systemd",
+        .task = TASK_INSTALL,
         .synopsis = "[OPTION...]",
         .summary = "Install user units, tools and schema",
         .help = "Idempotent. A file that you changed is kept, and the new one lands beside it as\n"

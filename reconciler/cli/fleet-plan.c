@@ -49,8 +49,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_plan = {
         .group = "fleet",
         .name = "plan",
+        .task = TASK_CONVERGE,
         .synopsis = "[NAME...] [OPTION...]",
         .summary = "Show what 'apply' would do; touches nothing",
+        .words = "@agent",
         .help = "With names, only these agents are looked at, and nothing is removed.\n"
                 "\n"
                 "Options:\n"

@@ -30,8 +30,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_restart = {
         .group = "fleet",
         .name = "restart",
+        .task = TASK_OPERATE,
         .synopsis = "[NAME...] [OPTION...]",
         .summary = "Replace the processes of agents; their panes stay",
+        .words = "@agent",
         .help = "Accepts the roster as it is now. What does not run is started, except held\n"
                 "agents that are not named. Removes nothing.\n"
                 "\n"

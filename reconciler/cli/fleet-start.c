@@ -55,8 +55,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_start = {
         .group = "fleet",
         .name = "start",
+        .task = TASK_OPERATE,
         .synopsis = "[NAME...] [OPTION...]",
         .summary = "Start agents that do not run, and clear their holds",
+        .words = "@agent",
         .help = "Accepts the roster as it is now, clears the holds of the named agents (of all\n"
                 "without names) and starts what should run and does not; without names also the\n"
                 "controller, if 'stop' ended it. Restarts and removes nothing; 'apply' does.\n"

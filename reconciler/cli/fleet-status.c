@@ -41,6 +41,7 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_status = {
         .group = "fleet",
         .name = "status",
+        .task = TASK_LOOK,
         .synopsis = "[OPTION...]",
         .summary = "Show every agent and the condition it is in",
         .help = "A star behind the pane says that somebody is attached. RST is how often systemd\n"

@@ -97,8 +97,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_stop = {
         .group = "fleet",
         .name = "stop",
+        .task = TASK_OPERATE,
         .synopsis = "[NAME...] [OPTION...]",
         .summary = "Stop agents and hold them until 'start'",
+        .words = "@agent",
         .help = "With names, these agents end and their panes stay. Without, the controller ends\n"
                 "first, then all agents, then all our sessions go, and at last the tmux server,\n"
                 "unless foreign sessions live on it.\n"

@@ -78,7 +78,7 @@ static int run(Context *c, int argc, char **argv) {
                 return r;
         code = report->counts[INSTALL_FAILED] > 0 ? EXIT_INTERNAL : EXIT_OK;
         if (c->json) {
-                r = output_install_json("uninstall-systemd", report, code);
+                r = output_install_json("mosaic.fleet.uninstall-systemd", report, code);
                 return r < 0 ? r : code;
         }
         output_install(c, report);
@@ -89,6 +89,7 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_uninstall_systemd = {
         .group = "fleet",
         .name = "uninstall-systemd",
+        .task = TASK_INSTALL,
         .synopsis = "[OPTION...]",
         .summary = "Remove exactly what install-systemd wrote",
         .help = "Refuses while agents or the tmux server run. This fleet's state (accepted\n"

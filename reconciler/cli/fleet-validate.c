@@ -63,8 +63,10 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_validate = {
         .group = "fleet",
         .name = "validate",
+        .task = TASK_ROSTER,
         .synopsis = "[FILE] [OPTION...]",
         .summary = "Check the roster alone, and say all its faults",
+        .words = "@file",
         .help = "Without FILE it is the roster of this fleet. Findings go to standard error, each\n"
                 "with file, line, column, the source line and help. Nothing is changed.\n"
                 "\n"

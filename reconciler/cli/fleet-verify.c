@@ -9,6 +9,7 @@ static int run(Context *c, int argc, char **argv) {
         _cleanup_checks_ Checks checks = CHECKS_NULL;
         _cleanup_pass_ Pass p = PASS_NULL;
         PlanPolicy policy = PLAN_POLICY_DEFAULT;
+        CheckSubject subject;
         ExitCode code;
         int r;
 
@@ -18,14 +19,13 @@ static int run(Context *c, int argc, char **argv) {
         r = run_look(c, &policy, /* details= */ false, &p);
         if (r != 0)
                 return r;
-        r = machine_checks(c->paths, c->record, p.desired, p.observed, &checks);
+        subject = (CheckSubject){ c->paths, c->record, p.desired, p.observed };
+        r = machine_checks(CHECK_BY_VERIFY, &subject, &checks);
         if (r < 0)
                 return r;
         code = plan_exit_code(p.plan);
-        if (code == EXIT_OK && checks_count(&checks, CHECK_FAILED) > 0)
-                code = EXIT_BLOCKED;
-        if (code == EXIT_OK && checks_count(&checks, CHECK_UNKNOWN) > 0)
-                code = EXIT_UNKNOWN;
+        if (code == EXIT_OK)
+                code = output_checks_code(&checks);
         if (c->json) {
                 r = output_verify_json(c, &p, &checks, code);
                 return r < 0 ? r : (int)code;
@@ -39,6 +39,7 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_verify = {
         .group = "fleet",
         .name = "verify",
+        .task = TASK_CONVERGE,
         .synopsis = "[OPTION...]",
         .summary = "Check that this machine is as the roster says",
         .help = "The plan, plus checks: installed files, the tmux server and its cgroup, linger,\n"

@@ -24,6 +24,7 @@ static int run(Context *c, int argc, char **argv) {
 const Verb verb_fleet_watch = {
         .group = "fleet",
         .name = "watch",
+        .task = TASK_CONVERGE,
         .synopsis = "[OPTION...]",
         .summary = "Keep this machine as the roster says, until stopped",
         .help = "Converges now, then whenever the roster is saved, and heals what drifts: agents\n"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the program says about itself and what the manual says agree.
 
-Every verb that `--help` lists has a page, every page has its verb, every option that a help text prints is on
+Every verb that `--help` lists has a page (`version`: that of the program), every page has its verb, every option that a help text prints is on
 that verb's page; help fits 80 columns and goes to stdout, and a wrong word ends with 64 and a message on stderr.
 """
 import os
@@ -74,14 +74,15 @@ def main():
         path = f"{MAN}mosaic-{group}.1.scd"
         text = manual.help([group])
         verbs = [verb for g, verb in manual.listed(text) if g == group]
-        if verbs != sorted(verbs) or set(verbs) != {v for g, v in pairs if g == group}:
-            lint.find("reconciler/verb.c", 1, f"the verbs of '{group}' are not in order, or not all in both overviews")
+        if sorted(verbs) != sorted(v for g, v in pairs if g == group):
+            lint.find("reconciler/verb.c", 1, f"the verbs of '{group}' are not all in both overviews, once")
         manual.check([group], path, verbs)
     for group, verb in pairs:
         if group:
             manual.check([group, verb], f"{MAN}mosaic-{group}-{verb}.1.scd")
         else:
-            manual.check([verb], top)
+            page = f"{MAN}mosaic-{verb}.1.scd"
+            manual.check([verb], page if page in manual.pages else top)
     manual.surplus()
     if not pairs:
         lint.find("reconciler/verb.c", 1, "`mosaic --help` lists no verb")

@@ -122,7 +122,8 @@ static int run_install(const Paths *p, char **options) {
         _cleanup_free_ char *culprit = NULL;
         int r;
 
-        r = units_install(p, "/tmp", strv_find(options, "dry") != NULL, &culprit, &report);
+        r = units_install(p, "/tmp", strv_find(options, "dry") ? INSTALL_DRY_RUN : 0, &culprit,
+                        &report);
         if (r < 0) {
                 printf("culprit: %s\n", culprit ? culprit : "");
                 return fail("install", r, NULL);
@@ -134,7 +135,7 @@ static int run_install(const Paths *p, char **options) {
 static int run_uninstall(const Paths *p, char **options) {
         _cleanup_(install_report_freep) InstallReport *report = NULL;
         const UninstallOptions o = {
-                .dry_run = strv_find(options, "dry") != NULL,
+                .dry_run = strv_find(options, "dry") ? INSTALL_DRY_RUN : 0,
                 .purge = strv_find(options, "purge") != NULL,
                 .remove_state = strv_find(options, "state") != NULL,
         };

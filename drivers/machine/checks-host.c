@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/machine/checks-host.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "drivers/agent/program.h"
+#include "drivers/machine/site-facts.h"
+#include "drivers/os/file.h"
+#include "drivers/systemd/manager.h"
+#include "drivers/tmux/server.h"
+#include "framework/assets.h"
+#include "model/base/parse.h"
+#include "model/base/strbuf.h"
+#include "model/base/strv.h"
+
+#define MANAGER_TIMEOUT_USEC (5 * USEC_PER_SEC)
+#define CGROUP_FILE_MAX 65536
+#define TMUX_MAJOR 3
+#define TMUX_MINOR 3
+
+/* Whether `word` is one of the words of a text that blanks or commas separate. */
+static bool text_has_word(const char *text, const char *word) {
+        size_t n = strlen(word);
+
+        for (const char *s = text; *s; s += strspn(s, " ,\n")) {
+                size_t length = strcspn(s, " ,\n");
+
+                if (length == n && strncmp(s, word, n) == 0)
+                        return true;
+                s += length;
+        }
+        return false;
+}
+
+int check_parts(const CheckSubject *s, Checks *c) {
+        static const char *const names[] = { "mosaic-keeper", "mosaic-launcher" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_free_ char *path = NULL;
+                int r = path_join(s->paths->libexec, names[i], &path);
+
+                if (r < 0)
+                        return r;
+                if (access(path, X_OK) < 0)
+                        return checks_add(c, CHECK_PARTS, CHECK_FAILED, "%s: %s", path,
+                                        strerror(errno));
+        }
+        return checks_add(c, CHECK_PARTS, CHECK_OK, "%s, with keeper and launcher in %s",
+                        s->paths->program, s->paths->libexec);
+}
+
+/* "3.3a", "next-3.5": at least what is needed? What has no number ("master") is new. */
+static bool tmux_is_new_enough(const char *version) {
+        const char *digits = version + strcspn(version, "0123456789");
+        unsigned long major, minor;
+        char *end;
+
+        if (!*digits)
+                return true;
+        major = strtoul(digits, &end, 10);
+        minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+        return major > TMUX_MAJOR || (major == TMUX_MAJOR && minor >= TMUX_MINOR);
+}
+
+int check_tmux(const CheckSubject *s _unused_, Checks *c) {
+        _cleanup_free_ char *version = NULL;
+        int r = tmux_version(&version);
+
+        if (r == -ENOMEM)
+                return r;
+        if (r == -ENOENT)
+                return checks_add(c, CHECK_TMUX, CHECK_FAILED, "there is no tmux in PATH");
+        if (r < 0)
+                return checks_add(c, CHECK_TMUX, CHECK_UNKNOWN, "'tmux -V' did not work: %s",
+                                strerror(-r));
+        if (!tmux_is_new_enough(version))
+                return checks_add(c, CHECK_TMUX, CHECK_FAILED, "version %s, needed is %d.%d",
+                                version, TMUX_MAJOR, TMUX_MINOR);
+        return checks_add(c, CHECK_TMUX, CHECK_OK, "version %s", version);
+}
+
+int check_socket(const CheckSubject *s, Checks *c) {
+        _cleanup_(tmux_server_freep) TmuxServer *server = NULL;
+        const char *socket = s->record->tmux_socket;
+        pid_t pid = 0;
+        int r;
+
+        r = tmux_server_new(socket, s->paths->id_or_default, s->record->tmux_tmpdir, &server);
+        if (r < 0)
+                return r;
+        r = tmux_server_pid(server, &pid);
+        switch (r) {
+        case 0:
+                return checks_add(c, CHECK_SOCKET, CHECK_OK, "pid %d listens on %s", (int)pid,
+                                socket);
+        case -ENOENT:
+                return checks_add(c, CHECK_SOCKET, CHECK_OK, "free, nothing runs: %s", socket);
+        case -ECONNREFUSED:
+                return checks_add(c, CHECK_SOCKET, CHECK_NOTE,
+                                "nobody listens on %s any more; the next start replaces it",
+                                socket);
+        case -ETIMEDOUT:
+                return checks_add_help(c, CHECK_SOCKET, CHECK_FAILED, "mosaic fleet plan",
+                                "the tmux server on %s does not answer", socket);
+        case -EACCES:
+        case -EPERM:
+                return checks_add(c, CHECK_SOCKET, CHECK_FAILED, "%s belongs to somebody else",
+                                socket);
+        case -ENOTSOCK:
+                return checks_add(c, CHECK_SOCKET, CHECK_FAILED, "%s is no socket", socket);
+        default:
+                return checks_add(c, CHECK_SOCKET, CHECK_UNKNOWN, "%s: %s", socket, strerror(-r));
+        }
+}
+
+/* --- the user manager ----------------------------------------------------------------------------
+ */
+
+int check_manager(const CheckSubject *s, Checks *c) {
+        _cleanup_(manager_freep) Manager *m = NULL;
+        _cleanup_free_ char *version = NULL;
+        bool needed = s->record->supervisor == SUPERVISOR_SYSTEMD;
+        int r;
+
+        r = manager_open(s->paths, MANAGER_TIMEOUT_USEC, &m);
+        if (r == 0)
+                r = manager_version(m, &version);
+        if (r == -ENOMEM)
+                return r;
+        if (r == 0)
+                return checks_add(c, CHECK_MANAGER, CHECK_OK, "answers, systemd %s%s", version,
+                                needed ? "" : "; this fleet does without (supervisor direct)");
+        if (r != -ENOENT && r != -ECONNREFUSED)
+                return checks_add_help(c, CHECK_MANAGER, needed ? CHECK_FAILED : CHECK_NOTE,
+                                needed ? "systemctl --user daemon-reexec" : NULL,
+                                "there is one, but it does not answer: %s", strerror(-r));
+        if (!needed)
+                return checks_add(c, CHECK_MANAGER, CHECK_OK,
+                                "none, and none is needed: supervisor direct");
+        return checks_add(c, CHECK_MANAGER, CHECK_FAILED, "none listens on %s",
+                        s->paths->manager_socket ? s->paths->manager_socket
+                                                 : "a socket (XDG_RUNTIME_DIR is not set)");
+}
+
+/* Directories of @path that are not in @other, with ':' between them. */
+static int path_difference(const char *path, const char *other, char **ret) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+        for (const char *s = path; *s;) {
+                size_t n = strcspn(s, ":");
+                bool found = n == 0;
+
+                for (const char *o = other; *o && !found;) {
+                        size_t length = strcspn(o, ":");
+
+                        found = length == n && strncmp(o, s, n) == 0;
+                        o += length + (o[length] == ':');
+                }
+                if (!found) {
+                        if (b.length > 0)
+                                strbuf_add_char(&b, ':');
+                        strbuf_add_bytes(&b, s, n);
+                }
+                s += n + (s[n] == ':');
+        }
+        return strbuf_finish(&b, ret);
+}
+
+int check_path(const CheckSubject *s, Checks *c) {
+        _cleanup_free_ char *managers = NULL, *missing = NULL;
+        const char *ours = getenv("PATH");
+        int r;
+
+        r = site_facts_manager_path(s->paths, &managers);
+        if (r < 0)
+                return r;
+        if (!managers)
+                return checks_add_help(c, CHECK_PATH, CHECK_UNKNOWN, NULL,
+                                "the user manager's PATH could not be read");
+        if (!ours)
+                ours = "";
+        r = path_difference(ours, managers, &missing);
+        if (r < 0)
+                return r;
+        if (*missing)
+                return checks_add(c, CHECK_PATH, CHECK_NOTE,
+                                "agents get the user manager's PATH, which lacks of this shell's: "
+                                "%s",
+                                missing);
+        return checks_add(c, CHECK_PATH, CHECK_OK, "the user manager has all of this shell's");
+}
+
+/* Can units of the manager have this controller? On the unified hierarchy the manager's cgroup
+ * lists it; on an old one the manager must be able to make cgroups in the controller's own. */
+static bool has_controller(const char *cgroup, const char *name) {
+        static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+        _cleanup_free_ char *old = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(roots); i++) {
+                _cleanup_free_ char *path = NULL, *text = NULL;
+                size_t size;
+
+                if (asprintf(&path, "%s%s/cgroup.controllers", roots[i], cgroup) < 0) {
+                        path = NULL;
+                        return false;
+                }
+                if (file_read_limited(path, CGROUP_FILE_MAX, &text, &size) >= 0 &&
+                                text_has_word(text, name))
+                        return true;
+        }
+        if (asprintf(&old, "/sys/fs/cgroup/%s%s", name, cgroup) < 0) {
+                old = NULL;
+                return false;
+        }
+        return access(old, W_OK) == 0;
+}
+
+int check_controllers(const CheckSubject *s, Checks *c) {
+        static const char *const names[] = { "cpu", "memory", "pids" };
+        _cleanup_(manager_freep) Manager *m = NULL;
+        _cleanup_free_ char *cgroup = NULL;
+        char missing[64] = "";
+        int r;
+
+        r = manager_open(s->paths, MANAGER_TIMEOUT_USEC, &m);
+        if (r == 0)
+                r = manager_control_group(m, &cgroup);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return checks_add_help(c, CHECK_CONTROLLERS, CHECK_UNKNOWN, NULL,
+                                "the user manager could not be asked");
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (!has_controller(cgroup, names[i]))
+                        (void)snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing),
+                                        "%s%s", *missing ? " " : "", names[i]);
+        if (*missing)
+                return checks_add(c, CHECK_CONTROLLERS, CHECK_NOTE,
+                                "limits of these are not enforced: %s. In user@.service say "
+                                "[Service] Delegate=cpu memory pids",
+                                missing);
+        return checks_add(c, CHECK_CONTROLLERS, CHECK_OK, "cpu, memory and pids are delegated");
+}
+
+/* --- files and programs --------------------------------------------------------------------------
+ */
+
+int check_permissions(const CheckSubject *s, Checks *c) {
+        const struct {
+                const char *path;
+                mode_t forbidden; /* what others must not be able to do */
+        } places[] = {
+                { s->paths->home, 0022 },
+                { s->paths->roster, 0022 },
+                { s->paths->state, 0077 },
+                { s->paths->runtime, 0077 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+                _cleanup_free_ char *help = NULL;
+                struct stat st;
+
+                if (stat(places[i].path, &st) < 0) {
+                        if (errno == ENOENT)
+                                continue;
+                        return checks_add(c, CHECK_PERMISSIONS, CHECK_UNKNOWN, "%s: %s",
+                                        places[i].path, strerror(errno));
+                }
+                if (st.st_uid != geteuid())
+                        return checks_add(c, CHECK_PERMISSIONS, CHECK_FAILED,
+                                        "%s belongs to another user (%u)", places[i].path,
+                                        (unsigned)st.st_uid);
+                if (!(st.st_mode & places[i].forbidden))
+                        continue;
+                if (asprintf(&help, "chmod %s %s", places[i].forbidden == 0077 ? "go-rwx" : "go-w",
+                                    places[i].path) < 0) {
+                        help = NULL;
+                        return -ENOMEM;
+                }
+                return checks_add_help(c, CHECK_PERMISSIONS, CHECK_FAILED, help,
+                                "%s is open to others (mode %04o)", places[i].path,
+                                (unsigned)(st.st_mode & 07777));
+        }
+        return checks_add(c, CHECK_PERMISSIONS, CHECK_OK,
+                        "home, roster, state and runtime are this user's alone");
+}
+
+/* No roster says what is needed: which of the built-in ones are there. Their programs are called as
+ * they are. */
+static int check_known_runtimes(const CheckSubject *s, Checks *c) {
+        static const char folder[] = "fleet/runtimes/";
+        _cleanup_(site_facts_done) SiteFacts facts = { 0 };
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+        int r;
+
+        r = site_facts_read(s->paths, s->record->supervisor, &facts);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n_assets; i++) {
+                const char *file = assets[i].path + sizeof(folder) - 1;
+                _cleanup_free_ char *name = NULL, *found = NULL;
+
+                if (strncmp(assets[i].path, folder, sizeof(folder) - 1) != 0)
+                        continue;
+                name = strndup(file, strcspn(file, "."));
+                if (!name)
+                        return -ENOMEM;
+                if (program_find(name, facts.path, &found) == 0)
+                        strbuf_addf(&b, "%s%s", b.length > 0 ? ", " : "", name);
+        }
+        if (b.failed)
+                return -ENOMEM;
+        return checks_add(c, CHECK_RUNTIMES, CHECK_NOTE,
+                        "no valid roster says which are needed; in the PATH of agents: %s",
+                        b.length > 0 ? strbuf_text(&b) : "none");
+}
+
+int check_runtimes(const CheckSubject *s, Checks *c) {
+        _cleanup_strv_ char **found = NULL;
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+        const AgentSpec *missing = NULL;
+        size_t n_missing = 0;
+        int r;
+
+        if (!s->desired)
+                return check_known_runtimes(s, c);
+        for (size_t i = 0; i < s->desired->n_agents; i++) {
+                const AgentSpec *a = s->desired->agents[i];
+
+                if (a->elsewhere)
+                        continue;
+                if (a->blocked_code && strcmp(a->blocked_code, "program-missing") == 0) {
+                        n_missing++;
+                        if (!missing)
+                                missing = a;
+                        continue;
+                }
+                if (strv_find(found, a->runtime))
+                        continue;
+                r = strv_push(&found, a->runtime);
+                if (r < 0)
+                        return r;
+                strbuf_addf(&b, "%s%s", b.length > 0 ? ", " : "", a->runtime);
+        }
+        if (missing)
+                return checks_add_help(c, CHECK_RUNTIMES, CHECK_FAILED, missing->install,
+                                "%zu agent%s not be started, the first is %s: %s", n_missing,
+                                n_missing == 1 ? " can" : "s can", missing->name,
+                                missing->blocked_text);
+        if (b.failed)
+                return -ENOMEM;
+        return checks_add(c, CHECK_RUNTIMES, CHECK_OK, "%s%s",
+                        b.length > 0 ? "found: " : "none is needed", strbuf_text(&b));
+}
