@@ -172,13 +172,22 @@ void output_put_checks(JsonBuilder *b, const Checks *checks) {
         json_close(b);
 }
 
-void output_put_check_summary(JsonBuilder *b, const Checks *checks, ExitCode code) {
-        json_open_object(b, "summary");
+int output_checks_json(const char *format, const Checks *checks, ExitCode code) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+
+        json_open_object(&b, NULL);
+        json_put_string(&b, "format", format);
+        json_put_string(&b, "version", "1.0");
+        json_put_string(&b, "mosaic", MOSAIC_VERSION);
+        output_put_checks(&b, checks);
+        json_open_object(&b, "summary");
         for (int s = CHECK_OK; s <= CHECK_UNKNOWN; s++)
-                json_put_uint(b, check_state_to_string((CheckState)s),
+                json_put_uint(&b, check_state_to_string((CheckState)s),
                                 checks_count(checks, (CheckState)s));
-        json_put_uint(b, "exit", (uint64_t)code);
-        json_close(b);
+        json_put_uint(&b, "exit", (uint64_t)code);
+        json_close(&b);
+        json_close(&b);
+        return output_print_document(&b);
 }
 
 static int pass_document(const Context *c,

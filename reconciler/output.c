@@ -344,19 +344,21 @@ static Style check_style(CheckState s) {
         return STYLE_RED;
 }
 
-void output_checks(const Context *c, const Checks *checks) {
-        for (size_t i = 0; i < checks->n_items; i++) {
-                const Check *check = checks->items + i;
+void output_check(const Context *c, const Check *check) {
+        printf("%s%-8s%s %-16s ", output_begin(c, check_style(check->state)),
+                        check_state_to_string(check->state), output_end(c),
+                        check_name(check->kind));
+        output_wrapped(c, check->text, 26);
+        putchar('\n');
+        if (check->help && check->state != CHECK_OK)
+                printf("%-8s %-16s %s= %s%s\n", "", "", output_begin(c, STYLE_DIM), check->help,
+                                output_end(c));
+        (void)fflush(stdout);
+}
 
-                printf("%s%-8s%s %-16s ", output_begin(c, check_style(check->state)),
-                                check_state_to_string(check->state), output_end(c),
-                                check_name(check->kind));
-                output_wrapped(c, check->text, 26);
-                putchar('\n');
-                if (check->help && check->state != CHECK_OK)
-                        printf("%-8s %-16s %s= %s%s\n", "", "", output_begin(c, STYLE_DIM),
-                                        check->help, output_end(c));
-        }
+void output_checks(const Context *c, const Checks *checks) {
+        for (size_t i = 0; i < checks->n_items; i++)
+                output_check(c, checks->items + i);
 }
 
 ExitCode output_checks_code(const Checks *checks) {

@@ -52,6 +52,7 @@ void output_plan_summary(const Context *c, const Pass *p);
 void output_report_summary(const Context *c, const Pass *p, ExitCode code);
 
 /* One line per check, and the last line of verify. */
+void output_check(const Context *c, const Check *check);
 void output_checks(const Context *c, const Checks *checks);
 void output_verify_summary(const Context *c, const Pass *p, const Checks *checks, ExitCode code);
 
@@ -78,7 +79,6 @@ void output_put_head(JsonBuilder *b, const Context *c, const char *verb, const D
 void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, const Pass *p);
 void output_put_remarks(JsonBuilder *b, const Plan *plan);
 void output_put_checks(JsonBuilder *b, const Checks *checks);
-void output_put_check_summary(JsonBuilder *b, const Checks *checks, ExitCode code);
 
 /* "refused": the findings of a file that is not in force; null if @refused is NULL. */
 void output_put_refused(JsonBuilder *b, const Pass *refused);
@@ -93,6 +93,7 @@ _must_check_ int output_plan_document(const Context *c, const Pass *p, ExitCode 
 _must_check_ int output_pass_json(const Context *c, const char *verb, const Pass *p, ExitCode code);
 _must_check_ int output_verify_json(
                 const Context *c, const Pass *p, const Checks *checks, ExitCode code);
+_must_check_ int output_checks_json(const char *format, const Checks *checks, ExitCode code);
 /* @refused: the findings of a file that is not in force, NULL if it is. */
 _must_check_ int output_status_json(const Context *c,
                 const Pass *p,

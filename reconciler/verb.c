@@ -23,6 +23,7 @@ const Verb *const verbs[] = {
         &verb_fleet_init,
         &verb_fleet_install_systemd,
         &verb_fleet_plan,
+        &verb_fleet_preflight,
         &verb_fleet_restart,
         &verb_fleet_start,
         &verb_fleet_status,

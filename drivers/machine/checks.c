@@ -26,6 +26,9 @@ static int check_units(const CheckSubject *s, Checks *c) {
                                 "the installed files could not be compared: %s", strerror(-r));
         n_changed = report->counts[INSTALL_NEW] + report->counts[INSTALL_UPDATED];
         n_modified = report->counts[INSTALL_MODIFIED];
+        if (!s->desired && !units_are_installed(s->paths))
+                return checks_add_help(c, CHECK_UNITS, CHECK_NOTE, "mosaic fleet install-systemd",
+                                "nothing is installed in %s yet", s->paths->home);
         if (n_changed > 0)
                 return checks_add_help(c, CHECK_UNITS, CHECK_FAILED,
                                 units_are_installed(s->paths) ? "mosaic update"

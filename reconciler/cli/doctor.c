@@ -1,23 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/machine/checks.h"
-#include "model/json.h"
 #include "model/plan.h"
 #include "reconciler/options.h"
 #include "reconciler/output.h"
 #include "reconciler/verb.h"
-
-static int print_json(const Checks *checks, ExitCode code) {
-        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-
-        json_open_object(&b, NULL);
-        json_put_string(&b, "format", "mosaic.doctor");
-        json_put_string(&b, "version", "1.0");
-        json_put_string(&b, "mosaic", MOSAIC_VERSION);
-        output_put_checks(&b, checks);
-        output_put_check_summary(&b, checks, code);
-        json_close(&b);
-        return output_print_document(&b);
-}
 
 /* The roster, if there is a valid one, and a look, if one is possible: a machine that is ill must
  * still get its diagnosis. */
@@ -54,7 +40,7 @@ static int run(Context *c, int argc, char **argv) {
                 return r;
         code = output_checks_code(&checks);
         if (c->json) {
-                r = print_json(&checks, code);
+                r = output_checks_json("mosaic.doctor", &checks, code);
                 return r < 0 ? r : (int)code;
         }
         output_checks(c, &checks);

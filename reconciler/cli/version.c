@@ -43,7 +43,7 @@ static int print_json(const Found *f) {
 
         json_open_object(&b, NULL);
         json_put_string(&b, "format", "mosaic.version");
-        json_put_string(&b, "version", "1.1");
+        json_put_string(&b, "version", "1.0");
         json_put_string(&b, "mosaic", MOSAIC_VERSION);
         json_open_object(&b, "libraries");
         json_put_string(&b, "libfyaml", yaml_library_version());

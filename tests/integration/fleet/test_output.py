@@ -22,9 +22,11 @@ CHECKER = os.environ.get('MOSAIC_CHECK_JSON') or os.path.join(
 ESCAPE = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]')
 FINDING = re.compile(r'/\S*:\d+:\d+: |\s+= help: ')
 SUMMARY = re.compile(r'\(exit (\d+)\)$')
-READERS = ('plan', 'verify', 'status', 'validate')
+READERS = ('plan', 'verify', 'status', 'validate', 'doctor')
 # Verbs whose text is no report on a fleet.
 NO_LAST_LINE = ('config', 'init', 'version')
+# Verbs of no group.
+TOP = ('doctor', 'update', 'version')
 
 
 def schema_files():
@@ -146,7 +148,7 @@ class Output(Fleet):
             document = json.loads(r.out)
         except ValueError:
             return None
-        want = 'mosaic.' + ('' if args[0] == 'version' else 'fleet.') + args[0]
+        want = 'mosaic.' + ('' if args[0] in TOP else 'fleet.') + args[0]
         if document.get('format') != want and not (
                 r.code == INVALID and document.get('format') == 'mosaic.fleet.validate'):
             self.note(where, 'format is %s' % document.get('format'))
@@ -157,7 +159,7 @@ class Output(Fleet):
         return document
 
     def call(self, args, **more):
-        return self.mosaic(*args, **more) if args[0] == 'version' else self.fleet(*args, **more)
+        return self.mosaic(*args, **more) if args[0] in TOP else self.fleet(*args, **more)
 
     def json_of(self, state, *args, code=None, **more):
         args = list(args) + ['--json']
@@ -186,7 +188,7 @@ class Output(Fleet):
         """All that only look. @code: of plan, status and explain; verify may be 3 by a check."""
         found = {}
         for verb in READERS:
-            want = None if verb == 'verify' else code
+            want = None if verb in ('verify', 'doctor') else code
             if verb == 'validate':
                 want = INVALID if code == INVALID else 0
             found[verb] = self.both(state, verb, code=want, **more)
@@ -199,7 +201,7 @@ class Output(Fleet):
 
     def on_terminal(self, args, cols=80, env=None, stderr=None, shell=''):
         """Text as a terminal gets it."""
-        argv = [self.program] + (['fleet'] if args[0] != 'version' else []) + list(args)
+        argv = [self.program] + (['fleet'] if args[0] not in TOP else []) + list(args)
         if shell:
             argv = ['sh', '-c', ' '.join(map(shlex.quote, argv)) + ' ' + shell]
         p, fd = self.bed.pty(argv, env=env, cols=cols)
@@ -419,13 +421,28 @@ class OutputDirect(Life, Output):
         self.columns('init', ('init', '--write'), ('version',))
         self.verdict()
 
+    def test_update_and_preflight(self):
+        self.both('nothing is installed', 'update', code=BLOCKED, env={'MOSAIC_HOME': self.bed.home + '/other'})
+        self.roster_of('a')
+        self.apply()
+        self.both('current', 'update', code=0)
+        self.both('current', 'update', '--dry-run', code=0)
+        tool = self.bed.home + '/.config/mosaic/tools/fleet/start-agent-session.sh'
+        self.bed.write(tool, self.bed.read(tool) + '# mine\n', 0o755)
+        self.both('changed by a person', 'update', code=0)
+        self.both('go', 'preflight', code=0)
+        self.bed.write('.config/mosaic/fleet/roster.yaml', 'nonsense', 0o600)
+        self.both('invalid roster', 'preflight', code=BLOCKED)
+        self.columns('update', ('update',), ('preflight',), ('doctor',))
+        self.verdict()
+
     # --- what schemas and program say of each other ---
 
     def test_every_verb_has_its_schema(self):
         """A verb that takes --json prints a document, and for that there is a schema."""
-        verbs = re.findall(r'^  ((?:fleet |agent )?[a-z-]+) {2,}[A-Z]', self.mosaic(code=0).out, re.M)
+        verbs = re.findall(r'^  ((?:fleet |agent )?[a-z-]+) {2,}[A-Z]', self.mosaic('--help', code=0).out, re.M)
         self.assertIn('version', verbs)
-        groups = {v.split()[0] for v in re.findall(r'^  (\w+ [a-z-]+) {2,}', self.mosaic(code=0).out, re.M)} | {'fleet'}
+        groups = {v.split()[0] for v in re.findall(r'^  (\w+ [a-z-]+) {2,}', self.mosaic('--help', code=0).out, re.M)} | {'fleet'}
         for group in groups:
             verbs += [v if v.startswith(group) else group + ' ' + v
                       for v in re.findall(r'^  ((?:\w+ )?[a-z-]+) {2,}[A-Z]', self.mosaic(group, '--help', code=0).out, re.M)]

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`fleet preflight`: what it says, that it is safe next to a live fleet, and that nothing of it stays."""
+
+import json
+import os
+import re
+import select
+import signal
+import time
+
+import harness
+from harness import BLOCKED, Fleet
+
+STEPS = ['install', 'start', 'start-again', 'exact-target', 'restart', 'stop', 'stop-again', 'start-after-stop', 'gone',
+         'untouched']
+# A look at the live fleet changes nothing; these belong to the bed and its manager.
+NOISE = [r'(new|lost|changed) unit: (dev-|\S+\.(mount|device|swap|scope))', r'/systemd/(generator|transient|units)']
+
+
+class Preflight(Fleet):
+    def setUp(self):
+        super().setUp()
+        # What is left in the directory for temporary files is seen too.
+        self.bed.mkdir('tmp')
+        self.env = {'TMPDIR': self.bed.home + '/tmp', 'NO_COLOR': '1'}
+
+    def checks(self, code=0, **more):
+        document = json.loads(self.fleet('preflight', '--json', code=code, env=self.env, **more).out)
+        self.assertEqual(document['summary']['exit'], code)
+        self.assertEqual(document['format'], 'mosaic.fleet.preflight')
+        self.assertTrue(all(c['message'] for c in document['checks']))
+        return {c['name']: c for c in document['checks']}
+
+    def states(self, checks, names=STEPS):
+        return {n: checks[n]['state'] for n in names}
+
+    def test_beside_a_live_fleet(self):
+        before = self.bring_up(['web', 'db'])
+        pids, sessions, snapshot = self.pids(), self.sessions(), self.bed.snapshot()
+        checks = self.checks()
+        self.assertEqual(self.states(checks), dict.fromkeys(STEPS, 'ok'))
+        self.assertEqual(checks['live-plan']['state'], 'ok')
+        self.assertRegex(checks['live-plan']['message'], '2 agents')
+        self.assertEqual((self.pids(), self.sessions()), (pids, sessions))
+        self.assertEqual(snapshot.diff(self.bed.snapshot(), ignore=NOISE), [])
+        self.in_sync()
+        self.assertEqual(set(before), {'web', 'db'})
+
+    def test_one_line_for_each_check(self):
+        r = self.fleet('preflight', code=0, env=self.env)
+        lines = r.out.splitlines()
+        for name in STEPS:
+            self.assertEqual(len([l for l in lines if re.match(r'ok +%s +\S' % name, l)]), 1, (name, r))
+        self.assertRegex(lines[-1], r'^\d+ checks, none failed \(exit 0\)$')
+
+    def test_a_plan_that_disrupts_is_no_go(self):
+        self.bring_up(['web', 'db'])
+        pids = self.pids()
+        self.roster({'web': self.agent('web', env={'NEW': '1'}), 'db': self.agent('db')})
+        checks = self.checks(code=BLOCKED)
+        self.assertEqual(checks['live-plan']['state'], 'failed')
+        self.assertEqual(checks['live-plan']['help'], 'mosaic fleet plan')
+        self.assertEqual(self.states(checks), dict.fromkeys(STEPS, 'ok'))
+        self.assertEqual(self.pids(), pids)
+
+    def test_a_broken_program_is_found(self):
+        """Without the launcher nothing starts: that is said, the rest is not tried, and nothing stays."""
+        launcher = self.opt + '/libexec/mosaic/mosaic-launcher'
+        os.rename(launcher, launcher + '.away')
+        self.addCleanup(os.rename, launcher + '.away', launcher)
+        # The parts are missing wherever they are looked for.
+        self.env['MOSAIC_LIBEXEC_DIR'] = self.opt + '/libexec/mosaic'
+        before = self.bed.snapshot()
+        checks = self.checks(code=BLOCKED)
+        self.assertEqual(checks['parts']['state'], 'failed')
+        self.assertEqual(checks['start']['state'], 'failed')
+        self.assertEqual(checks['restart']['state'], 'unknown')
+        self.assertEqual(checks['gone']['state'], 'ok')
+        self.assertEqual(before.diff(self.bed.snapshot(), ignore=NOISE), [])
+
+    def interrupt_at(self, name, how):
+        """Interrupts once the line of this check is on the terminal; returns all that was printed."""
+        p, ours = self.bed.pty([self.program, 'fleet', 'preflight'], env=self.env)
+        seen, sent, deadline = '', False, time.monotonic() + 60
+        try:
+            while p.poll() is None or select.select([ours], [], [], 0)[0]:
+                self.assertLess(time.monotonic(), deadline, 'it does not end: %r' % seen)
+                if select.select([ours], [], [], 0.2)[0]:
+                    try:
+                        seen += os.read(ours, 65536).decode()
+                    except OSError:
+                        break
+                if not sent and re.search(r'(ok|note) +%s ' % name, seen):
+                    sent = True
+                    if how == 'key':
+                        os.write(ours, b'\x03')
+                    else:
+                        os.kill(p.pid, how)
+            p.wait()
+        finally:
+            os.close(ours)
+        return p.returncode, seen
+
+    def test_interrupted_nothing_stays(self):
+        self.bring_up(['web'])
+        pids, before = self.pids(), self.bed.snapshot()
+        cut_short = 0
+        for name, how in (('tmux', 'key'), ('install', 'key'), ('start', 'key'), ('exact-target', signal.SIGTERM),
+                          ('stop', signal.SIGHUP)):
+            code, seen = self.interrupt_at(name, how)
+            # The last steps take some milliseconds: it may have ended before the signal came.
+            cut_short += 'unknown' in seen
+            self.assertEqual(code, 1 if 'interrupted' in seen else 0, seen)
+            self.assertRegex(seen, r'ok +gone ')
+            self.assertEqual(before.diff(self.bed.snapshot(), ignore=NOISE), [], seen)
+        self.assertGreaterEqual(cut_short, 2)
+        self.assertEqual(self.pids(), pids)
+
+
+class PreflightDirect(Preflight):
+    supervisor = 'direct'
+
+
+class PreflightAlone(Fleet):
+    """Where there is no fleet, and nobody has touched the default server."""
+    profile_first = False
+    default_server = None
+
+    def test_on_a_machine_without_a_fleet(self):
+        before = self.bed.snapshot()
+        r = self.fleet('preflight', '--json', code=0)
+        checks = {c['name']: c for c in json.loads(r.out)['checks']}
+        self.assertEqual({n: checks[n]['state'] for n in STEPS}, dict.fromkeys(STEPS, 'ok'))
+        self.assertEqual((checks['live-plan']['state'], checks['units']['state']), ('note', 'note'))
+        self.assertEqual(before.diff(self.bed.snapshot(), ignore=NOISE), [])
+
+
+if __name__ == '__main__':
+    harness.main()
