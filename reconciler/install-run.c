@@ -71,7 +71,7 @@ int install_run(Context *c, const InstallRun *run, int argc, char **argv) {
         }
         output_install(c, report);
         if (code == EXIT_OK && !o.dry_run && run->next)
-                run->next(c);
+                run->next(c, report);
         output_install_summary(o.dry_run ? run->would : run->done, report, code);
         return code;
 }

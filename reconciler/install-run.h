@@ -15,7 +15,8 @@ typedef struct InstallRun {
                                 does not run the fleet */
         /* After a success that was not only a dry run; may be NULL. Negative errno ends the run. */
         int (*conclude)(Context *c);
-        void (*next)(const Context *c); /* what a person does next, in text; may be NULL */
+        /* What a person does next, in text; may be NULL. */
+        void (*next)(const Context *c, const InstallReport *report);
 } InstallRun;
 
 /* Returns an exit code or a negative errno. */

@@ -3,7 +3,7 @@
 #include "reconciler/install-run.h"
 #include "reconciler/verb.h"
 
-static void print_next(const Context *c) {
+static void print_next(const Context *c, const InstallReport *report _unused_) {
         printf("Next:\n"
                "  systemctl --user daemon-reload\n"
                "  mosaic fleet start\n"

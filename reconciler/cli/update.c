@@ -3,6 +3,14 @@
 #include "reconciler/install-run.h"
 #include "reconciler/verb.h"
 
+/* A controller that runs is the old program still; its restart changes no agent. */
+static void print_next(const Context *c, const InstallReport *report) {
+        if (report->units_changed)
+                printf("If the controller runs, it becomes this version with:\n"
+                       "  systemctl --user try-restart %sfleet.service\n",
+                                c->paths->unit_prefix);
+}
+
 static int run(Context *c, int argc, char **argv) {
         static const InstallRun update = {
                 .verb = "update",
@@ -10,6 +18,7 @@ static int run(Context *c, int argc, char **argv) {
                 .done = "Updated",
                 .would = "Would update",
                 .only_installed = true,
+                .next = print_next,
         };
 
         return install_run(c, &update, argc, argv);
