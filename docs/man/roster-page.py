@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mosaic-fleet-roster(5): fills @KEYS@ of the template from the roster's schema, so that the page lists every key
-with the words that editors show, and no key that is gone.
+"""The keys of the roster, from its schema, so that a page lists every key with the words that editors show, and no
+key that is gone.
 
-Usage: roster-page.py TEMPLATE SCHEMA > PAGE
+Usage: roster-page.py TEMPLATE SCHEMA > PAGE       mosaic-fleet-roster(5): fills @KEYS@ of the template
+       roster-page.py --markdown SCHEMA > PAGE     docs/reference/roster-keys.md
 """
 import json
 import re
@@ -67,18 +68,52 @@ class Page:
 SECTIONS = {"defaults", "runtimes", "agents", "credentials"}
 
 
-def main():
-    with open(sys.argv[1], encoding="utf-8") as f:
-        template = f.read()
-    with open(sys.argv[2], encoding="utf-8") as f:
-        schema = json.load(f)
-    page = Page(schema)
+class Markdown(Page):
+    """The same as tables."""
+
+    def key(self, path, node):
+        text = node["description"]
+        if node.get("enum"):
+            text += " One of " + ", ".join(f"`{x}`" for x in node["enum"]) + "."
+        example = flow(node["examples"][0]) if node.get("examples") and not node.get("enum") else ""
+        cells = [f"`{path}`", EFFECTS[node["x-effect"]], text.replace("|", "\\|"), f"`{example}`" if example else ""]
+        self.out.append("| " + " | ".join(cells) + " |")
+
+    def section(self, title, node, leave_out=()):
+        self.out += [f"## {title}", "", "| key | a change needs | meaning | example |", "|---|---|---|---|"]
+        self.keys(node, leave_out=leave_out)
+        self.out.append("")
+
+
+MARKDOWN_HEAD = """# The keys of the roster
+
+Made from `schema/roster.schema.json` by `docs/man/roster-page.py --markdown`: the words are those that editors show. What the keys do
+together, and the defaults, is in [roster.md](roster.md).
+
+"""
+
+
+def fill(page, schema):
     definitions = schema["$defs"]
     shared = set(definitions["defaults"]["properties"])
     page.section("The roster", schema)
     page.section("defaults, and each agent", definitions["defaults"])
     page.section("Each agent", definitions["agent"], leave_out=shared)
     page.section("Each runtime", definitions["runtime_data"])
+
+
+def main():
+    with open(sys.argv[2], encoding="utf-8") as f:
+        schema = json.load(f)
+    if sys.argv[1] == "--markdown":
+        page = Markdown(schema)
+        fill(page, schema)
+        sys.stdout.write(MARKDOWN_HEAD + "\n".join(page.out))
+        return
+    with open(sys.argv[1], encoding="utf-8") as f:
+        template = f.read()
+    page = Page(schema)
+    fill(page, schema)
     before, after = template.split("@KEYS@\n")
     sys.stdout.write(before + "\n".join(page.out) + after)
 

@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import re
+import subprocess
 import sys
 
 SOURCES = ("model/base/yaml*.c", "model/roster*.c", "schema/roster-schema.c", "drivers/os/roster-file.c",
@@ -68,6 +69,12 @@ def main():
         schema = json.load(f)
     keys = schema_keys(schema, schema, set())
     wrong += compare("key", keys, documented(root, "roster.md", r"^\| `([a-z_]+)`"))
+    made = subprocess.run([sys.executable, os.path.join(root, "docs/man/roster-page.py"), "--markdown",
+                           os.path.join(root, "schema/roster.schema.json")], check=True, capture_output=True, text=True)
+    with open(os.path.join(root, "docs/reference/roster-keys.md"), encoding="utf-8") as f:
+        if f.read() != made.stdout:
+            print("docs/reference/roster-keys.md is not what docs/man/roster-page.py makes of the schema")
+            wrong += 1
     print(f"{len(codes)} codes, {len(keys)} keys, {wrong} differences")
     sys.exit(1 if wrong or len(codes) < 50 or len(keys) < 40 else 0)
 
