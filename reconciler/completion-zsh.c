@@ -49,8 +49,8 @@ static void add_option(StrBuf *b, const VerbOption *o) {
 
         strbuf_add(b, " \\\n            ");
         if (o->letter)
-                strbuf_addf(b, "'(-%c --%.*s)'{-%c,--%.*s}'", o->letter, n, o->name, o->letter, n,
-                                o->name);
+                strbuf_addf(b, "'(-%c --%.*s)'{-%c%s,--%.*s%s}'", o->letter, n, o->name, o->letter,
+                                o->has_value ? "+" : "", n, o->name, o->has_value ? "=" : "");
         else
                 strbuf_addf(b, "'%s--%.*s%s", values && strcmp(values, "@agent") == 0 ? "*" : "", n,
                                 o->name, o->has_value ? "=" : "");

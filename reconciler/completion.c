@@ -116,8 +116,8 @@ static void add_bash_values(StrBuf *b) {
 
                         if (!o.has_value)
                                 continue;
-                        if (asprintf(&pattern, "        --%.*s) ", (int)o.name_length, o.name) <
-                                        0) {
+                        if (asprintf(&pattern, "        --%.*s%s%.1s) ", (int)o.name_length, o.name,
+                                            o.letter ? " | -" : "", &o.letter) < 0) {
                                 pattern = NULL;
                                 b->failed = true;
                                 return;

@@ -59,12 +59,15 @@ const Verb *verb_find(const char *group, const char *name) {
         return NULL;
 }
 
-/* The verb of another group with exactly this name: "plan" is "fleet plan". */
+/* The verb of another group with exactly this name: "plan" is "fleet plan". Where both groups have
+ * it, the fleet's is the one that needs no more words. */
 static const Verb *find_elsewhere(const char *name) {
+        const Verb *found = NULL;
+
         for (size_t i = 0; verbs[i]; i++)
-                if (strcmp(verbs[i]->name, name) == 0)
-                        return verbs[i];
-        return NULL;
+                if (strcmp(verbs[i]->name, name) == 0 && (!found || same_group(verbs[i], "fleet")))
+                        found = verbs[i];
+        return found;
 }
 
 int verb_suggest(const char *group, const char *name, char **ret) {

@@ -41,6 +41,9 @@ CASES = [
     ('mosaic fleet plan --out ', ['a-file', 'another-file'], ['web']),
     ('mosaic --color never fleet ', ['apply', 'status'], ['doctor']),
     ('mosaic completion ', ['bash', 'zsh', 'fish'], ['web']),
+    ('mosaic agent ', ['attach', 'tail', 'status'], ['plan', 'web']),
+    ('mosaic agent tail ', ['web', 'worker-a'], ['attach']),
+    ('mosaic agent tail web --', ['--lines', '--follow'], ['--out']),
     ('mosaic fleet status ', [], ['web', 'plan']),
 ]
 
@@ -134,7 +137,8 @@ class Bash(Shells):
 
     def test_every_case(self):
         self.completion = self.script('bash', 'mosaic.bash')
-        for line, wanted, unwanted in CASES + [('mosaic fleet plan --color=al', ['always'], ['auto', 'web'])]:
+        for line, wanted, unwanted in CASES + [('mosaic fleet plan --color=al', ['always'], ['auto', 'web']),
+                                               ('mosaic agent tail -n ', [], ['web'])]:
             self.check(line, self.offered(line), wanted, unwanted)
 
     def test_on_a_terminal(self):
