@@ -211,7 +211,7 @@ static void notify_status(Watch *w, const Json *e) {
                                 number_of(e, "agents"), converged->reason);
         if (strcmp(text, w->status) == 0)
                 return;
-        (void)strcpy(w->status, text);
+        (void)stpcpy(w->status, text);
         (void)sd_notifyf(0, "STATUS=%s", text);
 }
 
