@@ -283,6 +283,57 @@ class DriftSystemd(Drift, Fleet):
         self.assertEqual(set(self.running()), {'a', 'b', 'c', 'd'})
 
 
+    def rollback(self, stop_first):
+        """The guide's literal lines, by hand: afterwards nothing of ours runs, and nothing comes back."""
+        self.roster(['a', 'b'])
+        self.bed.systemctl('enable', '--now', 'mosaic-fleet', check=True)
+        self.wait_agents(['a', 'b'])
+        if stop_first:
+            self.bed.systemctl('disable', '--now', 'mosaic-fleet', 'mosaic-fleet-boot', check=True)
+        lines = [['systemctl', '--user', 'disable', 'mosaic-agent@a', 'mosaic-agent@b'],
+                 ['systemctl', '--user', 'stop', 'mosaic-agent@*', 'mosaic-tmux-holder'],
+                 ['sh', '-c', 'rm -r ~/.config/systemd/user/mosaic-*'],
+                 ['sh', '-c', 'rm -r ~/.config/mosaic/tools ~/.config/mosaic/fleet/examples'],
+                 ['tmux', '-L', harness.SOCKET, 'kill-server']]
+        for line in lines:
+            self.bed.run(line)
+        wait_for(lambda: not self.running() and not self.servers(), 20, lambda: (self.running(), self.servers()))
+        # With the controller left running: it sees that its units are gone, and starts nothing.
+        time.sleep(1)
+        self.bed.systemctl('daemon-reload', check=True)
+        time.sleep(1)
+        self.assertEqual((self.running(), self.servers()), ({}, []))
+        if not stop_first:
+            pid = self.show('mosaic-fleet.service', 'MainPID')['MainPID']
+            self.bed.run(['sh', '-c', 'kill "$1" 2>/dev/null || :', 'sh', pid])
+            wait_for(lambda: self.show('mosaic-fleet.service', 'ActiveState')['ActiveState'] == 'inactive', 20,
+                     'the controller ends')
+        self.assertEqual((self.running(), self.servers()), ({}, []))
+
+    def test_rollback_by_hand(self):
+        self.rollback(stop_first=True)
+
+    def test_rollback_by_hand_beside_a_controller(self):
+        self.rollback(stop_first=False)
+
+    def test_stop_of_everything(self):
+        """The controller ends first; `start` brings it back, and the fleet."""
+        self.roster(['a', 'b'])
+        self.bed.systemctl('enable', '--now', 'mosaic-fleet', check=True)
+        self.wait_agents(['a', 'b'])
+        r = self.fleet('stop', code=0)
+        self.assertIn('controller is stopped', r.out)
+        self.assertEqual(self.show('mosaic-fleet.service', 'ActiveState')['ActiveState'], 'inactive')
+        self.assertEqual((self.running(), self.servers()), ({}, []))
+        r = self.fleet('start', code=0)
+        self.assertIn('controller is started', r.out)
+        self.wait_agents(['a', 'b'])
+        self.assertEqual(self.show('mosaic-fleet.service', 'ActiveState')['ActiveState'], 'active')
+        self.fleet('stop', code=0)
+        self.fleet('uninstall-systemd', '--purge', code=0)
+        self.assertEqual(self.bed.run(['find', '.config', '.local', '-name', '*mosaic-*']).out, '')
+
+
 class DriftDirect(Drift, Fleet):
     supervisor = 'direct'
 
