@@ -125,16 +125,17 @@ static size_t count_equal(const Overlay *o, ssize_t shift, size_t *ret_n) {
 
 /* @moved if nearly all lines are the same then; else where most are, of what is possible. Next to
  * none: all of the first is above the second. */
-static ssize_t find_shift(const Overlay *o, ssize_t moved, bool sure, bool *ret_broken) {
-        ssize_t first = moved < 0 ? moved : 0, last = moved > 0 ? moved : 0, best = moved;
+static ssize_t find_shift(const Overlay *o, const ScrollbackMove *move, bool *ret_broken) {
+        ssize_t moved = move->moved, first = moved < 0 ? moved : 0, last = moved > 0 ? moved : 0,
+                best = moved;
         size_t n, n_best, score;
 
         score = count_equal(o, moved, &n_best);
         *ret_broken = false;
         if (n_best > 0 && score >= n_best - n_best / 10)
                 return moved;
-        if (!sure) {
-                first = -(ssize_t)o->n_b;
+        if (!move->sure) {
+                first = -(ssize_t)(move->n_above < o->n_b ? move->n_above : o->n_b);
                 last = (ssize_t)o->n_a - 1;
         }
         for (ssize_t shift = first; shift <= last; shift++) {
@@ -147,7 +148,7 @@ static ssize_t find_shift(const Overlay *o, ssize_t moved, bool sure, bool *ret_
                         n_best = n;
                 }
         }
-        if (moved == 0 && sure)
+        if (moved == 0 && move->sure)
                 best = 0;
         else if (score == 0)
                 best = (ssize_t)o->n_a;
@@ -250,8 +251,7 @@ static void report_settled(Scrollback *seen,
 
 int scrollback_follow(Scrollback *seen,
                 Scrollback *now,
-                ssize_t moved,
-                bool sure,
+                const ScrollbackMove *move,
                 ScrollbackReport report,
                 void *userdata) {
         _cleanup_free_ uint64_t *a = NULL, *b = NULL;
@@ -273,7 +273,7 @@ int scrollback_follow(Scrollback *seen,
         for (size_t i = 0; i < now->n_lines; i++)
                 partner[i] = SIZE_MAX;
         o = (Overlay){ a, seen->n_lines, b, now->n_lines };
-        shift = find_shift(&o, moved, sure, &broken);
+        shift = find_shift(&o, move, &broken);
         p = (Pairing){
                 .a = a + above(shift),
                 .b = b + above(-shift),

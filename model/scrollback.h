@@ -41,17 +41,23 @@ enum { _SCROLLBACK_WHOLE, SCROLLBACK_BROKEN };
 
 typedef void (*ScrollbackReport)(const ScrollbackLine *line, void *userdata);
 
+/* How a look lies to the one before it, in lines of the terminal; wrapped ones make it fewer lines
+ * of text. */
+typedef struct ScrollbackMove {
+        ssize_t moved;  /* the begin of the look moved down by so many lines; up: negative */
+        bool sure;      /* not: it may be anything, and what the lines say counts */
+        size_t n_above; /* lines there were above the look before: as far as this one may begin
+                           above it */
+} ScrollbackMove;
+
 /*
  * Replaces @seen by @now, which is taken over, and reports the lines of both that are new and
- * settled, in order. @moved: by how many lines of the terminal the begin of the look moved down
- * since (up: negative); lines that are wrapped make it fewer lines of text. Not @sure: it may be
- * anything, and what the lines say counts. Returns 0; SCROLLBACK_BROKEN if next to nothing of @seen
- * is in @now: what was between them is not known; -ENOMEM.
+ * settled, in order. Returns 0; SCROLLBACK_BROKEN if next to nothing of @seen is in @now: what was
+ * between them is not known; -ENOMEM.
  */
 _must_check_ int scrollback_follow(Scrollback *seen,
                 Scrollback *now,
-                ssize_t moved,
-                bool sure,
+                const ScrollbackMove *move,
                 ScrollbackReport report,
                 void *userdata);
 

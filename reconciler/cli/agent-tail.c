@@ -198,10 +198,10 @@ static int read_more(Follow *f, PaneLook *look, uint64_t *n_history, uint64_t *g
 /* Something changed: finds what is new. */
 static int take_look(Follow *f, PaneLook *look) {
         _cleanup_scrollback_ Scrollback now = SCROLLBACK_NULL;
-        uint64_t grown = growth(&f->last, look), n_history = OVERLAP, before, moved;
+        uint64_t grown = growth(&f->last, look), n_history = OVERLAP, before;
         bool much = grown + look->height > n_history;
         /* A full scrollback loses a tenth at once, and who prints much fills it more than once. */
-        bool sure = !much && look->history >= f->last.history;
+        ScrollbackMove move = { .sure = !much && look->history >= f->last.history };
         bool lost;
         int r;
 
@@ -211,8 +211,9 @@ static int take_look(Follow *f, PaneLook *look) {
         if (r != 0)
                 return r;
         before = first_line(f->last.history, f->n_history);
-        moved = first_line(f->last.history + grown, n_history);
-        r = scrollback_follow(&f->seen, &now, (ssize_t)(moved - before), sure, add_line, f->tail);
+        move.moved = (ssize_t)(first_line(f->last.history + grown, n_history) - before);
+        move.n_above = before;
+        r = scrollback_follow(&f->seen, &now, &move, add_line, f->tail);
         if (r < 0)
                 return r;
         lost = grown > n_history ||

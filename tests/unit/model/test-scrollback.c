@@ -129,6 +129,7 @@ typedef struct Step {
         const char *reported;
         bool broken;
         bool unsure;
+        size_t n_above;
 } Step;
 
 static void run_steps(const char *name, const char *first, const Step *steps) {
@@ -144,8 +145,11 @@ static void run_steps(const char *name, const char *first, const Step *steps) {
 
                 if (steps[i].screen) {
                         assert_int_equal(scrollback_read(steps[i].screen, false, &now), 0);
-                        r = scrollback_follow(
-                                        &seen, &now, steps[i].moved, !steps[i].unsure, collect, &b);
+                        r = scrollback_follow(&seen, &now,
+                                        &(const ScrollbackMove){ .moved = steps[i].moved,
+                                                        .sure = !steps[i].unsure,
+                                                        .n_above = steps[i].n_above },
+                                        collect, &b);
                 } else
                         scrollback_settle(&seen, collect, &b);
                 if (strcmp(strbuf_text(&b), steps[i].reported) != 0)
@@ -214,7 +218,7 @@ static void test_follow(void **state) {
                         });
         run_steps("a look that begins above the last one", "c\nd\n",
                         (const Step[]){
-                                        { "a\nb\nc\nd\ne\n", -3, "", false, true },
+                                        { "a\nb\nc\nd\ne\n", -3, "", false, true, 9 },
                                         { "a\nb\nc\nd\ne\nf\n", 0, "e|" },
                                         { "z\na\nb\nc\nd\ne\nf\n", -1, "f|" },
                                         { NULL, 0, "" },
@@ -224,6 +228,12 @@ static void test_follow(void **state) {
                         (const Step[]){
                                         { "$ echo x\nx\n$\n", 0, "", true },
                                         { NULL, 0, "$ echo x|x|" },
+                                        { 0 },
+                        });
+        run_steps("much after a prompt, which comes again", "$\n",
+                        (const Step[]){
+                                        { "$ run\na\nb\nc\n$\n", 0, "", true, true, 0 },
+                                        { NULL, 0, "$ run|a|b|c|$|" },
                                         { 0 },
                         });
         run_steps("another screen", "a\nb\nc\n",
@@ -257,8 +267,9 @@ static void test_much(void **state) {
                 for (unsigned k = begin; k < next; k++)
                         strbuf_addf(&text, "line %u of %u\n", k, k % 7);
                 assert_int_equal(scrollback_read(strbuf_text(&text), false, &now), 0);
-                assert_true(scrollback_follow(&seen, &now, 0, /* sure= */ false, collect, &out) >=
-                                0);
+                assert_true(scrollback_follow(&seen, &now,
+                                            &(const ScrollbackMove){ .n_above = begin }, collect,
+                                            &out) >= 0);
                 end = next;
         }
         scrollback_settle(&seen, collect, &out);
