@@ -6,6 +6,7 @@
 #include "model/base/array.h"
 #include "model/base/parse.h"
 #include "model/observed.h"
+#include "model/plan.h"
 
 /* The first delay for one that failed once, and for one in a crash loop; each start that does not
  * last doubles it. */
@@ -144,6 +145,7 @@ static void went_down(PaceEntry *e, const AgentSpec *s, const Observed *o, uint6
         const ObservedUnit *u = observed_unit(o, s->name);
 
         e->down_usec = now;
+        e->kept_down = false;
         if (o->supervisor == SUPERVISOR_SYSTEMD) {
                 e->crash_loop = u && unit_hit_start_limit(u, s->restart_attempts);
                 e->due_usec = now + grown(e, e->crash_loop ? DELAY_LOOP_USEC : DELAY_FAILED_USEC);
@@ -156,6 +158,11 @@ static void went_down(PaceEntry *e, const AgentSpec *s, const Observed *o, uint6
         e->n_ends++;
         e->crash_loop = s->restart_attempts > 0 && e->n_ends > s->restart_attempts;
         e->due_usec = now + (e->crash_loop ? grown(e, DELAY_LOOP_USEC) : s->restart_delay_usec);
+}
+
+static void is_not_down(PaceEntry *e) {
+        e->down_usec = e->due_usec = 0;
+        e->kept_down = false;
 }
 
 static uint64_t runs_for(const Observed *o, const char *agent) {
@@ -178,7 +185,7 @@ static int observe_agent(
         case STANDING_UP:
                 ++*n_wanted;
                 if (e)
-                        e->down_usec = e->due_usec = 0;
+                        is_not_down(e);
                 if (e && runs_for(o, s->name) >= LASTED_USEC)
                         drop(p, e);
                 return 0;
@@ -188,12 +195,12 @@ static int observe_agent(
         case STANDING_DOWN:
                 break;
         }
-        ++*n_wanted;
         e = need(p, s->name);
         if (!e)
                 return -ENOMEM;
         if (e->down_usec == 0)
                 went_down(e, s, o, now);
+        *n_wanted += !e->kept_down;
         return 0;
 }
 
@@ -203,12 +210,26 @@ static void drop_strangers(Pacing *p, const Desired *desired) {
                         drop(p, p->items + i);
 }
 
-/* The one to try first: tried least often, then by name. */
+/* Down, and nothing but the ledger in the way of its start. */
+static bool waits(const PaceEntry *e) {
+        return e->down_usec != 0 && !e->kept_down;
+}
+
+/* Under `direct` a quick restart is no start of ours: by name alone one would be tried for ever. */
+static bool goes_before(const Pacing *p, const PaceEntry *a, const PaceEntry *b) {
+        bool a_follows = strcmp(a->agent, p->probe) > 0, b_follows = strcmp(b->agent, p->probe) > 0;
+
+        if (a->n_starts != b->n_starts)
+                return a->n_starts < b->n_starts;
+        return a_follows != b_follows ? a_follows : strcmp(a->agent, b->agent) < 0;
+}
+
+/* The one to try: tried least often, then in turn. */
 static const PaceEntry *choose_probe(const Pacing *p) {
         const PaceEntry *best = NULL;
 
         for (size_t i = 0; i < p->n_items; i++)
-                if (p->items[i].down_usec != 0 && (!best || p->items[i].n_starts < best->n_starts))
+                if (waits(p->items + i) && (!best || goes_before(p, p->items + i, best)))
                         best = p->items + i;
         return best;
 }
@@ -218,19 +239,23 @@ static void step_brake(Pacing *p, const Observed *o, size_t n_wanted, uint64_t n
         const PaceEntry *probe;
 
         for (size_t i = 0; i < p->n_items; i++) {
-                n_down += p->items[i].down_usec != 0;
-                n_lately += p->items[i].down_usec != 0 &&
-                            now - p->items[i].down_usec < BRAKE_WINDOW_USEC;
+                const PaceEntry *e = p->items + i;
+
+                n_down += waits(e);
+                n_lately += waits(e) && e->down_usec > p->released_usec &&
+                            now - e->down_usec < BRAKE_WINDOW_USEC;
         }
         if (p->brake_usec != 0) {
                 const PaceEntry *e = find(p, p->probe);
 
                 if (2 * n_down < n_wanted || runs_for(o, p->probe) >= PROBE_LASTED_USEC) {
                         p->brake_usec = 0;
+                        p->released_usec = now;
                         return;
                 }
-                /* It is being tried, or it failed and its own delay is not over. */
-                if (e && (e->down_usec < p->brake_usec || e->due_usec > now))
+                /* It is to be tried, or is being tried, or it failed and its own delay is not
+                 * over. */
+                if (e && !e->kept_down && (e->down_usec <= p->brake_usec || e->due_usec > now))
                         return;
         } else if (n_wanted < BRAKE_AGENTS_MIN || 2 * n_lately < n_wanted)
                 return;
@@ -239,16 +264,24 @@ static void step_brake(Pacing *p, const Observed *o, size_t n_wanted, uint64_t n
         (void)snprintf(p->probe, sizeof(p->probe), "%s", probe ? probe->agent : "");
 }
 
+/* Has the second that began with the first start of the last ones passed? */
+static bool slot_is_over(const Pacing *p, uint64_t now) {
+        return p->n_slot == 0 || now - p->slot_usec >= BUDGET_STEP_USEC;
+}
+
 /* What is due beyond the budget is due a little later. */
 static void step_budget(Pacing *p, uint64_t now) {
-        size_t n_due = 0;
+        uint64_t from = slot_is_over(p, now) ? now : p->slot_usec;
+        size_t n_due = slot_is_over(p, now) ? 0 : p->n_slot;
 
         for (size_t i = 0; i < p->n_items; i++) {
                 PaceEntry *e = p->items + i;
 
-                if (e->down_usec == 0 || pacing_due(p, e, now) > now)
+                if (!waits(e) || pacing_due(p, e, now) > now)
                         continue;
-                e->due_usec = now + n_due / BUDGET_STARTS * BUDGET_STEP_USEC;
+                e->due_usec = n_due < BUDGET_STARTS
+                                              ? now
+                                              : from + n_due / BUDGET_STARTS * BUDGET_STEP_USEC;
                 n_due++;
         }
 }
@@ -271,17 +304,41 @@ int pacing_observe(Pacing *p, const Desired *desired, const Observed *o, uint64_
         return 0;
 }
 
-void pacing_started(Pacing *p, const char *agent) {
+void pacing_started(Pacing *p, const char *agent, uint64_t now_usec) {
         PaceEntry *e = find(p, agent);
 
         if (!e)
                 return;
+        if (slot_is_over(p, now_usec)) {
+                p->slot_usec = now_usec;
+                p->n_slot = 0;
+        }
+        p->n_slot++;
         /* Under `direct` the quick restarts before the loop are the window's, not ours. */
         if (e->crash_loop || e->n_ends == 0)
                 e->n_starts++;
         if (e->crash_loop)
                 e->window_usec = e->n_ends = 0;
-        e->down_usec = e->due_usec = 0;
+        is_not_down(e);
+}
+
+void pacing_planned(Pacing *p, const Plan *plan, uint64_t look_usec) {
+        for (size_t i = 0; i < plan->n_actions; i++) {
+                const Action *a = plan->actions + i;
+
+                if (!a->agent || !(a->steps & STEP_START))
+                        continue;
+                if (a->kind == ACTION_START && !(a->steps & STEP_SPEC))
+                        pacing_started(p, a->agent, look_usec);
+                else
+                        pacing_forget(p, a->agent);
+        }
+        /* What keeps the whole fleet down says nothing of one agent. */
+        if (plan->n_impeded > 0)
+                return;
+        for (size_t i = 0; i < p->n_items; i++)
+                if (p->items[i].down_usec != 0 && pacing_due(p, p->items + i, look_usec) == 0)
+                        p->items[i].kept_down = true;
 }
 
 uint64_t pacing_due(const Pacing *p, const PaceEntry *e, uint64_t now_usec) {
@@ -292,14 +349,14 @@ uint64_t pacing_due(const Pacing *p, const PaceEntry *e, uint64_t now_usec) {
         return e->due_usec > now_usec ? e->due_usec : 0;
 }
 
-uint64_t pacing_next(const Pacing *p, uint64_t now_usec) {
-        uint64_t next = p->brake_usec != 0 ? now_usec + PROBE_LOOK_USEC : USEC_INFINITY;
+uint64_t pacing_next(const Pacing *p, uint64_t look_usec) {
+        uint64_t next = p->brake_usec != 0 ? look_usec + PROBE_LOOK_USEC : USEC_INFINITY;
 
         for (size_t i = 0; i < p->n_items; i++) {
-                uint64_t due = pacing_due(p, p->items + i, now_usec);
+                uint64_t due = pacing_due(p, p->items + i, look_usec);
 
-                if (p->items[i].down_usec != 0 && due < next)
-                        next = due > now_usec ? due : now_usec;
+                if (due > look_usec && due < next)
+                        next = due;
         }
         return next;
 }

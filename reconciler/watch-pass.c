@@ -40,6 +40,7 @@ typedef struct WatchPass {
         uint64_t begun_usec;
         Pass pass;
         RosterView roster;
+        uint64_t look_usec; /* CLOCK_MONOTONIC of the look that was planned on */
         uint64_t next_usec; /* look again after so long; USEC_INFINITY: no wish */
 } WatchPass;
 
@@ -265,7 +266,8 @@ static void wish_for(WatchPass *w, const Remark *m) {
 static void plan_next(WatchPass *w) {
         const Pass *p = &w->pass;
         const Plan *last = p->rest ? p->rest : p->plan;
-        uint64_t now = clock_monotonic_usec(), next = pacing_next(&p->observed->pacing, now);
+        uint64_t now = clock_monotonic_usec(),
+                 next = pacing_next(&p->observed->pacing, w->look_usec);
 
         for (size_t i = 0; i < last->n_remarks; i++)
                 if (last->remarks[i].reason != REASON_BACKOFF &&
@@ -283,19 +285,10 @@ static void plan_next(WatchPass *w) {
  * one more. */
 static int note_starts(WatchPass *w) {
         const Pass *p = &w->pass;
-        Pacing *pacing = &p->observed->pacing;
 
-        for (size_t i = 0; i < p->plan->n_actions; i++) {
-                const Action *a = p->plan->actions + i;
-
-                if (!a->agent || !(a->steps & STEP_START))
-                        continue;
-                if (a->kind == ACTION_START && !(a->steps & STEP_SPEC))
-                        pacing_started(pacing, a->agent);
-                else
-                        pacing_forget(pacing, a->agent);
-        }
-        return pacing_record_write(w->c->paths, pacing);
+        w->look_usec = p->observed->monotonic_usec;
+        pacing_planned(&p->observed->pacing, p->plan, w->look_usec);
+        return pacing_record_write(w->c->paths, &p->observed->pacing);
 }
 
 static int apply(WatchPass *w, const PlanPolicy *policy) {

@@ -20,7 +20,8 @@ static int read_entry(const char *agent, const Json *j, PaceEntry *ret) {
                         json_get_uint64(j, "window_usec", &ret->window_usec) < 0 ||
                         json_get_uint64(j, "down_usec", &ret->down_usec) < 0 ||
                         json_get_uint64(j, "due_usec", &ret->due_usec) < 0 ||
-                        json_get_bool(j, "crash_loop", &ret->crash_loop) < 0)
+                        json_get_bool(j, "crash_loop", &ret->crash_loop) < 0 ||
+                        json_get_bool(j, "kept_down", &ret->kept_down) < 0)
                 return -EBADMSG;
         (void)snprintf(ret->agent, sizeof(ret->agent), "%s", agent);
         ret->n_starts = (unsigned)starts;
@@ -35,6 +36,7 @@ static int compare_entries(const void *a, const void *b) {
 static int read_ledger(const Json *j, Pacing *p) {
         JsonIter it = JSON_ITER(json_get(j, "agents"));
         const char *probe = json_get_string(j, "probe");
+        uint64_t n_slot;
 
         while (json_next(&it)) {
                 PaceEntry *e = array_grow(&p->items, p->n_items, sizeof(PaceEntry));
@@ -47,8 +49,12 @@ static int read_ledger(const Json *j, Pacing *p) {
         }
         if (p->n_items > 0)
                 qsort(p->items, p->n_items, sizeof(PaceEntry), compare_entries);
-        if (json_get_uint64(j, "brake_usec", &p->brake_usec) < 0)
+        if (json_get_uint64(j, "brake_usec", &p->brake_usec) < 0 ||
+                        json_get_uint64(j, "released_usec", &p->released_usec) < 0 ||
+                        json_get_uint64(j, "slot_usec", &p->slot_usec) < 0 ||
+                        json_get_uint64(j, "slot_starts", &n_slot) < 0 || n_slot > UINT32_MAX)
                 return -EBADMSG;
+        p->n_slot = (unsigned)n_slot;
         (void)snprintf(p->probe, sizeof(p->probe), "%s", probe ? probe : "");
         return 0;
 }
@@ -88,6 +94,9 @@ static int put_ledger(const Pacing *pacing, char **ret) {
         json_put_string(&b, "boot_id", boot);
         json_put_uint(&b, "brake_usec", pacing->brake_usec);
         json_put_string(&b, "probe", pacing->probe);
+        json_put_uint(&b, "released_usec", pacing->released_usec);
+        json_put_uint(&b, "slot_usec", pacing->slot_usec);
+        json_put_uint(&b, "slot_starts", pacing->n_slot);
         json_open_object(&b, "agents");
         for (size_t i = 0; i < pacing->n_items; i++) {
                 const PaceEntry *e = pacing->items + i;
@@ -99,6 +108,7 @@ static int put_ledger(const Pacing *pacing, char **ret) {
                 json_put_uint(&b, "down_usec", e->down_usec);
                 json_put_uint(&b, "due_usec", e->due_usec);
                 json_put_bool(&b, "crash_loop", e->crash_loop);
+                json_put_bool(&b, "kept_down", e->kept_down);
                 json_close(&b);
         }
         json_close(&b);
