@@ -57,7 +57,8 @@ static RemarkKind like_its_dependency(const PlanContext *c, const char *dependen
                 const Remark *m = c->plan->remarks + i;
 
                 if (m->is_agent && strcmp(m->subject, dependency) == 0 &&
-                                (m->kind == REMARK_HELD || m->kind == REMARK_WAITING))
+                                (m->kind == REMARK_HELD || m->kind == REMARK_WAITING ||
+                                                m->kind == REMARK_DEFERRED))
                         return m->kind;
         }
         return REMARK_BLOCKED;
