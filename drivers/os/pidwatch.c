@@ -18,12 +18,21 @@ struct PidWatch {
         size_t n_watched;
 };
 
+/* Closing alone would not do: a process that was forked meanwhile has a copy of the descriptor, and
+ * epoll would go on to tell of it. */
+static void forget(PidWatch *w, Watched *x) {
+        if (x->fd < 0)
+                return;
+        (void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, x->fd, NULL);
+        (void)close(x->fd);
+        x->fd = -1;
+}
+
 PidWatch *pidwatch_free(PidWatch *w) {
         if (!w)
                 return NULL;
         for (size_t i = 0; i < w->n_watched; i++)
-                if (w->watched[i].fd >= 0)
-                        (void)close(w->watched[i].fd);
+                forget(w, w->watched + i);
         free(w->watched);
         if (w->epoll >= 0)
                 (void)close(w->epoll);
@@ -93,10 +102,7 @@ int pidwatch_set(PidWatch *w, pid_t *pids, size_t n, bool *ret_gone) {
                 if (pids[i] <= 0 || (i > 0 && pids[i] == pids[i - 1]))
                         continue;
                 while (old < w->n_watched && w->watched[old].pid < pids[i])
-                        if (w->watched[old].fd >= 0)
-                                (void)close(w->watched[old++].fd);
-                        else
-                                old++;
+                        forget(w, w->watched + old++);
                 x->pid = pids[i];
                 if (old < w->n_watched && w->watched[old].pid == pids[i] && w->watched[old].fd >= 0)
                         x->fd = w->watched[old++].fd;
@@ -109,8 +115,7 @@ int pidwatch_set(PidWatch *w, pid_t *pids, size_t n, bool *ret_gone) {
                 n_next++;
         }
         for (; old < w->n_watched; old++)
-                if (w->watched[old].fd >= 0)
-                        (void)close(w->watched[old].fd);
+                forget(w, w->watched + old);
         free(w->watched);
         w->watched = next;
         w->n_watched = n_next;
@@ -134,10 +139,8 @@ bool pidwatch_take(PidWatch *w) {
                         Watched *x = find(w, (pid_t)events[i].data.u64);
 
                         any = true;
-                        if (!x || x->fd < 0)
-                                continue;
-                        (void)close(x->fd);
-                        x->fd = -1;
+                        if (x)
+                                forget(w, x);
                 }
         return any;
 }
