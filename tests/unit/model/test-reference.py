@@ -73,7 +73,8 @@ def main():
                            os.path.join(root, "schema/roster.schema.json")], check=True, capture_output=True, text=True)
     with open(os.path.join(root, "docs/reference/roster-keys.md"), encoding="utf-8") as f:
         if f.read() != made.stdout:
-            print("docs/reference/roster-keys.md is not what docs/man/roster-page.py makes of the schema")
+            print("docs/reference/roster-keys.md is not of this schema; run: python3 docs/man/roster-page.py --markdown "
+                  "schema/roster.schema.json > docs/reference/roster-keys.md")
             wrong += 1
     print(f"{len(codes)} codes, {len(keys)} keys, {wrong} differences")
     sys.exit(1 if wrong or len(codes) < 50 or len(keys) < 40 else 0)
