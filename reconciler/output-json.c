@@ -316,6 +316,7 @@ int output_status_json(const Context *c,
                 const Pass *p,
                 const Pass *refused,
                 const Json *controller,
+                const Checks *checks,
                 ExitCode code) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
@@ -329,6 +330,7 @@ int output_status_json(const Context *c,
                 output_put_agent(&b, NULL, p->desired->agents[i], p);
         json_close(&b);
         output_put_remarks(&b, p->plan);
+        output_put_checks(&b, checks);
         put_summary(&b, p, code);
         json_close(&b);
         return output_print_document(&b);

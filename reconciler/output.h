@@ -99,5 +99,6 @@ _must_check_ int output_status_json(const Context *c,
                 const Pass *p,
                 const Pass *refused,
                 const Json *controller,
+                const Checks *checks,
                 ExitCode code);
 _must_check_ int output_findings_json(const Context *c, const Pass *p, ExitCode code);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "drivers/machine/checks.h"
 #include "drivers/os/clock.h"
 #include "reconciler/in-force.h"
 #include "reconciler/options.h"
@@ -7,10 +8,15 @@
 
 static int show(Context *c, const Pass *p, const Pass *refused, const Json *controller) {
         ExitCode code = refused ? EXIT_INVALID : plan_exit_code(p->plan);
+        const CheckSubject subject = { c->paths, c->record, p->desired, p->observed };
+        _cleanup_checks_ Checks checks = CHECKS_NULL;
         int r;
 
+        r = machine_checks(CHECK_BY_STATUS, &subject, &checks);
+        if (r < 0)
+                return r;
         if (c->json) {
-                r = output_status_json(c, p, refused, controller, code);
+                r = output_status_json(c, p, refused, controller, &checks, code);
                 return r < 0 ? r : (int)code;
         }
         if (refused)
@@ -19,6 +25,9 @@ static int show(Context *c, const Pass *p, const Pass *refused, const Json *cont
         r = output_status(c, p);
         if (r < 0)
                 return r;
+        for (size_t i = 0; i < checks.n_items; i++)
+                if (checks.items[i].state == CHECK_FAILED)
+                        output_check(c, checks.items + i);
         if (refused)
                 printf("The roster is invalid; the one accepted before stays in force (exit %d)\n",
                                 EXIT_INVALID);
@@ -45,7 +54,8 @@ const Verb verb_fleet_status = {
         .synopsis = "[OPTION...]",
         .summary = "Show every agent and the condition it is in",
         .help = "A star behind the pane says that somebody is attached. RST is how often systemd\n"
-                "restarted the agent since its last start by hand.\n"
+                "restarted the agent since its last start by hand. A check that failed is named\n"
+                "below the table; 'mosaic doctor' makes them all.\n"
                 "\n"
                 "Options:\n"
                 "      --json        Print the table as JSON\n"

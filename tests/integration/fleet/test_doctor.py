@@ -128,6 +128,17 @@ class Doctor(Fleet):
         self.assertEqual((check['state'], check['help']), ('failed', 'loginctl enable-linger'))
         self.assertIn('/systemd/private', check['message'])
 
+    def test_status_names_a_failed_check(self):
+        """A server that somebody started by hand is not in the holder's cgroup."""
+        self.healthy()
+        self.assertNotRegex(self.fleet('status', code=0).out, r'(?m)^(ok|failed) ')
+        self.fleet('stop', code=0)
+        self.bed.run(['tmux', '-L', harness.SOCKET, 'new-session', '-d', '-s', 'mine', 'exec sleep 1000000'], check=True)
+        self.assertRegex(self.fleet('status').out, r'(?m)^failed +holder +the tmux server \(pid %d\) is in ' % self.server_pid())
+        checks = {c['name']: c for c in self.fleet_json('status')['checks']}
+        self.assertEqual({n: c['state'] for n, c in checks.items()}, {'holder': 'failed', 'default-server': 'ok'})
+        self.assertEqual(self.checks(code=BLOCKED)['holder']['state'], 'failed')
+
     def test_a_machine_without_a_roster(self):
         checks = self.checks(env={'MOSAIC_HOME': self.bed.home + '/other'})
         self.assertEqual((checks['runtimes']['state'], checks['units']['state']), ('note', 'note'))
