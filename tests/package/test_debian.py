@@ -13,13 +13,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, 'tests/integration/fleet'))
 
 import harness  # noqa: E402
+from harness import Fleet  # noqa: E402
 
 BUILD = os.path.dirname(harness.PROGRAM)
 # A checkout may belong to another user than the one who runs the tests.
@@ -34,9 +34,12 @@ def run(*argv, cwd=None, timeout=300, env=None):
     return r.stdout
 
 
-class Debian(unittest.TestCase):
+class Debian(Fleet):
+    profile_first = False
+
     @classmethod
     def setUpClass(cls):
+        super().setUpClass()
         for tool in ('dpkg-buildpackage', 'dh', 'lintian', 'mmdebstrap'):
             if not shutil.which(tool):
                 harness.skip('debian', 'there is no %s' % tool)
@@ -103,6 +106,22 @@ class Debian(unittest.TestCase):
         said = self.bare(suite)
         self.assertIn('a fleet came up, was looked at, and went again', said)
         self.assertIn('purged: nothing is left', said)
+
+    def test_with_a_user_manager(self):
+        """What the package holds, unpacked where the test user can read it."""
+        run('dpkg-deb', '--extract', self.package(), self.opt + '/package')
+        self.program = self.opt + '/package/usr/bin/mosaic'
+        self.fleet('init', '--profile', 'local-canary', '--write', code=0)
+        self.fleet('install-systemd', code=0)
+        self.bed.systemctl('daemon-reload', check=True)
+        self.fleet('start', code=0)
+        self.fleet('verify', code=0)
+        server = self.servers()[0]
+        self.assertTrue(server.cgroup.endswith('/' + harness.HOLDER_UNIT), server)
+        self.assertIn('/opt/package/usr/libexec/mosaic/', self.show(harness.HOLDER_UNIT, 'ExecStart')['ExecStart'])
+        self.fleet('preflight', code=0)
+        self.fleet('stop', code=0)
+        self.assertEqual(self.servers(), [])
 
     def bare(self, suite):
         package = self.package()
