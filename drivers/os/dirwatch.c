@@ -120,6 +120,7 @@ int dirwatch_add(DirWatch *w, const char *path, bool content) {
 
 /* A watch, refused or not; -ENOMEM is the only error. */
 static int watch(DirWatch *w, size_t file, const char *path, uint32_t mask, const char *name) {
+        bool holds_file = mask & IN_ONLYDIR && mask & CONTENT_MASK;
         Watched *x;
         int id;
 
@@ -130,8 +131,9 @@ static int watch(DirWatch *w, size_t file, const char *path, uint32_t mask, cons
         if (id < 0) {
                 if (errno == ENOMEM)
                         return -ENOMEM;
-                /* Gone between two looks: the directory above tells. */
-                if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+                /* Gone between two looks: the directory above tells. One above that others keep to
+                 * themselves is seldom replaced; the one that holds the file is needed. */
+                if (errno != ENOENT && errno != ENOTDIR && (errno != EACCES || holds_file))
                         w->error = -errno;
                 return 0;
         }
@@ -393,9 +395,12 @@ int dirwatch_take(DirWatch *w, bool *touched, size_t n) {
                 if (got < 0 && errno == EINTR)
                         continue;
                 if (got < 0 && errno != EAGAIN) {
-                        /* It cannot be trusted any more: a new one, and a look at everything. */
-                        (void)close(w->fd);
-                        w->fd = -1;
+                        /* It cannot be trusted any more: a new one, and a look at everything.
+                         * Opened first, so that its number is not that of the old one. */
+                        int old = w->fd;
+
+                        open_inotify(w);
+                        (void)close(old);
                         for (size_t i = 0; i < n; i++)
                                 touched[i] = true;
                         break;
