@@ -45,7 +45,33 @@ typedef struct DriverScreen {
         bool known;            /* the pane answered, and the agent's process lives */
         Screen screen;         /* as far as the pane answered, also if the agent is dead */
         bool other_foreground; /* another program than the agent has the terminal; if known */
+        bool line_mode;        /* the terminal collects lines: nobody reads single keys */
 } DriverScreen;
+
+typedef enum DriverInputKind {
+        DRIVER_INPUT_LEAVE_MODE, /* copy mode, and its like */
+        DRIVER_INPUT_PASTE,      /* @text; at most once a message */
+        DRIVER_INPUT_PRESS,      /* @key, as tmux names it */
+} DriverInputKind;
+
+/* Something typed into an agent's terminal. Strings are borrowed. */
+typedef struct DriverInput {
+        DriverInputKind kind;
+        const char *agent;
+        const Screen *screen; /* the look that it was decided by: the same pane, and for paste and
+                                 press the cursor where it was, else nothing is done */
+        const char *id;       /* of the message */
+        const char *text;
+        size_t size;
+        const char *key;
+} DriverInput;
+
+typedef enum DriverInputReply {
+        DRIVER_INPUT_DONE,
+        DRIVER_INPUT_MOVED,   /* the cursor is elsewhere: nothing was typed */
+        DRIVER_INPUT_GONE,    /* no such pane of ours any more: nothing was typed */
+        DRIVER_INPUT_UNKNOWN, /* it may have been typed */
+} DriverInputReply;
 
 typedef void (*DriverJobDone)(DriverJob *job, void *userdata);
 
@@ -62,6 +88,19 @@ typedef struct Driver {
                         const Observed *observed,
                         char *const *agents,
                         DriverScreen *screens);
+
+        /* Is the process of the agent's run file the one that the supervisor runs? Returns 0, 1 if
+         * not (@ret_why: a sentence, caller frees), negative errno. */
+        int (*vouch)(void *world, const Observed *observed, const char *agent, char **ret_why);
+
+        /* Types. An error says that nothing was typed. */
+        int (*input)(void *world,
+                        const Observed *observed,
+                        const DriverInput *input,
+                        DriverInputReply *ret);
+
+        /* Takes away what killed senders to this agent left in the server. Its lock is held. */
+        int (*forget_inputs)(void *world, const char *agent);
 
         /* Makes these specs, and what else the roster says of the fleet, the accepted ones. */
         int (*accept)(void *world, const Desired *desired, AgentSpec *const *specs, size_t n);

@@ -95,6 +95,8 @@ static const RosterTable ready_table = TABLE(RUNTIME("ready"), ready_keys);
 static const RosterKey composer_keys[] = {
         { "pattern", KIND_TEXT, EFFECT_NONE, AT(composer_pattern), NULL },
         { "rest", KIND_TEXT, EFFECT_NONE, AT(composer_rest), NULL },
+        { "misreads", KIND_TEXT, EFFECT_NONE, AT(composer_misreads), NULL },
+        { "prefix", KIND_TEXT, EFFECT_NONE, AT(composer_prefix), NULL },
 };
 static const RosterTable composer_table = TABLE(RUNTIME("composer"), composer_keys);
 static const RosterKey busy_keys[] = {

@@ -74,6 +74,8 @@ typedef struct RuntimeTalk {
         /* Matched on "what stands from the cursor on" LF "the line below": an input box is empty
          * only if this matches too. NULL: not looked at. */
         char *composer_rest;
+        char *composer_misreads;    /* matched on a whole message: it would not arrive as text */
+        char *composer_prefix;      /* stands before the label line of a message */
         char *busy_title;           /* pattern on the pane's title; may be NULL */
         char *waiting_title;        /* likewise */
         uint64_t reset_settle_usec; /* pause after the reset command before the prompt is trusted */

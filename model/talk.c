@@ -10,6 +10,8 @@ static const struct {
         { "ready_pattern", AT(ready_pattern) },
         { "composer_pattern", AT(composer_pattern) },
         { "composer_rest", AT(composer_rest) },
+        { "composer_misreads", AT(composer_misreads) },
+        { "composer_prefix", AT(composer_prefix) },
         { "busy_pattern", AT(busy_pattern) },
         { "busy_title", AT(busy_title) },
         { "waiting_pattern", AT(waiting_pattern) },

@@ -14,6 +14,7 @@
 #define RESYNC_USEC (60 * USEC_PER_SEC)
 #define RESYNC_MIN_USEC USEC_PER_SEC
 #define RESYNC_MAX_USEC (24 * 3600 * USEC_PER_SEC)
+#define SEND_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define ALLOW_REMOVE_MAX 100000
 #define LINES_MAX 100000
 #define INTERVAL_USEC (2 * USEC_PER_SEC)
@@ -42,6 +43,16 @@ enum {
         LETTER_WATCH,
         LETTER_INTERVAL,
         LETTER_AGENTS,
+        LETTER_MESSAGE,
+        LETTER_FILE,
+        LETTER_SOURCE,
+        LETTER_SOCKET,
+        LETTER_TIMEOUT,
+        LETTER_WAIT,
+        LETTER_NO_SUBMIT,
+        LETTER_ADAPT,
+        LETTER_NEW,
+        LETTER_RESTART,
 };
 
 static const struct {
@@ -77,6 +88,17 @@ static const struct {
         { { "read-only", no_argument, NULL, 'r' }, OPTION_READ_ONLY },
         { { "watch", no_argument, NULL, LETTER_WATCH }, OPTION_WATCH },
         { { "interval", required_argument, NULL, LETTER_INTERVAL }, OPTION_WATCH },
+        { { "message", required_argument, NULL, LETTER_MESSAGE }, OPTION_MESSAGE },
+        { { "file", required_argument, NULL, LETTER_FILE }, OPTION_MESSAGE, "@file" },
+        { { "source-label", required_argument, NULL, LETTER_SOURCE }, OPTION_MESSAGE },
+        { { "source", required_argument, NULL, LETTER_SOURCE }, OPTION_MESSAGE },
+        { { "socket", required_argument, NULL, LETTER_SOCKET }, OPTION_MESSAGE },
+        { { "timeout", required_argument, NULL, LETTER_TIMEOUT }, OPTION_MESSAGE | OPTION_RESET },
+        { { "wait", required_argument, NULL, LETTER_WAIT }, OPTION_MESSAGE, "idle" },
+        { { "no-submit", no_argument, NULL, LETTER_NO_SUBMIT }, OPTION_MESSAGE },
+        { { "adapt", no_argument, NULL, LETTER_ADAPT }, OPTION_MESSAGE },
+        { { "new", no_argument, NULL, LETTER_NEW }, OPTION_RESET },
+        { { "restart", no_argument, NULL, LETTER_RESTART }, OPTION_RESET },
 };
 
 void options_done(Options *o) {
@@ -147,6 +169,48 @@ static int parse_format(Context *c, const char *verb, const char *value, Options
                 return usage(verb, "invalid value '%s' for --format; use text, json or github",
                                 value);
         return 0;
+}
+
+/* How a message is sent, and how an agent is reset. */
+static int parse_talk(int letter, const char *verb, Options *o) {
+        switch (letter) {
+        case LETTER_MESSAGE:
+                o->message = optarg;
+                return 0;
+        case LETTER_FILE:
+                o->message_file = optarg;
+                return 0;
+        case LETTER_SOURCE:
+                o->source_label = optarg;
+                return 0;
+        case LETTER_SOCKET:
+                o->socket = optarg;
+                return 0;
+        case LETTER_TIMEOUT:
+                if (parse_duration(optarg, &o->timeout_usec) < 0)
+                        return usage(verb, "invalid time '%s' for --timeout; write 30s or 2m",
+                                        optarg);
+                return 0;
+        case LETTER_WAIT:
+                if (strcmp(optarg, "idle") != 0)
+                        return usage(verb, "invalid value '%s' for --wait; use idle", optarg);
+                o->wait_idle = true;
+                return 0;
+        case LETTER_NO_SUBMIT:
+                o->no_submit = true;
+                return 0;
+        case LETTER_ADAPT:
+                o->adapt = true;
+                return 0;
+        case LETTER_NEW:
+                o->reset_new = true;
+                return 0;
+        case LETTER_RESTART:
+                o->reset_restart = true;
+                return 0;
+        default:
+                return -EINVAL;
+        }
 }
 
 static int parse_one(Context *c, int letter, const char *verb, Options *o) {
@@ -253,7 +317,7 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
                                         optarg);
                 return 0;
         default:
-                return -EINVAL;
+                return parse_talk(letter, verb, o);
         }
 }
 
@@ -280,6 +344,10 @@ static int take_words(unsigned takes, const char *verb, char **words, Options *o
                         o->file = *words;
                         continue;
                 }
+                if (takes & OPTION_MESSAGE && strcmp(*words, "-") == 0) {
+                        o->message_stdin = true;
+                        continue;
+                }
                 if (!(takes & OPTION_NAMES))
                         return usage(verb, "unexpected word '%s'", *words);
                 if (!agent_name_is_valid(*words))
@@ -302,6 +370,7 @@ int options_parse(Context *c, unsigned takes, int argc, char **argv, Options *re
                 .resync_usec = RESYNC_USEC,
                 .supervisor = _SUPERVISOR_INVALID,
                 .interval_usec = INTERVAL_USEC,
+                .timeout_usec = SEND_TIMEOUT_USEC,
         };
         size_t n = 0;
         int letter, r;

@@ -36,6 +36,8 @@ typedef enum OptionSet {
         OPTION_NO_JSON = 1u << 24, /* the verb has no document */
         OPTION_WORD = 1u << 25,    /* one word, of which the verb knows the meaning */
         OPTION_AGENTS = 1u << 26,
+        OPTION_MESSAGE = 1u << 27, /* a message, and how it is sent; "-" among the words */
+        OPTION_RESET = 1u << 28,
 } OptionSet;
 
 typedef struct Options {
@@ -65,6 +67,17 @@ typedef struct Options {
         bool watch;
         uint64_t interval_usec; /* of --watch */
         bool agents;
+        const char *message;
+        const char *message_file;
+        bool message_stdin;
+        const char *source_label;
+        const char *socket;
+        uint64_t timeout_usec; /* of --timeout */
+        bool wait_idle;
+        bool no_submit;
+        bool adapt;
+        bool reset_new;
+        bool reset_restart;
 } Options;
 
 void options_done(Options *o);

@@ -38,7 +38,10 @@ typedef struct Verb {
 
 extern const Verb verb_agent_attach;
 extern const Verb verb_agent_logs;
+extern const Verb verb_agent_probe;
+extern const Verb verb_agent_reset;
 extern const Verb verb_agent_roster;
+extern const Verb verb_agent_send;
 extern const Verb verb_agent_status;
 extern const Verb verb_agent_tail;
 extern const Verb verb_completion;

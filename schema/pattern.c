@@ -115,3 +115,20 @@ const char *pattern_library_version(void) {
         version[strcspn(version, " ")] = '\0';
         return version;
 }
+
+int pattern_find(const Pattern *p,
+                const char *text,
+                size_t size,
+                size_t *ret_begin,
+                size_t *ret_end) {
+        int r = pattern_search(p, text, size);
+
+        if (r > 0) {
+                const PCRE2_SIZE *at = pcre2_get_ovector_pointer(p->match);
+
+                *ret_begin = at[0];
+                /* \K inside a lookahead may put the begin behind the end. */
+                *ret_end = at[1] < at[0] ? at[0] : at[1];
+        }
+        return r;
+}

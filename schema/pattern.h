@@ -38,3 +38,7 @@ _must_check_ int pattern_search(const Pattern *p, const char *text, size_t size)
 
 /* Of PCRE2, as it is linked at run time. */
 const char *pattern_library_version(void);
+
+/* The same, and where: the first match is [*ret_begin, *ret_end) in bytes. */
+_must_check_ int
+pattern_find(const Pattern *p, const char *text, size_t size, size_t *ret_begin, size_t *ret_end);

@@ -9,6 +9,7 @@
 #include "drivers/direct/direct.h"
 #include "drivers/machine/lost-server.h"
 #include "drivers/machine/screens.h"
+#include "drivers/machine/terminal.h"
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
@@ -18,6 +19,7 @@
 #include "drivers/systemd/manager.h"
 #include "drivers/tmux/command.h"
 #include "drivers/tmux/guarded.h"
+#include "drivers/tmux/typing.h"
 #include "drivers/tmux/server.h"
 #include "model/base/array.h"
 #include "model/base/parse.h"
@@ -285,6 +287,27 @@ static int machine_capture(
         MachineDriver *m = world;
 
         return screens_capture(m->tmux, observed, agents, screens);
+}
+
+static int machine_vouch(void *world, const Observed *observed, const char *agent, char **ret_why) {
+        MachineDriver *m = world;
+
+        return terminal_vouch(m->paths, observed, agent, ret_why);
+}
+
+static int machine_input(void *world,
+                const Observed *observed,
+                const DriverInput *input,
+                DriverInputReply *ret) {
+        MachineDriver *m = world;
+
+        return terminal_input(m->tmux, observed, input, ret);
+}
+
+static int machine_forget_inputs(void *world, const char *agent) {
+        MachineDriver *m = world;
+
+        return typing_sweep(m->tmux, agent);
 }
 
 /* --- files -------------------------------------------------------------------------------------
@@ -657,6 +680,9 @@ Driver machine_driver_interface(MachineDriver *m) {
                 .world = m,
                 .observe = machine_observe,
                 .capture = machine_capture,
+                .vouch = machine_vouch,
+                .input = machine_input,
+                .forget_inputs = machine_forget_inputs,
                 .accept = machine_accept,
                 .write_dropins = machine_write_dropins,
                 .reload = machine_reload,

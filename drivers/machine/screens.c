@@ -18,7 +18,7 @@
  */
 #define FACTS                                                                                      \
         "#{cursor_x} #{cursor_y} #{pane_width} #{pane_height} #{session_attached} #{pane_dead} "   \
-        "#{pane_in_mode} #{alternate_on} #{pane_pid} #{window_activity} #{pane_title}"
+        "#{pane_in_mode} #{alternate_on} #{pane_pid} #{window_activity} #{pane_tty} #{pane_title}"
 
 enum {
         FACT_CURSOR_X,
@@ -63,8 +63,10 @@ static char *after_word(char *line, const char *word) {
 }
 
 /* Numbers, then the title. tmux leaves a number empty where there is none: no mode is 0. */
-static int read_facts(char *text, Screen *s) {
+static int read_facts(char *text, DriverScreen *shown) {
+        Screen *s = &shown->screen;
         uint64_t v[_FACT_MAX];
+        const char *tty;
 
         for (size_t i = 0; i < _FACT_MAX; i++) {
                 char *field = strsep(&text, " ");
@@ -83,13 +85,19 @@ static int read_facts(char *text, Screen *s) {
         s->alternate = v[FACT_ALTERNATE] != 0;
         s->pane_pid = (pid_t)v[FACT_PANE_PID];
         s->activity_usec = v[FACT_ACTIVITY] * USEC_PER_SEC;
+        tty = strsep(&text, " ");
+        if (!text)
+                return -EBADMSG;
+        shown->line_mode = proc_terminal_collects_lines(tty);
         s->title = strdup(text);
         return s->title ? 0 : -ENOMEM;
 }
 
 /* Takes the lines of one screen; returns where the next begins, NULL if the output is not what was
  * asked for. A pane that is gone has neither facts nor text. */
-static char *cut_screen(char *p, const char *word, size_t number, Screen *screen, int *ret_error) {
+static char *cut_screen(
+                char *p, const char *word, size_t number, DriverScreen *shown, int *ret_error) {
+        Screen *screen = &shown->screen;
         _cleanup_strbuf_ StrBuf text = STRBUF_NULL;
         char expected[24], *rest, *end;
 
@@ -101,7 +109,7 @@ static char *cut_screen(char *p, const char *word, size_t number, Screen *screen
                         if (!rest || strcmp(rest, expected) != 0)
                                 return NULL;
                 } else if (line == 1 && rest && strncmp(rest, "facts ", 6) == 0) {
-                        *ret_error = read_facts(rest + 6, screen);
+                        *ret_error = read_facts(rest + 6, shown);
                         if (*ret_error < 0)
                                 return NULL;
                 } else if (rest) {
@@ -121,7 +129,7 @@ static int cut_screens(char *output, const char *word, DriverScreen *screens, si
         int error = 0;
 
         for (size_t i = 0; i < n && p; i++)
-                p = cut_screen(p, word, i, &screens[i].screen, &error);
+                p = cut_screen(p, word, i, screens + i, &error);
         rest = p ? after_word(p, word) : NULL;
         if (error == 0 && rest && strcmp(rest, "end\n") == 0)
                 return 0;

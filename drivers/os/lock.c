@@ -58,24 +58,17 @@ static int sweep(const Paths *p) {
         return 0;
 }
 
-static int take(const Paths *p,
-                const char *file,
+/* Takes the lock at @path; @ret_holder: who has it, or what the one before left written there. */
+static int take(const char *path,
                 const char *verb,
                 uint64_t timeout_usec,
                 int *ret_fd,
                 LockHolder *ret_holder) {
         uint64_t deadline = clock_monotonic_usec() + timeout_usec;
         const struct timespec step = { .tv_nsec = 20 * 1000000L };
-        _cleanup_free_ char *path = NULL;
         _cleanup_close_ int fd = -1;
         int r;
 
-        r = dir_make(p->state);
-        if (r < 0)
-                return r;
-        r = path_join(p->state, file, &path);
-        if (r < 0)
-                return r;
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return -errno;
@@ -91,11 +84,28 @@ static int take(const Paths *p,
                 if (nanosleep(&step, NULL) < 0 && errno == EINTR)
                         return -EINTR;
         }
+        read_holder(fd, ret_holder);
         r = write_holder(fd, verb);
         if (r < 0)
                 return r;
         *ret_fd = TAKE_FD(fd);
         return 0;
+}
+
+/* The lock of that name in the state directory. */
+static int take_state(const Paths *p,
+                const char *file,
+                const char *verb,
+                uint64_t timeout_usec,
+                int *ret_fd,
+                LockHolder *ret_holder) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = dir_make(p->state);
+        if (r == 0)
+                r = path_join(p->state, file, &path);
+        return r < 0 ? r : take(path, verb, timeout_usec, ret_fd, ret_holder);
 }
 
 int lock_take(const Paths *p,
@@ -106,7 +116,7 @@ int lock_take(const Paths *p,
         _cleanup_close_ int fd = -1;
         int r;
 
-        r = take(p, "lock", verb, timeout_usec, &fd, ret_holder);
+        r = take_state(p, "lock", verb, timeout_usec, &fd, ret_holder);
         if (r == 0)
                 r = sweep(p);
         if (r != 0)
@@ -116,5 +126,39 @@ int lock_take(const Paths *p,
 }
 
 int lock_take_controller(const Paths *p, int *ret_fd, LockHolder *ret_holder) {
-        return take(p, "controller.lock", "watch", 0, ret_fd, ret_holder);
+        return take_state(p, "controller.lock", "watch", 0, ret_fd, ret_holder);
+}
+
+int lock_take_agent(const Paths *p,
+                const char *agent,
+                const char *note,
+                uint64_t timeout_usec,
+                int *ret_fd,
+                LockHolder *ret_holder) {
+        _cleanup_free_ char *dir = NULL, *path = NULL;
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        r = path_join(p->runtime, "send", &dir);
+        if (r < 0)
+                return r;
+        r = dir_make(dir);
+        if (r < 0)
+                return r;
+        r = path_join(dir, agent, &path);
+        if (r < 0)
+                return r;
+        r = take(path, note, timeout_usec, &fd, ret_holder);
+        if (r != 0)
+                return r;
+        /* The tmux clients that we start hold it too: what one of them still does after we were
+         * killed happens before the next one gets the lock. */
+        if (fcntl(fd, F_SETFD, 0) < 0)
+                return -errno;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+int lock_note(int fd, const char *note) {
+        return write_holder(fd, note);
 }

@@ -3,7 +3,8 @@
 
 /*
  * The writer's lock of a fleet: flock(2) on state/lock, which is never unlinked. It dies with its
- * process, so there is nothing to clear by hand. Readers never take it.
+ * process, so there is nothing to clear by hand. Readers never take it. Who types into an agent's
+ * terminal takes that agent's own lock.
  */
 
 #include <stdint.h>
@@ -37,3 +38,18 @@ _must_check_ int lock_take(const Paths *p,
                 uint64_t timeout_usec,
                 int *ret_fd,
                 LockHolder *ret_holder);
+
+/*
+ * The lock of who types into an agent's terminal: runtime/send/NAME. The same answers; on success
+ * @ret_holder has what the one before left written, so that an end in the middle shows. Children
+ * inherit it: it is free when they have ended too.
+ */
+_must_check_ int lock_take_agent(const Paths *p,
+                const char *agent,
+                const char *note,
+                uint64_t timeout_usec,
+                int *ret_fd,
+                LockHolder *ret_holder);
+
+/* Writes another word into a lock that is held. */
+_must_check_ int lock_note(int fd, const char *note);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <termios.h>
 
 #include "drivers/os/file.h"
 #include "model/base/parse.h"
@@ -94,6 +95,14 @@ int proc_usage(pid_t pid, uint64_t *ret_cpu_usec, uint64_t *ret_memory) {
         *ret_cpu_usec = ticks * USEC_PER_SEC / (uint64_t)per_second;
         *ret_memory = pages * (uint64_t)page;
         return 0;
+}
+
+bool proc_terminal_collects_lines(const char *path) {
+        _cleanup_close_ int fd = -1;
+        struct termios t;
+
+        fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+        return fd >= 0 && tcgetattr(fd, &t) == 0 && (t.c_lflag & ICANON) != 0;
 }
 
 int proc_boot_id(char ret[BOOT_ID_SIZE]) {

@@ -28,6 +28,10 @@ _must_check_ int proc_other_foreground(pid_t pid, bool *ret);
  * it has resident, in bytes. -ESRCH: no such process. */
 _must_check_ int proc_usage(pid_t pid, uint64_t *ret_cpu_usec, uint64_t *ret_memory);
 
+/* Does this terminal hand out whole lines (ICANON), as it does until a program asks for keys? One
+ * that cannot be opened does not. */
+bool proc_terminal_collects_lines(const char *path);
+
 /* The cgroup of a process ("/user.slice/..."): of the unified hierarchy, else of systemd's own
  * named one. -ESRCH: no such process; -ENODATA: no cgroups. Caller frees. */
 _must_check_ int proc_cgroup(pid_t pid, char **ret);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/store/history.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
+#include "drivers/store/lines.h"
 #include "model/base/array.h"
 #include "model/base/strbuf.h"
 #include "model/json.h"
@@ -52,39 +51,11 @@ put_entry(const char *verb, const Action *a, const ActionResult *result, uint64_
         return 0;
 }
 
-/* Two files of half the size at most: the full one becomes history.jsonl.1. */
-static int rotate(const char *path, size_t more) {
-        _cleanup_free_ char *old = NULL;
-        struct stat st;
-
-        if (stat(path, &st) < 0 || (size_t)st.st_size + more <= HISTORY_MAX / 2)
-                return 0;
-        if (asprintf(&old, "%s.1", path) < 0) {
-                old = NULL;
-                return -ENOMEM;
-        }
-        return rename(path, old) < 0 ? -errno : 0;
-}
-
-/* Whether the last line was cut short: by a full disk, or a crash. */
-static bool ends_within_line(int fd) {
-        struct stat st;
-        char last;
-
-        return fstat(fd, &st) == 0 && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 &&
-               last != '\n';
-}
-
 int history_append(const Paths *p, const char *verb, const Plan *plan, const Report *report) {
         _cleanup_strbuf_ StrBuf lines = STRBUF_NULL;
         _cleanup_free_ char *path = NULL, *text = NULL;
-        _cleanup_close_ int fd = -1;
         uint64_t now = clock_realtime_usec();
-        const char *begin;
-        size_t length;
         int r;
-
-        strbuf_add_char(&lines, '\n');
 
         for (size_t i = 0; i < plan->n_actions; i++) {
                 if (report->results[i].outcome == OUTCOME_NOT_STARTED)
@@ -93,8 +64,7 @@ int history_append(const Paths *p, const char *verb, const Plan *plan, const Rep
                 if (r < 0)
                         return r;
         }
-        length = lines.length;
-        if (length <= 1)
+        if (lines.length == 0)
                 return 0;
         r = strbuf_finish(&lines, &text);
         if (r < 0)
@@ -102,21 +72,7 @@ int history_append(const Paths *p, const char *verb, const Plan *plan, const Rep
         r = path_join(p->state, "history.jsonl", &path);
         if (r < 0)
                 return r;
-        r = rotate(path, length);
-        if (r < 0)
-                return r;
-        fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
-        /* The newline at the front ends a line that was cut short, so that only that one is lost.
-         */
-        begin = text;
-        if (!ends_within_line(fd)) {
-                begin++;
-                length--;
-        }
-        /* One write: lines of two writers do not mix. */
-        return write(fd, begin, length) == (ssize_t)length ? 0 : -EIO;
+        return lines_append(path, text, HISTORY_MAX);
 }
 
 /* -ENOMEM, or another negative errno if it is not an entry; *e then owns what was copied. */

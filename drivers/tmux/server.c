@@ -324,10 +324,13 @@ int tmux_listing_end(TmuxListing *l, Observed *o) {
         return 0;
 }
 
-int tmux_server_run(
-                const TmuxServer *s, const char *commands, char **ret_output, char **ret_errors) {
+static int run_client(const TmuxServer *s,
+                const char *const *words,
+                const char *input,
+                size_t size,
+                char **ret_output,
+                char **ret_errors) {
         _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
-        const char *const words[] = { "source-file", "-", NULL };
         _cleanup_strv_ char **argv = NULL;
         ProcessRequest request;
         int r;
@@ -338,8 +341,8 @@ int tmux_server_run(
         request = (ProcessRequest){
                 .argv = argv,
                 .env = s->env,
-                .input = commands,
-                .input_size = strlen(commands),
+                .input = input,
+                .input_size = size,
                 .output_max = LISTING_MAX,
                 .timeout_usec = s->timeout_usec,
         };
@@ -353,4 +356,16 @@ int tmux_server_run(
         if (ret_errors)
                 *ret_errors = TAKE_PTR(result.errors);
         return result.status == 0 ? 0 : 1;
+}
+
+int tmux_server_run(
+                const TmuxServer *s, const char *commands, char **ret_output, char **ret_errors) {
+        static const char *const words[] = { "source-file", "-", NULL };
+
+        return run_client(s, words, commands, strlen(commands), ret_output, ret_errors);
+}
+
+int tmux_server_feed(
+                const TmuxServer *s, const char *const *words, const char *input, size_t size) {
+        return run_client(s, words, input, size, NULL, NULL);
 }

@@ -62,3 +62,8 @@ _must_check_ int tmux_server_become(const TmuxServer *s, const char *const *word
  */
 _must_check_ int tmux_server_run(
                 const TmuxServer *s, const char *commands, char **ret_output, char **ret_errors);
+
+/* Runs one command whose words are these, with @input as its standard input; for what must not
+ * stand on a command line. The same results. */
+_must_check_ int tmux_server_feed(
+                const TmuxServer *s, const char *const *words, const char *input, size_t size);

@@ -293,6 +293,12 @@ static int judge_rest(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
         ready = r > 0;
         if (young && !v->composer_empty && !draft && !ready)
                 return decide(v, SCREEN_STARTING, SIGN_AGE);
+        if (draft) {
+                v->text = found.text;
+                v->length = found.length;
+                v->line = found.line;
+                return decide(v, SCREEN_DRAFT, SIGN_COMPOSER);
+        }
         if (quiet(f) < ACTIVE_USEC)
                 return decide(v, SCREEN_BUSY, SIGN_ACTIVITY);
         if (v->composer_empty) {
@@ -303,8 +309,6 @@ static int judge_rest(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
         v->text = found.text;
         v->length = found.length;
         v->line = found.line;
-        if (draft)
-                return decide(v, SCREEN_DRAFT, SIGN_COMPOSER);
         return ready ? decide(v, SCREEN_IDLE, SIGN_READY) : decide(v, SCREEN_UNKNOWN, SIGN_NONE);
 }
 

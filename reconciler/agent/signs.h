@@ -73,8 +73,8 @@ DEFINE_CLEANUP(Signs *, signs_free)
 const RuntimeTalk *signs_talk(const AgentSpec *spec, const ObservedRun *run);
 
 /*
- * Waiting (and no empty input box), busy by a sign, starting, busy because the window just changed,
- * idle, draft, unknown: the first that holds. Returns 0 or -ENOMEM.
+ * Waiting (and no empty input box), busy by a sign, starting, draft, busy because the window just
+ * changed, idle, unknown: the first that holds. Returns 0 or -ENOMEM.
  */
 _must_check_ int signs_judge(const Signs *s, const ScreenFacts *facts, ScreenVerdict *ret);
 

@@ -263,7 +263,7 @@ static void effects_are_what_they_say(void **state) {
                 { "resume_args", NULL, "[x]", 0 },
                 { "reset", NULL, "{keys: /new}", 0 },
                 { "ready", NULL, "{pattern: x}", 0 },
-                { "composer", NULL, "{pattern: x, rest: y}", 0 },
+                { "composer", NULL, "{pattern: x, rest: y, misreads: z, prefix: '# '}", 0 },
                 { "busy", NULL, "{pattern: x}", 0 },
                 { "waiting", NULL, "{pattern: x}", 0 },
                 { "quit", NULL, "{keys: /quit}", 0 },

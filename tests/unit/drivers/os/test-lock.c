@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -21,8 +22,14 @@ static int setup(void **state _unused_) {
 static int teardown(void **state _unused_) {
         char path[64];
 
-        (void)snprintf(path, sizeof(path), "%s/lock", top);
-        return unlink(path) | rmdir(top);
+        static const char *const files[] = { "lock", "send/web", "send/web-2" };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                (void)snprintf(path, sizeof(path), "%s/%s", top, files[i]);
+                (void)unlink(path);
+        }
+        (void)snprintf(path, sizeof(path), "%s/send", top);
+        return rmdir(path) | rmdir(top);
 }
 
 static void on_alarm(int number _unused_) {
@@ -57,8 +64,44 @@ static void test_lock(void **state _unused_) {
         assert_int_equal(lock_take(&p, "stop", 0, &second, &holder), 0);
 }
 
+/* An agent's lock: one at a time, says what the one before left, and lives as long as a child that
+ * was started meanwhile. */
+static void test_agent_lock(void **state _unused_) {
+        const Paths p = { .state = top, .runtime = top };
+        _cleanup_close_ int fd = -1, second = -1, other = -1;
+        LockHolder holder;
+        int pipes[2];
+        pid_t child;
+
+        assert_int_equal(lock_take_agent(&p, "web", "send", 0, &fd, &holder), 0);
+        assert_string_equal(holder.verb, "");
+        assert_int_equal(lock_take_agent(&p, "web", "send", 0, &second, &holder), LOCK_BUSY);
+        assert_int_equal(holder.pid, getpid());
+        assert_int_equal(lock_take_agent(&p, "web-2", "send", 0, &other, &holder), 0);
+        assert_int_equal(lock_note(fd, "typed-0a1b2c3d"), 0);
+
+        assert_int_equal(pipe(pipes), 0);
+        child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+                (void)close(pipes[1]);
+                _exit(execlp("cat", "cat", (char *)NULL));
+        }
+        /* The child holds what it inherited until its input ends. */
+        assert_int_equal(kill(child, SIGSTOP), 0);
+        assert_int_equal(close(TAKE_FD(fd)), 0);
+        assert_int_equal(lock_take_agent(&p, "web", "send", 0, &second, &holder), LOCK_BUSY);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        assert_int_equal(lock_take_agent(&p, "web", "send", 0, &second, &holder), 0);
+        assert_string_equal(holder.verb, "typed-0a1b2c3d");
+        (void)close(pipes[0]);
+        (void)close(pipes[1]);
+}
+
 int main(void) {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(test_lock) };
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_lock),
+                cmocka_unit_test(test_agent_lock) };
 
         return cmocka_run_group_tests(tests, setup, teardown);
 }

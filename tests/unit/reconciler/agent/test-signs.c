@@ -66,6 +66,8 @@ static const Case cases[] = {
                         SCREEN_DRAFT, SIGN_COMPOSER, "", 2, false },
         { "pi, two lines", &talk_pi, RULE "first\nsecond\n" RULE, 6, 2, SCREEN_DRAFT, SIGN_COMPOSER,
                         "first", 2, false },
+        { "pi, somebody types now", &talk_pi, RULE "a dra\n" RULE, 5, 1, SCREEN_DRAFT,
+                        SIGN_COMPOSER, "a dra", 2, false, .quiet_sec = 1 },
         { "pi, just written to", &talk_pi, RULE "\n" RULE, 0, 1, SCREEN_BUSY, SIGN_ACTIVITY, NULL,
                         0, true, .quiet_sec = 1 },
         { "pi, no composer yet", &talk_pi, "\n\n", 0, 0, SCREEN_STARTING, SIGN_AGE, NULL, 0, false,

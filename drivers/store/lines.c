@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/store/lines.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Two files of half the size at most: the full one becomes PATH.1. */
+static int rotate(const char *path, size_t more, size_t max) {
+        _cleanup_free_ char *old = NULL;
+        struct stat st;
+
+        if (stat(path, &st) < 0 || (size_t)st.st_size + more <= max / 2)
+                return 0;
+        if (asprintf(&old, "%s.1", path) < 0) {
+                old = NULL;
+                return -ENOMEM;
+        }
+        return rename(path, old) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Whether the last line was cut short: by a full disk, or a crash. */
+static bool ends_within_line(int fd) {
+        struct stat st;
+        char last;
+
+        return fstat(fd, &st) == 0 && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 &&
+               last != '\n';
+}
+
+int lines_append(const char *path, const char *text, size_t max) {
+        _cleanup_free_ char *whole = NULL;
+        _cleanup_close_ int fd = -1;
+        const char *begin;
+        size_t length;
+        int r;
+
+        r = rotate(path, strlen(text), max);
+        if (r < 0)
+                return r;
+        if (asprintf(&whole, "\n%s", text) < 0) {
+                whole = NULL;
+                return -ENOMEM;
+        }
+        fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        /* The newline at the front ends a line that was cut short, so that only that one is lost.
+         */
+        begin = whole + !ends_within_line(fd);
+        length = strlen(begin);
+        /* One write: lines of two writers do not mix. */
+        return write(fd, begin, length) == (ssize_t)length ? 0 : -EIO;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/agent/delivery.h"
+
+#include <string.h>
+
+#include "model/base/parse.h"
+
+#define POLL_FAST (20 * USEC_PER_MSEC)
+#define POLL_READY (50 * USEC_PER_MSEC)
+#define POLL_SLOW (250 * USEC_PER_MSEC)
+#define YOUNG_USEC (500 * USEC_PER_MSEC)
+#define PATIENCE_FAST (2 * USEC_PER_SEC) /* then it is looked at slowly */
+
+/* How long the echo must stand still: 80 ms, and 1 ms for each KiB. */
+#define SETTLE_USEC (80 * USEC_PER_MSEC)
+/* A runtime that gets a long text needs seconds to draw it. */
+#define ECHO_USEC (15 * USEC_PER_SEC)
+#define CONFIRM_USEC (20 * USEC_PER_SEC)
+
+/* The key is pressed again after these times, each counted from the press before. */
+static const uint64_t retries[] = {
+        800 * USEC_PER_MSEC,
+        1600 * USEC_PER_MSEC,
+        3200 * USEC_PER_MSEC,
+        6400 * USEC_PER_MSEC,
+};
+
+const char *delivery_result_to_string(DeliveryResult r) {
+        static const char *const names[] = {
+                [DELIVERY_NONE] = "none",
+                [DELIVERY_SUBMITTED] = "submitted",
+                [DELIVERY_QUEUED] = "queued",
+                [DELIVERY_TYPED] = "typed",
+                [DELIVERY_BLOCKED] = "blocked",
+                [DELIVERY_NOT_READY] = "not-ready",
+                [DELIVERY_NOT_DELIVERED] = "not-delivered",
+                [DELIVERY_UNCERTAIN] = "uncertain",
+        };
+        _Static_assert(ELEMENTSOF(names) == _DELIVERY_RESULT_MAX, "a name for each");
+
+        return r < _DELIVERY_RESULT_MAX ? names[r] : NULL;
+}
+
+void delivery_init(Delivery *d, const DeliveryOptions *options) {
+        *d = (Delivery){ .options = *options };
+}
+
+static DeliveryStep end(Delivery *d, DeliveryResult result, const char *why, uint64_t now) {
+        d->phase = PHASE_END;
+        d->result = result;
+        d->why = why;
+        d->ended_usec = now;
+        return DELIVERY_END;
+}
+
+static DeliveryStep wait_for(Delivery *d, uint64_t usec) {
+        d->wait_usec = usec;
+        return DELIVERY_WAIT;
+}
+
+static uint64_t settle_usec(const Delivery *d) {
+        return SETTLE_USEC + d->options.size / 1024 * USEC_PER_MSEC;
+}
+
+/* What stands left of the cursor, and how far right the cursor is, as one number: it stays as it is
+ * while the screen scrolls, and changes when somebody types. */
+static uint64_t look_mark(const DeliveryLook *look) {
+        uint64_t mark = UINT64_C(14695981039346656037) ^ look->screen->cursor_x;
+        unsigned missing;
+        size_t length, n;
+        const char *line = screen_line(look->screen, look->screen->cursor_y, &length);
+
+        n = screen_bytes(line, length, look->screen->cursor_x, &missing);
+        for (size_t i = 0; i < n; i++)
+                mark = (mark ^ (unsigned char)line[i]) * UINT64_C(1099511628211);
+        return mark;
+}
+
+/* Somebody who reads the scrollback is not thrown out of it. */
+static DeliveryStep leave_mode(Delivery *d, const DeliveryLook *look) {
+        return look->screen->attached == 0 ? DELIVERY_LEAVE_MODE : wait_for(d, POLL_SLOW);
+}
+
+/* --- before anything is typed ------------------------------------------------------------------
+ */
+
+static DeliveryStep give_up_ready(Delivery *d, const DeliveryLook *look) {
+        if (!look->seen)
+                return end(d, DELIVERY_NOT_READY, "its terminal could not be read", look->now_usec);
+        if (look->screen->in_mode)
+                return end(d, DELIVERY_NOT_READY, "somebody who is attached has it in copy mode",
+                                look->now_usec);
+        if (look->other_foreground)
+                return end(d, DELIVERY_NOT_READY, "another program has its terminal",
+                                look->now_usec);
+        switch (look->verdict->state) {
+        case SCREEN_WAITING:
+                return end(d, DELIVERY_BLOCKED, "it waits for a person", look->now_usec);
+        case SCREEN_DRAFT:
+                return end(d, DELIVERY_BLOCKED, "somebody's text stands in its input box",
+                                look->now_usec);
+        case SCREEN_STARTING:
+                return end(d, DELIVERY_NOT_READY, "it is still starting", look->now_usec);
+        case SCREEN_BUSY:
+                return end(d, DELIVERY_NOT_READY,
+                                look->verdict->composer_empty
+                                                ? "it is at work"
+                                                : "it is at work and shows no empty input box",
+                                look->now_usec);
+        case SCREEN_IDLE:
+        case SCREEN_UNKNOWN:
+        case _SCREEN_STATE_MAX:
+                break;
+        }
+        return end(d, DELIVERY_NOT_READY,
+                        look->line_mode ? "it does not read its terminal key by key"
+                                        : "it shows no empty input box",
+                        look->now_usec);
+}
+
+/* May the text be pasted? What a young agent shows must last: some draw their box before they read.
+ */
+static bool is_ready(Delivery *d, const DeliveryLook *look) {
+        if (!look->seen || look->screen->in_mode || look->other_foreground || look->line_mode ||
+                        !look->verdict->composer_empty) {
+                d->empty = false;
+                return false;
+        }
+        if (!d->empty) {
+                d->empty = true;
+                d->empty_usec = look->now_usec;
+        }
+        if (look->young && look->now_usec - d->empty_usec < YOUNG_USEC)
+                return false;
+        return !d->options.wait_idle || look->verdict->state == SCREEN_IDLE;
+}
+
+static DeliveryStep look_ready(Delivery *d, const DeliveryLook *look) {
+        uint64_t waited = look->now_usec - d->options.now_usec;
+
+        if (!look->alive)
+                return end(d, DELIVERY_NOT_DELIVERED, "the agent ended", look->now_usec);
+        if (is_ready(d, look)) {
+                d->x = look->screen->cursor_x;
+                d->y = look->screen->cursor_y;
+                d->queued = look->verdict->busy;
+                return DELIVERY_PASTE;
+        }
+        if (waited >= d->options.timeout_usec)
+                return give_up_ready(d, look);
+        if (look->seen && look->screen->in_mode)
+                return leave_mode(d, look);
+        return wait_for(d, waited < PATIENCE_FAST ? POLL_READY : POLL_SLOW);
+}
+
+/* --- the text is on its way --------------------------------------------------------------------
+ */
+
+/* Notes how the input box looks; whether that has not changed for long enough. */
+static bool has_settled(Delivery *d, const DeliveryLook *look) {
+        uint64_t mark = look_mark(look);
+
+        if (!d->marked || mark != d->mark) {
+                d->marked = true;
+                d->mark = mark;
+                d->mark_usec = look->now_usec;
+        }
+        return look->now_usec - d->mark_usec >= settle_usec(d);
+}
+
+static DeliveryStep press(Delivery *d, const DeliveryLook *look) {
+        d->x = look->screen->cursor_x;
+        d->y = look->screen->cursor_y;
+        d->pressed_mark = d->mark;
+        return DELIVERY_PRESS;
+}
+
+static DeliveryStep look_echo(Delivery *d, const DeliveryLook *look) {
+        bool late = look->now_usec - d->pasted_usec >= ECHO_USEC;
+
+        if (!look->alive)
+                return end(d, DELIVERY_UNCERTAIN, "the agent ended while the text was typed",
+                                look->now_usec);
+        if (late)
+                return end(d, DELIVERY_UNCERTAIN,
+                                !look->seen ? "its terminal could not be read"
+                                : look->verdict->state == SCREEN_WAITING
+                                                ? "a dialog opened before the text was submitted; "
+                                                  "it may still stand in the input box"
+                                : look->verdict->composer_empty
+                                                ? "the text did not appear in the input box"
+                                                : "the input box does not come to rest",
+                                look->now_usec);
+        if (!look->seen)
+                return wait_for(d, POLL_FAST);
+        if (look->screen->in_mode)
+                return leave_mode(d, look);
+        if (look->verdict->state == SCREEN_WAITING || look->other_foreground || look->line_mode) {
+                d->marked = false;
+                return wait_for(d, POLL_READY);
+        }
+        if (look->verdict->composer_empty) {
+                if (d->echoed)
+                        return end(d, DELIVERY_UNCERTAIN,
+                                        "the text was gone before it was submitted",
+                                        look->now_usec);
+                return wait_for(d, POLL_FAST);
+        }
+        if (!d->echoed) {
+                d->echoed = true;
+                d->echoed_usec = look->now_usec;
+        }
+        if (!has_settled(d, look))
+                return wait_for(d, POLL_FAST);
+        if (d->options.no_submit)
+                return end(d, DELIVERY_TYPED, "as was asked for", look->now_usec);
+        if (look->now_usec - d->mark_usec < d->options.submit_delay_usec)
+                return wait_for(d, POLL_FAST);
+        return press(d, look);
+}
+
+/* --- the key was pressed -----------------------------------------------------------------------
+ */
+
+static DeliveryStep look_confirm(Delivery *d, const DeliveryLook *look) {
+        uint64_t since = look->now_usec - d->pressed_usec;
+        bool settled;
+
+        if (look->seen && (look->verdict->composer_empty || look->other_foreground))
+                return end(d, d->queued ? DELIVERY_QUEUED : DELIVERY_SUBMITTED,
+                                look->verdict->composer_empty
+                                                ? "the input box is empty again"
+                                                : "a program that it started has the terminal",
+                                look->now_usec);
+        if (!look->alive)
+                return end(d, DELIVERY_UNCERTAIN, "the agent ended while the text was submitted",
+                                look->now_usec);
+        if (since >= CONFIRM_USEC)
+                return end(d, DELIVERY_UNCERTAIN,
+                                look->seen && look->verdict->state == SCREEN_WAITING
+                                                ? "a dialog is open, so whether the text was taken "
+                                                  "cannot be seen"
+                                                : "the input box did not become empty",
+                                look->now_usec);
+        if (!look->seen)
+                return wait_for(d, POLL_FAST);
+        if (look->screen->in_mode)
+                return leave_mode(d, look);
+        if (look->verdict->state == SCREEN_WAITING) {
+                d->marked = false;
+                return wait_for(d, POLL_READY);
+        }
+        settled = has_settled(d, look);
+        if (d->presses > ELEMENTSOF(retries) || since < retries[d->presses - 1] || !settled)
+                return wait_for(d, POLL_FAST);
+        /* It is pressed again while the box holds what it held; or, if the key made a new line of
+         * it and nobody else can have typed, whatever it holds. */
+        if (d->mark == d->pressed_mark || look->screen->attached == 0)
+                return press(d, look);
+        return wait_for(d, POLL_SLOW);
+}
+
+/* --- events ------------------------------------------------------------------------------------
+ */
+
+static DeliveryStep decide(Delivery *d, const DeliveryLook *look) {
+        switch (d->phase) {
+        case PHASE_READY:
+                return look_ready(d, look);
+        case PHASE_ECHO:
+                return look_echo(d, look);
+        case PHASE_CONFIRM:
+                return look_confirm(d, look);
+        case PHASE_END:
+                break;
+        }
+        return DELIVERY_END;
+}
+
+DeliveryStep delivery_look(Delivery *d, const DeliveryLook *look) {
+        d->asked = decide(d, look);
+        return d->asked;
+}
+
+static void reply_to_paste(Delivery *d, DeliveryReply reply, uint64_t now) {
+        switch (reply) {
+        case REPLY_MOVED:
+                return; /* nothing was typed: look again */
+        case REPLY_GONE:
+                (void)end(d, DELIVERY_NOT_DELIVERED, "its terminal is gone", now);
+                return;
+        case REPLY_DONE:
+        case REPLY_UNKNOWN: /* never a second time: if it was done it will be seen */
+                d->phase = PHASE_ECHO;
+                d->pasted_usec = now;
+                return;
+        }
+}
+
+static void reply_to_press(Delivery *d, DeliveryReply reply, uint64_t now) {
+        switch (reply) {
+        case REPLY_MOVED:
+                /* What the box holds has to be looked at again. */
+                d->marked = false;
+                return;
+        case REPLY_GONE:
+                (void)end(d, DELIVERY_UNCERTAIN, "its terminal is gone, the text was not submitted",
+                                now);
+                return;
+        case REPLY_DONE:
+        case REPLY_UNKNOWN:
+                d->phase = PHASE_CONFIRM;
+                d->presses++;
+                d->pressed_usec = now;
+                return;
+        }
+}
+
+void delivery_reply(Delivery *d, DeliveryReply reply, uint64_t now_usec) {
+        switch (d->asked) {
+        case DELIVERY_PASTE:
+                reply_to_paste(d, reply, now_usec);
+                break;
+        case DELIVERY_PRESS:
+                reply_to_press(d, reply, now_usec);
+                break;
+        case DELIVERY_LEAVE_MODE: /* the next look shows it */
+        case DELIVERY_WAIT:
+        case DELIVERY_END:
+                break;
+        }
+        d->asked = DELIVERY_WAIT;
+}
+
+void delivery_give_up(Delivery *d, const char *why, uint64_t now_usec) {
+        if (d->phase != PHASE_END)
+                (void)end(d, d->phase == PHASE_READY ? DELIVERY_NOT_DELIVERED : DELIVERY_UNCERTAIN,
+                                why, now_usec);
+}
