@@ -156,6 +156,7 @@ int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
                                 p->observed->monotonic_usec);
         if (r < 0)
                 return r;
+        p->look_usec = p->observed->monotonic_usec;
         return planner_plan(p->desired, p->observed, policy, p->observed->now_usec, &p->plan);
 }
 

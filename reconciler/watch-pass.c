@@ -12,14 +12,12 @@
 #include "model/base/parse.h"
 #include "model/json.h"
 #include "reconciler/output.h"
+#include "reconciler/step.h"
 #include "reconciler/watch-roster.h"
 
 /* When to look again by ourselves: for what no event tells. */
 #define LOOK_LOCK_USEC (250 * USEC_PER_MSEC)   /* another writer works */
 #define LOOK_WRITER_USEC (500 * USEC_PER_MSEC) /* the roster is being written */
-#define LOOK_PASSING_USEC (2 * USEC_PER_SEC)   /* a state that passes by itself */
-#define LOOK_BUSY_USEC (10 * USEC_PER_SEC)     /* somebody is attached, or the agent is at work */
-#define LOOK_UNKNOWN_USEC (15 * USEC_PER_SEC)  /* something does not answer */
 
 #define CRASH_LINES 5
 
@@ -40,7 +38,6 @@ typedef struct WatchPass {
         uint64_t begun_usec;
         Pass pass;
         RosterView roster;
-        uint64_t look_usec; /* CLOCK_MONOTONIC of the look that was planned on */
         uint64_t next_usec; /* look again after so long; USEC_INFINITY: no wish */
 } WatchPass;
 
@@ -241,99 +238,37 @@ static void wish(WatchPass *w, uint64_t usec) {
                 w->next_usec = usec;
 }
 
-static void wish_for(WatchPass *w, const Remark *m) {
-        switch (m->kind) {
-        case REMARK_UNKNOWN:
-                wish(w, LOOK_UNKNOWN_USEC);
-                break;
-        case REMARK_WAITING:
-                wish(w, LOOK_PASSING_USEC);
-                break;
-        case REMARK_DEFERRED:
-                wish(w, m->reason == REASON_ROSTER_SETTLES ? w->order->removals_wait_usec
-                                                           : LOOK_BUSY_USEC);
-                break;
-        case REMARK_HELD:
-        case REMARK_PENDING:
-        case REMARK_ELSEWHERE:
-        case REMARK_FOREIGN:
-        case REMARK_BLOCKED:
-        case _REMARK_KIND_MAX:
-                break;
-        }
+static int looked(const Pass *p _unused_, void *userdata) {
+        return tell_crashes(userdata);
 }
 
-static void plan_next(WatchPass *w) {
-        const Pass *p = &w->pass;
-        const Plan *last = p->rest ? p->rest : p->plan;
-        uint64_t now = clock_monotonic_usec(),
-                 next = pacing_next(&p->observed->pacing, w->look_usec);
+static int keep(const Pacing *ledger, void *userdata) {
+        const WatchPass *w = userdata;
 
-        for (size_t i = 0; i < last->n_remarks; i++)
-                if (last->remarks[i].reason != REASON_BACKOFF &&
-                                last->remarks[i].reason != REASON_CRASH_LOOP &&
-                                last->remarks[i].reason != REASON_COMMON_CAUSE)
-                        wish_for(w, last->remarks + i);
-        if (next != USEC_INFINITY)
-                wish(w, next > now ? next - now : 0);
-        /* An action that is still asked for is tried again, not at once. */
-        if (p->rest && p->rest->n_actions > 0)
-                wish(w, LOOK_PASSING_USEC);
-}
-
-/* Each start because of the ledger is in it before it happens: a crash in between cannot make it
- * one more. */
-static int note_starts(WatchPass *w) {
-        const Pass *p = &w->pass;
-
-        w->look_usec = p->observed->monotonic_usec;
-        pacing_planned(&p->observed->pacing, p->plan, w->look_usec);
-        return pacing_record_write(w->c->paths, &p->observed->pacing);
-}
-
-static int apply(WatchPass *w, const PlanPolicy *policy) {
-        ApplyCallbacks callbacks = {
-                .done = on_action,
-                .interrupted = was_interrupted,
-                .userdata = w,
-        };
-        Pass *p = &w->pass;
-        int r;
-
-        p->impatient = true;
-        r = pass_apply(w->c, policy, &callbacks, p);
-        if (r < 0)
-                return r;
-        r = history_append(w->c->paths, "watch", p->plan, p->report);
-        if (r == -ENOMEM)
-                return r;
-        return (int)pass_exit_code(p);
+        return pacing_record_write(w->c->paths, ledger);
 }
 
 static int look_and_act(WatchPass *w) {
-        PlanPolicy policy = PLAN_POLICY_DEFAULT;
+        StepCallbacks callbacks = {
+                .looked = looked,
+                .keep = keep,
+                .apply = { .done = on_action, .interrupted = was_interrupted, .userdata = w },
+                .userdata = w,
+        };
+        uint64_t wait_usec = w->order->removals_wait_usec;
         Pass *p = &w->pass;
         int r, code;
 
-        policy.paced = true;
-        policy.removals_wait = w->order->removals_wait_usec > 0;
         r = context_open_driver(w->c);
         if (r < 0)
                 return r;
-        r = pass_plan(w->c, &policy, /* details= */ false, p);
-        if (r == 0)
-                r = tell_crashes(w);
-        if (r == 0)
-                r = note_starts(w);
-        if (r < 0)
+        code = step_run(w->c, wait_usec, &callbacks, p);
+        if (code < 0)
+                return code;
+        r = p->report ? history_append(w->c->paths, "watch", p->plan, p->report) : 0;
+        if (r == -ENOMEM)
                 return r;
-        code = (int)plan_exit_code(p->plan);
-        if (p->plan->n_actions > 0) {
-                code = apply(w, &policy);
-                if (code < 0)
-                        return code;
-        }
-        plan_next(w);
+        wish(w, step_next(p, wait_usec, clock_monotonic_usec()));
         r = tell_pids(w);
         if (r == 0)
                 r = tell_pass(w, (ExitCode)code, NULL);
