@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "drivers/os/clock.h"
@@ -20,7 +21,7 @@
 struct WatchChild {
         Context *c;
         sd_event *event;
-        int lock;
+        struct rlimit files; /* that the loop was started with */
         WatchChildEvent on_event;
         WatchChildEnd on_end;
         void *userdata;
@@ -56,9 +57,20 @@ WatchChild *watch_child_free(WatchChild *w) {
         return NULL;
 }
 
+/* The loop has a descriptor for each agent and terminal; what it starts gets the limit that it was
+ * given itself. */
+static void raise_limit(WatchChild *w) {
+        struct rlimit all;
+
+        if (getrlimit(RLIMIT_NOFILE, &w->files) < 0)
+                return;
+        all = w->files;
+        all.rlim_cur = all.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &all);
+}
+
 int watch_child_new(Context *c,
                 sd_event *event,
-                int lock,
                 WatchChildEvent on_event,
                 WatchChildEnd on_end,
                 void *userdata,
@@ -70,13 +82,13 @@ int watch_child_new(Context *c,
         *w = (WatchChild){
                 .c = c,
                 .event = sd_event_ref(event),
-                .lock = lock,
                 .on_event = on_event,
                 .on_end = on_end,
                 .userdata = userdata,
                 .pipe = -1,
                 .line = STRBUF_NULL,
         };
+        raise_limit(w);
         *ret = w;
         return 0;
 }
@@ -195,6 +207,14 @@ static int on_deadline(sd_event_source *source, uint64_t usec _unused_, void *us
 /* --- the process ---------------------------------------------------------------------------------
  */
 
+/* What the loop has open is the loop's: above all its lock, and the descriptors of a thousand
+ * processes, which would leave this one none. */
+static void keep_only(int fd) {
+        if (fd > STDERR_FILENO + 1)
+                (void)close_range(STDERR_FILENO + 1, (unsigned)fd - 1, 0);
+        (void)close_range((unsigned)fd + 1, ~0U, 0);
+}
+
 /* Never returns. Its exit status says an errno only where it could not say it in an event. */
 static void run_child(WatchChild *w, const WatchOrder *order, int out, pid_t parent) {
         sigset_t none;
@@ -209,7 +229,8 @@ static void run_child(WatchChild *w, const WatchOrder *order, int out, pid_t par
         (void)signal(SIGUSR1, SIG_IGN);
         (void)sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
-        (void)close(w->lock);
+        (void)setrlimit(RLIMIT_NOFILE, &w->files);
+        keep_only(out);
         r = watch_pass_run(w->c, order, out);
         _exit(r < 0 ? 128 + (-r & 127) : r);
 }

@@ -18,11 +18,10 @@ typedef struct WatchChild WatchChild;
 typedef int (*WatchChildEvent)(const Json *event, void *userdata);
 typedef int (*WatchChildEnd)(const char *why, void *userdata);
 
-/* @lock: a descriptor that the process must not keep; borrowed, like @c. SIGCHLD must be blocked.
- */
+/* Raises this process' limit of descriptors; passes get what it was. @c is borrowed. SIGCHLD must
+ * be blocked. */
 _must_check_ int watch_child_new(Context *c,
                 sd_event *event,
-                int lock,
                 WatchChildEvent on_event,
                 WatchChildEnd on_end,
                 void *userdata,

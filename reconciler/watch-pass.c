@@ -123,6 +123,7 @@ static int tell_pass(WatchPass *w, ExitCode code, const char *message) {
         json_put_uint(&b, "agents", last ? last->n_agents : 0);
         json_put_uint(&b, "unchanged", last ? last->n_unchanged : 0);
         json_put_uint(&b, "actions", p->plan ? p->plan->n_actions : 0);
+        json_put_uint(&b, "held", last ? plan_count_remarks(last, REMARK_HELD) : 0);
         json_put_uint(&b, "done", p->report ? report_count(p->report, OUTCOME_DONE) : 0);
         if (last)
                 output_put_remarks(&b, last);
@@ -255,7 +256,8 @@ static int look_and_act(WatchPass *w) {
                 .apply = { .done = on_action, .interrupted = was_interrupted, .userdata = w },
                 .userdata = w,
         };
-        uint64_t wait_usec = w->order->removals_wait_usec;
+        /* A save that came after the order was given is known only now. */
+        uint64_t wait_usec = w->roster.is_new ? SCHEDULE_STABLE_USEC : w->order->removals_wait_usec;
         Pass *p = &w->pass;
         int r, code;
 

@@ -15,6 +15,7 @@ const char *roster_state_to_string(RosterState s) {
                 [ROSTER_STATE_ACCEPTED] = "accepted",
                 [ROSTER_STATE_INVALID] = "invalid",
                 [ROSTER_STATE_MISSING] = "missing",
+                [ROSTER_STATE_UNREADABLE] = "unreadable",
                 [ROSTER_STATE_UNSETTLED] = "unsettled",
                 [ROSTER_STATE_HOME_GONE] = "home_gone",
         };
@@ -86,12 +87,35 @@ static int accept(Context *c, const Pass *p, RosterView *v) {
         return r;
 }
 
+static bool is_missing(const Pass *p) {
+        const Diag *d = first_error(&p->diags);
+
+        return d && strcmp(d->code, "roster-missing") == 0;
+}
+
+/* Who has it open does not matter while it says what is in force already. */
+static int is_in_force(const Context *c, const char *sha256, bool *ret) {
+        _cleanup_(roster_record_done) RosterRecord record = { 0 };
+        int r;
+
+        *ret = false;
+        r = roster_record_read(c->paths, &record);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        *ret = strcmp(record.sha256, sha256) == 0;
+        return 0;
+}
+
+bool watch_home_is_gone(const Context *c) {
+        return access(c->paths->home, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 int watch_roster_load(Context *c, bool take_open, Pass *p, RosterView *ret) {
         bool settled = true;
         int r;
 
         *ret = (RosterView){ 0 };
-        if (access(c->paths->home, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        if (watch_home_is_gone(c)) {
                 ret->state = ROSTER_STATE_HOME_GONE;
                 r = say(ret, "the Mosaic home is gone; nothing is changed until it is back");
                 return r < 0 ? r : EXIT_BLOCKED;
@@ -102,9 +126,18 @@ int watch_roster_load(Context *c, bool take_open, Pass *p, RosterView *ret) {
                 return r;
         if (r > 0) {
                 r = watch_roster_describe(c, p, &ret->message);
-                return r < 0 ? r : fall_back(c, ROSTER_STATE_MISSING, p, ret);
+                return r < 0 ? r
+                             : fall_back(c,
+                                               is_missing(p) ? ROSTER_STATE_MISSING
+                                                             : ROSTER_STATE_UNREADABLE,
+                                               p, ret);
         }
         sha256_hex(p->roster_bytes, p->roster_size, ret->file_sha256);
+        if (!settled) {
+                r = is_in_force(c, ret->file_sha256, &settled);
+                if (r < 0)
+                        return r;
+        }
         if (!settled && !take_open) {
                 r = say(ret, "a program is writing the roster");
                 return r < 0 ? r : fall_back(c, ROSTER_STATE_UNSETTLED, p, ret);

@@ -9,11 +9,12 @@
 #include "reconciler/pass.h"
 
 typedef enum RosterState {
-        ROSTER_STATE_ACCEPTED,  /* the file is in force */
-        ROSTER_STATE_INVALID,   /* its findings are in the message */
-        ROSTER_STATE_MISSING,   /* no file, or not readable as one */
-        ROSTER_STATE_UNSETTLED, /* somebody is writing it */
-        ROSTER_STATE_HOME_GONE, /* and so nothing may be changed at all */
+        ROSTER_STATE_ACCEPTED,   /* the file is in force */
+        ROSTER_STATE_INVALID,    /* its findings are in the message */
+        ROSTER_STATE_MISSING,    /* no file */
+        ROSTER_STATE_UNREADABLE, /* there is something, but it cannot be read as a file of ours */
+        ROSTER_STATE_UNSETTLED,  /* somebody is writing it */
+        ROSTER_STATE_HOME_GONE,  /* and so nothing may be changed at all */
 } RosterState;
 
 const char *roster_state_to_string(RosterState s); /* "accepted" ... */
@@ -34,6 +35,9 @@ void roster_view_done(RosterView *v);
  * nothing is in force; EXIT_BLOCKED: the home is gone; negative errno.
  */
 _must_check_ int watch_roster_load(Context *c, bool take_open, Pass *p, RosterView *ret);
+
+/* Is the directory gone that the roster, and all that users keep for the fleet, is in? */
+bool watch_home_is_gone(const Context *c);
 
 /* The first error and how many more there are, as one line. Caller frees. */
 _must_check_ int watch_roster_describe(const Context *c, const Pass *p, char **ret);

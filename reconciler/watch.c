@@ -48,8 +48,11 @@ typedef struct Watch {
         sd_event_source *pass_timer;
         sd_event_source *stat_timer;
         sd_event_source *files_io;
-        struct stat roster_stat; /* of the last look by stat(2) */
-        bool units_connected;    /* what was said of it last */
+        struct stat stats[_FILE_MAX]; /* of the last look by stat(2) */
+        int lock;                     /* ours, for life */
+        unsigned n_failed;            /* passes in a row that did not come to their end */
+        int write_error;              /* of the last try to write the state */
+        bool units_connected;         /* what was said of it last */
         bool files_degraded;
         bool stopping;
         char open_sha256[65];  /* content of a file that somebody has open ... */
@@ -98,6 +101,14 @@ static bool takes_open(const Watch *w, uint64_t now) {
         return w->open_usec != 0 && now >= w->open_usec + TAKE_OPEN_USEC;
 }
 
+/* After a pass that failed: soon, then later and later, as often as the resync at least. */
+static uint64_t retry_in(Watch *w) {
+        unsigned n = w->n_failed < 6 ? w->n_failed++ : w->n_failed;
+        uint64_t delay = USEC_PER_SEC << n;
+
+        return delay < w->schedule.resync_usec ? delay : w->schedule.resync_usec;
+}
+
 static int on_pass_due(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
         Watch *w = userdata;
         uint64_t now = clock_monotonic_usec();
@@ -110,11 +121,17 @@ static int on_pass_due(sd_event_source *source _unused_, uint64_t usec _unused_,
 
         if (w->stopping || watch_child_runs(w->child))
                 return 0;
+        if (!lock_is_current(w->c->paths, w->lock)) {
+                watch_log(w->log, WATCH_SOURCE, LOG_ERR,
+                                "the state directory was removed or replaced: this controller "
+                                "ends");
+                return sd_event_exit(w->event, EXIT_BLOCKED);
+        }
         schedule_begin(&w->schedule, now);
         r = watch_child_start(w->child, &order);
         if (r < 0) {
                 watch_log(w->log, WATCH_SOURCE, LOG_ERR, "cannot begin a pass: %s", strerror(-r));
-                schedule_end(&w->schedule, now, w->schedule.resync_usec / 4);
+                schedule_end(&w->schedule, now, retry_in(w));
         }
         return arm(w);
 }
@@ -193,22 +210,29 @@ static void note_open(Watch *w, const Json *roster, uint64_t now) {
         w->open_usec = now;
 }
 
+static void describe_agents(const Json *e, char *buffer, size_t n) {
+        uint64_t held = number_of(e, "held");
+        int used = snprintf(buffer, n, "%" PRIu64 " of %" PRIu64 " agents as the roster says",
+                        number_of(e, "unchanged"), number_of(e, "agents"));
+
+        if (held > 0)
+                (void)snprintf(buffer + used, n - (size_t)used, ", %" PRIu64 " held", held);
+}
+
 /* Said once: each word to a manager that hangs may have to wait for it. */
 static void notify_status(Watch *w, const Json *e) {
         const WatchCondition *roster = w->state.conditions + CONDITION_ROSTER;
         const WatchCondition *converged = w->state.conditions + CONDITION_CONVERGED;
-        char text[sizeof(w->status)];
+        char text[sizeof(w->status)], agents[96];
 
+        describe_agents(e, agents, sizeof(agents));
         if (!roster->status)
                 (void)snprintf(text, sizeof(text), "%s; generation %" PRIu64 " stays in force",
                                 roster->message ? roster->message : roster->reason,
                                 w->state.generation);
         else
-                (void)snprintf(text, sizeof(text),
-                                "Generation %" PRIu64 ": %" PRIu64 " of %" PRIu64
-                                " agents as the roster says (%s)",
-                                w->state.generation, number_of(e, "unchanged"),
-                                number_of(e, "agents"), converged->reason);
+                (void)snprintf(text, sizeof(text), "Generation %" PRIu64 ": %s (%s)",
+                                w->state.generation, agents, converged->reason);
         if (strcmp(text, w->status) == 0)
                 return;
         (void)stpcpy(w->status, text);
@@ -225,8 +249,7 @@ static void set_conditions(Watch *w, const Json *e) {
         if (strcmp(state, "unsettled") != 0)
                 (void)watch_state_set(&w->state, CONDITION_ROSTER, strcmp(state, "accepted") == 0,
                                 state, json_get_string(roster, "message"), now);
-        (void)snprintf(text, sizeof(text), "%" PRIu64 " of %" PRIu64 " agents as the roster says",
-                        number_of(e, "unchanged"), number_of(e, "agents"));
+        describe_agents(e, text, sizeof(text));
         (void)watch_state_set(&w->state, CONDITION_CONVERGED, code == EXIT_OK, exit_reason(code),
                         json_get_string(e, "message") ? json_get_string(e, "message") : text, now);
         w->state.generation = number_of(roster, "generation");
@@ -242,10 +265,11 @@ static void write_state(Watch *w) {
         w->state.next_usec =
                         clock_realtime_usec() + (due > now && due != UINT64_MAX ? due - now : 0);
         r = watch_state_write(w->c, &w->state, NULL);
-        if (r < 0)
+        if (r < 0 && r != w->write_error)
                 watch_log(w->log, WATCH_SOURCE, LOG_WARNING,
                                 "cannot write what the controller sees for 'status': %s",
                                 strerror(-r));
+        w->write_error = r;
 }
 
 static void take_pass(Watch *w, const Json *e) {
@@ -257,7 +281,7 @@ static void take_pass(Watch *w, const Json *e) {
         if (code == EXIT_LOCKED) /* nothing was seen */
                 return;
         if (json_get_bool(json_get(e, "roster"), "is_new", &is_new) == 0 && is_new)
-                w->schedule.roster_usec = w->schedule.begun_usec;
+                schedule_touched(&w->schedule, w->schedule.begun_usec);
         note_open(w, json_get(e, "roster"), clock_monotonic_usec());
         w->state.n_passes++;
         w->state.pass_usec = clock_realtime_usec();
@@ -288,7 +312,7 @@ static void pass_failed(Watch *w, const char *why) {
                         &w->state, CONDITION_CONVERGED, false, "error", why, clock_realtime_usec());
         (void)snprintf(w->status, sizeof(w->status), "A pass failed: %s", why);
         (void)sd_notifyf(0, "STATUS=%s", w->status);
-        w->next_in_usec = w->schedule.resync_usec / 4;
+        w->next_in_usec = retry_in(w);
 }
 
 /* The process of a pass is gone; @why: it did not come to its end. Only now another may begin. */
@@ -299,6 +323,8 @@ static int on_pass_end(const char *why, void *userdata) {
                 return sd_event_exit(w->event, EXIT_OK);
         if (why)
                 pass_failed(w, why);
+        else
+                w->n_failed = 0;
         schedule_end(&w->schedule, clock_monotonic_usec(), w->next_in_usec);
         w->next_in_usec = UINT64_MAX;
         write_state(w);
@@ -308,25 +334,41 @@ static int on_pass_end(const char *why, void *userdata) {
 /* --- what happens --------------------------------------------------------------------------------
  */
 
+static const char *file_path(const Watch *w, int file) {
+        return file == FILE_ROSTER ? w->c->paths->roster : w->c->record->tmux_socket;
+}
+
+static bool is_touched(const struct stat *a, const struct stat *b) {
+        return a->st_ino != b->st_ino || a->st_size != b->st_size ||
+               a->st_mtim.tv_sec != b->st_mtim.tv_sec || a->st_mtim.tv_nsec != b->st_mtim.tv_nsec;
+}
+
+static int on_files(sd_event_source *source, int fd, uint32_t events, void *userdata);
+static int follow_files(Watch *w);
+
+/* Where the kernel tells nothing: a look, and another try to be told. */
 static int on_stat_due(sd_event_source *source, uint64_t usec _unused_, void *userdata) {
         Watch *w = userdata;
-        struct stat st = { 0 };
         int r;
 
-        (void)stat(w->c->paths->roster, &st); /* one that is not there has no times */
-        if (st.st_ino != w->roster_stat.st_ino || st.st_size != w->roster_stat.st_size ||
-                        st.st_mtim.tv_sec != w->roster_stat.st_mtim.tv_sec ||
-                        st.st_mtim.tv_nsec != w->roster_stat.st_mtim.tv_nsec) {
-                w->roster_stat = st;
-                r = mark(w, CAUSE_ROSTER);
+        for (int i = 0; i < _FILE_MAX; i++) {
+                struct stat st = { 0 };
+
+                (void)stat(file_path(w, i), &st); /* one that is not there has no times */
+                if (!is_touched(&st, w->stats + i))
+                        continue;
+                w->stats[i] = st;
+                r = mark(w, i == FILE_ROSTER ? CAUSE_ROSTER : CAUSE_DRIFT);
                 if (r < 0)
                         return r;
         }
         r = sd_event_source_set_time(source, clock_monotonic_usec() + STAT_EVERY_USEC);
-        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        if (r >= 0)
+                r = dirwatch_renew(w->files);
+        return r < 0 ? r : follow_files(w);
 }
-
-static int on_files(sd_event_source *source, int fd, uint32_t events, void *userdata);
 
 /* After each change of the watches: which descriptor, and whether the kernel tells enough. */
 static int follow_files(Watch *w) {
@@ -352,9 +394,13 @@ static int follow_files(Watch *w) {
                                 strerror(-error));
         else
                 watch_log(w->log, WATCH_SOURCE, LOG_NOTICE, "the kernel watches the roster again");
-        if (!error)
-                return sd_event_source_set_enabled(w->stat_timer, SD_EVENT_OFF);
-        return on_stat_due(w->stat_timer, 0, w);
+        if (!error) {
+                /* What happened while nobody told. */
+                r = sd_event_source_set_enabled(w->stat_timer, SD_EVENT_OFF);
+                return r < 0 ? r : mark(w, CAUSE_ROSTER);
+        }
+        r = sd_event_source_set_time(w->stat_timer, clock_monotonic_usec());
+        return r < 0 ? r : sd_event_source_set_enabled(w->stat_timer, SD_EVENT_ONESHOT);
 }
 
 static int on_files(sd_event_source *source _unused_,
@@ -501,10 +547,12 @@ static int add_sources(Watch *w) {
         if (r < 0 || w->c->record->supervisor != SUPERVISOR_SYSTEMD)
                 return r;
         w->units_connected = true; /* so that only a failure is news */
+        (void)watch_state_set(&w->state, CONDITION_MANAGER, false, "connecting", NULL,
+                        clock_realtime_usec());
         return unit_signals_new(w->c->paths, w->event, on_units, w, &w->units);
 }
 
-static int set_up(Watch *w, const WatchOptions *options, int lock) {
+static int set_up(Watch *w, const WatchOptions *options) {
         uint64_t now = clock_monotonic_usec();
         int r;
 
@@ -520,7 +568,7 @@ static int set_up(Watch *w, const WatchOptions *options, int lock) {
                 r = sd_event_add_time(
                                 w->event, &w->pass_timer, CLOCK_MONOTONIC, now, 1, on_pass_due, w);
         if (r >= 0)
-                r = watch_child_new(w->c, w->event, lock, on_event_line, on_pass_end, w, &w->child);
+                r = watch_child_new(w->c, w->event, on_event_line, on_pass_end, w, &w->child);
         if (r >= 0)
                 r = add_sources(w);
         if (r >= 0)
@@ -542,7 +590,8 @@ int watch_run(Context *c, const WatchOptions *options) {
                                 (int)holder.pid);
         if (r < 0)
                 return r;
-        r = set_up(&w, options, lock);
+        w.lock = lock;
+        r = set_up(&w, options);
         if (r < 0)
                 return r;
         watch_log(w.log, WATCH_STARTED, LOG_NOTICE, "watching %s, pid %d", c->paths->roster,

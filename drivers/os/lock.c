@@ -5,10 +5,13 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
+
+#define CONTROLLER_LOCK "controller.lock"
 
 static void read_holder(int fd, LockHolder *ret) {
         char text[64] = "";
@@ -126,7 +129,7 @@ int lock_take(const Paths *p,
 }
 
 int lock_take_controller(const Paths *p, int *ret_fd, LockHolder *ret_holder) {
-        return take_state(p, "controller.lock", "watch", 0, ret_fd, ret_holder);
+        return take_state(p, CONTROLLER_LOCK, "watch", 0, ret_fd, ret_holder);
 }
 
 int lock_take_agent(const Paths *p,
@@ -161,4 +164,14 @@ int lock_take_agent(const Paths *p,
 
 int lock_note(int fd, const char *note) {
         return write_holder(fd, note);
+}
+
+bool lock_is_current(const Paths *p, int fd) {
+        _cleanup_free_ char *path = NULL;
+        struct stat held, there;
+
+        if (path_join(p->state, CONTROLLER_LOCK, &path) < 0 || fstat(fd, &held) < 0)
+                return true; /* nothing is known against it */
+        return stat(path, &there) == 0 && there.st_ino == held.st_ino &&
+               there.st_dev == held.st_dev;
 }

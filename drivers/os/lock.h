@@ -7,6 +7,7 @@
  * terminal takes that agent's own lock.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -27,6 +28,10 @@ enum {
  * pass each. Does not wait. Returns as lock_take().
  */
 _must_check_ int lock_take_controller(const Paths *p, int *ret_fd, LockHolder *ret_holder);
+
+/* Is the controller's lock that this process holds still the one that others would take? Not if the
+ * state directory was removed or replaced meanwhile. */
+bool lock_is_current(const Paths *p, int fd);
 
 /*
  * Takes the lock, writes pid and @verb into it, and sweeps what killed writers left in the fleet's

@@ -86,6 +86,7 @@ static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *error 
 
         if (sd_bus_message_is_method_error(m, NULL)) {
                 retry_later(s);
+                s->changed(s->userdata);
                 return 0;
         }
         s->connected = true;

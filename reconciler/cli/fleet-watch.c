@@ -18,6 +18,10 @@ static int run(Context *c, int argc, char **argv) {
                                 "this fleet cannot be chosen; say it: mosaic fleet init "
                                 "--supervisor",
                                 strerror(-c->supervisor_error));
+        if (c->record->supervisor == SUPERVISOR_SYSTEMD && !c->paths->manager_socket)
+                return run_refuse(c, "watch", EXIT_UNKNOWN,
+                                "systemd supervises this fleet, and where its user manager is "
+                                "cannot be told: XDG_RUNTIME_DIR is not set");
         return watch_run(c, &(WatchOptions){ .resync_usec = o.resync_usec });
 }
 

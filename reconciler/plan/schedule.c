@@ -47,6 +47,11 @@ void schedule_mark(Schedule *s, Cause cause, uint64_t now_usec) {
                 s->roster_usec = now_usec;
 }
 
+void schedule_touched(Schedule *s, uint64_t at_usec) {
+        if (at_usec > s->roster_usec)
+                s->roster_usec = at_usec;
+}
+
 /* When the events that came are looked at. */
 static uint64_t events_due(const Schedule *s) {
         uint64_t due;

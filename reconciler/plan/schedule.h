@@ -10,11 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SCHEDULE_QUIET_USEC UINT64_C(75000) /* from the last event to the pass */
-#define SCHEDULE_CAP_USEC UINT64_C(300000)  /* from the first event to the pass */
-#define SCHEDULE_STABLE_USEC                                                                       \
-        UINT64_C(5000000) /* a roster left alone this long may remove agents                       \
-                           */
+/* From the last event to the pass, and from the first one at the latest. */
+#define SCHEDULE_QUIET_USEC UINT64_C(75000)
+#define SCHEDULE_CAP_USEC UINT64_C(300000)
+/* A roster that was left alone for so long may remove agents. */
+#define SCHEDULE_STABLE_USEC UINT64_C(5000000)
 
 typedef enum Cause {
         CAUSE_NONE,
@@ -47,6 +47,9 @@ void schedule_init(Schedule *s, uint64_t resync_usec, uint64_t now_usec);
 
 /* Something happened. */
 void schedule_mark(Schedule *s, Cause cause, uint64_t now_usec);
+
+/* The roster was touched at a time that may lie in the past. */
+void schedule_touched(Schedule *s, uint64_t at_usec);
 
 /* When the next pass is due, and why; UINT64_MAX while one runs. */
 uint64_t schedule_due(const Schedule *s);
