@@ -120,6 +120,7 @@ typedef struct Driver {
         int (*stop_holder)(void *world, char **ret_message);
         /* The controller's unit; where none supervises it, there is nothing to start. */
         int (*start_controller)(void *world, char **ret_message);
+        int (*stop_controller)(void *world, char **ret_message);
         int (*repair_holder)(void *world, const Observed *observed, char **ret_message);
 
         /* DRIVER_SESSION, DRIVER_RENAME, DRIVER_KILL_SESSION: all in one tmux client, finished on

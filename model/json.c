@@ -331,6 +331,18 @@ int json_get_strdup(const Json *object, const char *key, bool optional, char **r
         return 0;
 }
 
+const char *json_text(const Json *object, const char *key) {
+        const char *s = json_get_string(object, key);
+
+        return s ? s : "";
+}
+
+uint64_t json_number(const Json *object, const char *key) {
+        uint64_t n;
+
+        return json_get_uint64(object, key, &n) == 0 ? n : 0;
+}
+
 int json_get_strv(const Json *object, const char *key, char ***ret) {
         _cleanup_strv_ char **l = NULL;
         const Json *v = json_get(object, key);

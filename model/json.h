@@ -81,6 +81,10 @@ const char *json_get_string(const Json *object, const char *key);
 /* A string member, copied; with @optional a missing or null one is *ret = NULL and 0. */
 _must_check_ int json_get_strdup(const Json *object, const char *key, bool optional, char **ret);
 
+/* A member of documents that are only shown: "" and 0 where it is missing or of another type. */
+const char *json_text(const Json *object, const char *key);
+uint64_t json_number(const Json *object, const char *key);
+
 /* An array of strings, copied; -ENOENT, -EINVAL. */
 _must_check_ int json_get_strv(const Json *object, const char *key, char ***ret);
 

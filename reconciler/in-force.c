@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "reconciler/in-force.h"
 
+#include "drivers/os/clock.h"
 #include "reconciler/output.h"
+#include "reconciler/run.h"
+#include "reconciler/watch-roster.h"
 #include "reconciler/watch-state.h"
 
 void in_force_done(InForce *f) {
@@ -28,6 +31,7 @@ static int load(Context *c, InForce *f) {
         return r == EXIT_INVALID ? pass_load_accepted(c, &f->pass) : r;
 }
 
+/* The verb ends here; the controller's own words are the rest of what is known. */
 static int refuse(const Context *c, const InForce *f) {
         int r;
 
@@ -36,6 +40,7 @@ static int refuse(const Context *c, const InForce *f) {
                 return r < 0 ? r : EXIT_INVALID;
         }
         output_findings(c, &f->refused, /* warnings= */ false);
+        output_controller(c, f->controller, clock_realtime_usec());
         printf("The roster is invalid, and none was accepted before (exit %d)\n", EXIT_INVALID);
         return EXIT_INVALID;
 }
@@ -44,11 +49,17 @@ int in_force_look(Context *c, InForce *f) {
         PlanPolicy policy = PLAN_POLICY_DEFAULT;
         int r;
 
+        r = watch_state_read(c->paths, &f->controller);
+        if (r < 0)
+                return r;
+        if (f->controller && watch_home_is_gone(c))
+                return run_refuse(c, "status", EXIT_BLOCKED,
+                                "the Mosaic home %s is gone: the controller changes nothing until "
+                                "it is back",
+                                c->paths->home);
         r = load(c, f);
         if (r == -ENOENT || r > 0)
                 return refuse(c, f);
-        if (r == 0)
-                r = watch_state_read(c->paths, &f->controller);
         if (r == 0)
                 r = context_open_driver(c);
         if (r < 0)

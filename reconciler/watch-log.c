@@ -16,6 +16,7 @@
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
 #include "model/plan.h"
+#include "reconciler/watch-output.h"
 
 /* docs/reference/journal.md lists them; an id once given keeps its meaning. */
 static const struct {
@@ -36,16 +37,17 @@ static const struct {
 
 struct WatchLog {
         const Context *c;
+        WatchOutput *output;
         bool to_journal;
         Json *remarks; /* of the last pass; NULL: none yet */
         char *roster;  /* what was said of it last */
         int exit;      /* of the last pass; -1: none yet */
-        bool exit_said;
 };
 
 WatchLog *watch_log_free(WatchLog *l) {
         if (!l)
                 return NULL;
+        watch_output_free(l->output);
         json_free(l->remarks);
         free(l->roster);
         free(l);
@@ -62,15 +64,19 @@ static bool output_is_journal(void) {
                fstat(STDOUT_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-int watch_log_new(const Context *c, WatchLog **ret) {
-        WatchLog *l = calloc(1, sizeof(WatchLog));
+int watch_log_new(const Context *c, sd_event *event, WatchLog **ret) {
+        _cleanup_(watch_log_freep) WatchLog *l = calloc(1, sizeof(WatchLog));
+        int r;
 
         if (!l)
                 return -ENOMEM;
         l->c = c;
         l->to_journal = !c->json && output_is_journal();
         l->exit = -1;
-        *ret = l;
+        r = watch_output_new(event, c->json, &l->output);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
         return 0;
 }
 
@@ -126,18 +132,21 @@ static int send_entry(
 }
 
 static void print_line(const WatchLog *l, int priority, const char *text) {
+        const char *color = !l->c->color              ? ""
+                            : priority <= LOG_ERR     ? "\033[31m"
+                            : priority <= LOG_WARNING ? "\033[33m"
+                                                      : "";
+        _cleanup_free_ char *line = NULL;
         time_t now = time(NULL);
         struct tm tm;
         char clock[16] = "";
 
         if (localtime_r(&now, &tm))
                 (void)strftime(clock, sizeof(clock), "%H:%M:%S ", &tm);
-        printf("%s%s%s%s\n", clock,
-                        l->c->color && priority <= LOG_ERR       ? "\033[31m"
-                        : l->c->color && priority <= LOG_WARNING ? "\033[33m"
-                                                                 : "",
-                        text, l->c->color && priority <= LOG_WARNING ? "\033[0m" : "");
-        (void)fflush(stdout);
+        if (asprintf(&line, "%s%s%s%s", clock, color, text, *color ? "\033[0m" : "") < 0)
+                line = NULL;
+        else
+                watch_output_line(l->output, line);
 }
 
 static void say(WatchLog *l, WatchWord word, int priority, const About *about, const char *text) {
@@ -147,13 +156,11 @@ static void say(WatchLog *l, WatchWord word, int priority, const About *about, c
                 print_line(l, priority, text);
 }
 
-static void print_json(const Json *j) {
+static void print_json(const WatchLog *l, const Json *j) {
         _cleanup_free_ char *text = NULL;
 
-        if (json_to_text(j, JSON_PLAIN, &text) == 0) {
-                puts(text);
-                (void)fflush(stdout);
-        }
+        if (json_to_text(j, JSON_PLAIN, &text) == 0)
+                watch_output_line(l->output, text);
 }
 
 void watch_log(WatchLog *l, WatchWord word, int priority, const char *format, ...) {
@@ -181,39 +188,27 @@ void watch_log(WatchLog *l, WatchWord word, int priority, const char *format, ..
         json_put_string(&b, "message", text);
         json_close(&b);
         if (json_finish(&b, &j) == 0)
-                print_json(j);
+                print_json(l, j);
 }
 
 /* --- events of a pass ----------------------------------------------------------------------------
  */
 
-static const char *word_of(const Json *event, const char *key) {
-        const char *s = json_get_string(event, key);
-
-        return s ? s : "";
-}
-
-static uint64_t number_of(const Json *event, const char *key) {
-        uint64_t n = 0;
-
-        return json_get_uint64(event, key, &n) == 0 ? n : 0;
-}
-
 static int log_action(WatchLog *l, const Json *e) {
         const char *error = json_get_string(e, "error"), *agent = json_get_string(e, "agent");
-        bool done = strcmp(word_of(e, "outcome"), "done") == 0;
+        bool done = strcmp(json_text(e, "outcome"), "done") == 0;
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         _cleanup_free_ char *text = NULL;
         char took[32];
         int r;
 
-        strbuf_addf(&b, "%s %s %s", word_of(e, "verb"), agent ? agent : "the tmux server",
-                        word_of(e, "outcome"));
+        strbuf_addf(&b, "%s %s %s", json_text(e, "verb"), agent ? agent : "the tmux server",
+                        json_text(e, "outcome"));
         if (done)
                 strbuf_addf(&b, " in %s",
                                 format_duration(took, sizeof(took),
-                                                number_of(e, "took_ms") * USEC_PER_MSEC));
-        strbuf_addf(&b, ": %s", done || !error ? word_of(e, "message") : error);
+                                                json_number(e, "took_ms") * USEC_PER_MSEC));
+        strbuf_addf(&b, ": %s", done || !error ? json_text(e, "message") : error);
         r = strbuf_finish(&b, &text);
         if (r < 0)
                 return r;
@@ -235,9 +230,9 @@ static int log_crash(WatchLog *l, const Json *e) {
         char wait[32];
         int r;
 
-        (void)format_duration(wait, sizeof(wait), number_of(e, "next_ms") * USEC_PER_MSEC);
-        strbuf_addf(&b, "%s is in a crash loop, last %s %s; tried again in %s", word_of(e, "agent"),
-                        word_of(e, "code"), word_of(e, "status"), wait);
+        (void)format_duration(wait, sizeof(wait), json_number(e, "next_ms") * USEC_PER_MSEC);
+        strbuf_addf(&b, "%s is in a crash loop, last %s %s; tried again in %s",
+                        json_text(e, "agent"), json_text(e, "code"), json_text(e, "status"), wait);
         for (size_t i = 0; i < json_length(lines); i++)
                 strbuf_addf(&b, "\n    | %s", json_as_string(json_at(lines, i)));
         r = strbuf_finish(&b, &text);
@@ -254,9 +249,9 @@ static const Json *find_remark(const Json *list, const Json *remark) {
         for (size_t i = 0; i < json_length(list); i++) {
                 const Json *x = json_at(list, i);
 
-                if (strcmp(word_of(x, "address"), word_of(remark, "address")) == 0 &&
-                                strcmp(word_of(x, "reason"), word_of(remark, "reason")) == 0 &&
-                                strcmp(word_of(x, "kind"), word_of(remark, "kind")) == 0)
+                if (strcmp(json_text(x, "address"), json_text(remark, "address")) == 0 &&
+                                strcmp(json_text(x, "reason"), json_text(remark, "reason")) == 0 &&
+                                strcmp(json_text(x, "kind"), json_text(remark, "kind")) == 0)
                         return x;
         }
         return NULL;
@@ -264,11 +259,11 @@ static const Json *find_remark(const Json *list, const Json *remark) {
 
 /* What passes by itself within moments is no news. */
 static bool is_news(const Json *remark) {
-        return strcmp(word_of(remark, "reason"), "in_transition") != 0;
+        return strcmp(json_text(remark, "reason"), "in_transition") != 0;
 }
 
 static int log_remark(WatchLog *l, const Json *m, bool over) {
-        const char *address = word_of(m, "address"), *kind = word_of(m, "kind");
+        const char *address = json_text(m, "address"), *kind = json_text(m, "kind");
         bool is_agent = strncmp(address, "agent/", 6) == 0;
         const char *name = is_agent ? address + 6 : address;
         _cleanup_free_ char *text = NULL;
@@ -277,9 +272,9 @@ static int log_remark(WatchLog *l, const Json *m, bool over) {
         if (over)
                 r = asprintf(&text, "%s is no longer %s", name, kind);
         else
-                r = asprintf(&text, "%s is %s: %s%s%s", name, kind, word_of(m, "message"),
+                r = asprintf(&text, "%s is %s: %s%s%s", name, kind, json_text(m, "message"),
                                 json_get_string(m, "help") ? "; resolve it with: " : "",
-                                word_of(m, "help"));
+                                json_text(m, "help"));
         if (r < 0) {
                 text = NULL;
                 return -ENOMEM;
@@ -323,8 +318,9 @@ static int log_remarks(WatchLog *l, const Json *now) {
 /* Returns 1 if there was something new. */
 static int log_roster(WatchLog *l, const Json *e) {
         const Json *roster = json_get(e, "roster");
-        const char *state = word_of(roster, "state"), *message = json_get_string(roster, "message");
-        uint64_t generation = number_of(roster, "generation");
+        const char *state = json_text(roster, "state"),
+                   *message = json_get_string(roster, "message");
+        uint64_t generation = json_number(roster, "generation");
         bool is_new = false, accepted = strcmp(state, "accepted") == 0;
         _cleanup_free_ char *key = NULL, *text = NULL;
         int r;
@@ -344,8 +340,8 @@ static int log_roster(WatchLog *l, const Json *e) {
         if (accepted)
                 r = asprintf(&text, "roster accepted: generation %llu, %llu agent%s",
                                 (unsigned long long)generation,
-                                (unsigned long long)number_of(e, "agents"),
-                                number_of(e, "agents") == 1 ? "" : "s");
+                                (unsigned long long)json_number(e, "agents"),
+                                json_number(e, "agents") == 1 ? "" : "s");
         else if (generation > 0)
                 r = asprintf(&text, "%s; generation %llu stays in force", message ? message : state,
                                 (unsigned long long)generation);
@@ -384,7 +380,7 @@ static const char *exit_sentence(int code) {
 
 /* Returns 1 if there was something new. */
 static int log_sync(WatchLog *l, const Json *e) {
-        int code = (int)number_of(json_get(e, "summary"), "exit");
+        int code = (int)json_number(json_get(e, "summary"), "exit");
         const char *sentence = exit_sentence(code);
         _cleanup_free_ char *text = NULL;
         bool was = l->exit == code;
@@ -393,8 +389,8 @@ static int log_sync(WatchLog *l, const Json *e) {
                 return 0;
         l->exit = code;
         if (asprintf(&text, "%s: %llu of %llu agents as the roster says", sentence,
-                            (unsigned long long)number_of(e, "unchanged"),
-                            (unsigned long long)number_of(e, "agents")) < 0) {
+                            (unsigned long long)json_number(e, "unchanged"),
+                            (unsigned long long)json_number(e, "agents")) < 0) {
                 text = NULL;
                 return -ENOMEM;
         }
@@ -403,9 +399,9 @@ static int log_sync(WatchLog *l, const Json *e) {
 }
 
 static int log_pass(WatchLog *l, const Json *e) {
-        uint64_t code = number_of(json_get(e, "summary"), "exit");
+        uint64_t code = json_number(json_get(e, "summary"), "exit");
         const Json *remarks = json_get(e, "remarks");
-        bool news = number_of(e, "actions") > 0;
+        bool news = json_number(e, "actions") > 0;
         int r;
 
         /* Another writer is at work: nothing was seen. */
@@ -427,12 +423,12 @@ static int log_pass(WatchLog *l, const Json *e) {
         if (r < 0)
                 return r;
         if ((news || r > 0) && l->c->json)
-                print_json(e);
+                print_json(l, e);
         return 0;
 }
 
 int watch_log_event(WatchLog *l, const Json *event) {
-        const char *kind = word_of(event, "event");
+        const char *kind = json_text(event, "event");
         int r = 0;
 
         if (strcmp(kind, "pass") == 0)
@@ -444,6 +440,6 @@ int watch_log_event(WatchLog *l, const Json *event) {
         else
                 return 0;
         if (r == 0 && l->c->json)
-                print_json(event);
+                print_json(l, event);
         return r;
 }

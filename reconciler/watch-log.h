@@ -7,6 +7,8 @@
  * again.
  */
 
+#include <systemd/sd-event.h>
+
 #include "model/json.h"
 #include "reconciler/context.h"
 
@@ -26,7 +28,7 @@ typedef enum WatchWord {
         _WATCH_WORD_MAX,
 } WatchWord;
 
-_must_check_ int watch_log_new(const Context *c, WatchLog **ret);
+_must_check_ int watch_log_new(const Context *c, sd_event *event, WatchLog **ret);
 WatchLog *watch_log_free(WatchLog *l);
 DEFINE_CLEANUP(WatchLog *, watch_log_free)
 

@@ -3,17 +3,24 @@
 
 /*
  * What `fleet stop` and `fleet start` without names do about the controller: it ends before the
- * agents do, and comes back with them.
+ * agents do, and its unit comes back with them.
  */
 
 #include "reconciler/context.h"
 
-/*
- * Ends the controller of this fleet, if one runs, and keeps others from starting as long as
- * *ret_lock is open. *ret_stopped: one ran. -ETIMEDOUT: it does not end.
- */
-_must_check_ int watch_stop(Context *c, int *ret_lock, bool *ret_stopped);
+typedef struct WatchStop {
+        int lock;         /* while it is open no other controller begins; -1: not taken */
+        bool unit;        /* its unit was stopped */
+        pid_t foreground; /* one that no unit runs was ended; 0: none */
+        char *message;    /* why it does not end */
+} WatchStop;
 
-/* Starts its unit again if watch_stop() ended it. *ret_started: it did. A failure is said in
+void watch_stop_done(WatchStop *s);
+
+/* Ends the controller of this fleet, if one runs. -ETIMEDOUT, or what the manager says: it does not
+ * end, though it may later. */
+_must_check_ int watch_stop(Context *c, WatchStop *ret);
+
+/* Starts its unit again if watch_stop() stopped it. *ret_started: it did. A failure is said in
  * *ret_message (caller frees). */
 _must_check_ int watch_start_again(Context *c, bool *ret_started, char **ret_message);

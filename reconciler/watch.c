@@ -139,18 +139,6 @@ static int on_pass_due(sd_event_source *source _unused_, uint64_t usec _unused_,
 /* --- what a pass told ----------------------------------------------------------------------------
  */
 
-static const char *text_of(const Json *j, const char *key) {
-        const char *s = json_get_string(j, key);
-
-        return s ? s : "";
-}
-
-static uint64_t number_of(const Json *j, const char *key) {
-        uint64_t n = 0;
-
-        return json_get_uint64(j, key, &n) == 0 ? n : 0;
-}
-
 static int take_pids(Watch *w, const Json *list) {
         size_t n = json_length(list);
         _cleanup_free_ pid_t *pids = calloc(n + 1, sizeof(pid_t));
@@ -198,9 +186,9 @@ static const char *exit_reason(uint64_t code) {
 
 /* What somebody has open is remembered by its content. */
 static void note_open(Watch *w, const Json *roster, uint64_t now) {
-        const char *sha256 = text_of(roster, "sha256");
+        const char *sha256 = json_text(roster, "sha256");
 
-        if (strcmp(text_of(roster, "state"), "unsettled") != 0) {
+        if (strcmp(json_text(roster, "state"), "unsettled") != 0) {
                 w->open_usec = 0;
                 return;
         }
@@ -211,9 +199,9 @@ static void note_open(Watch *w, const Json *roster, uint64_t now) {
 }
 
 static void describe_agents(const Json *e, char *buffer, size_t n) {
-        uint64_t held = number_of(e, "held");
+        uint64_t held = json_number(e, "held");
         int used = snprintf(buffer, n, "%" PRIu64 " of %" PRIu64 " agents as the roster says",
-                        number_of(e, "unchanged"), number_of(e, "agents"));
+                        json_number(e, "unchanged"), json_number(e, "agents"));
 
         if (held > 0)
                 (void)snprintf(buffer + used, n - (size_t)used, ", %" PRIu64 " held", held);
@@ -241,8 +229,8 @@ static void notify_status(Watch *w, const Json *e) {
 
 static void set_conditions(Watch *w, const Json *e) {
         const Json *roster = json_get(e, "roster");
-        const char *state = text_of(roster, "state");
-        uint64_t code = number_of(json_get(e, "summary"), "exit"), now = clock_realtime_usec();
+        const char *state = json_text(roster, "state");
+        uint64_t code = json_number(json_get(e, "summary"), "exit"), now = clock_realtime_usec();
         char text[96];
 
         /* While somebody writes it is what it was. */
@@ -252,10 +240,10 @@ static void set_conditions(Watch *w, const Json *e) {
         describe_agents(e, text, sizeof(text));
         (void)watch_state_set(&w->state, CONDITION_CONVERGED, code == EXIT_OK, exit_reason(code),
                         json_get_string(e, "message") ? json_get_string(e, "message") : text, now);
-        w->state.generation = number_of(roster, "generation");
+        w->state.generation = json_number(roster, "generation");
         if (strcmp(state, "accepted") == 0)
                 (void)snprintf(w->state.roster_sha256, sizeof(w->state.roster_sha256), "%s",
-                                text_of(roster, "sha256"));
+                                json_text(roster, "sha256"));
 }
 
 static void write_state(Watch *w) {
@@ -273,7 +261,7 @@ static void write_state(Watch *w) {
 }
 
 static void take_pass(Watch *w, const Json *e) {
-        uint64_t code = number_of(json_get(e, "summary"), "exit"), msec;
+        uint64_t code = json_number(json_get(e, "summary"), "exit"), msec;
         bool is_new = false;
 
         if (json_get_uint64(e, "next_ms", &msec) == 0)
@@ -285,16 +273,16 @@ static void take_pass(Watch *w, const Json *e) {
         note_open(w, json_get(e, "roster"), clock_monotonic_usec());
         w->state.n_passes++;
         w->state.pass_usec = clock_realtime_usec();
-        w->state.took_msec = number_of(e, "took_ms");
-        w->state.n_actions = number_of(e, "actions");
+        w->state.took_msec = json_number(e, "took_ms");
+        w->state.n_actions = json_number(e, "actions");
         w->state.exit = (int)code;
-        (void)snprintf(w->state.cause, sizeof(w->state.cause), "%s", text_of(e, "cause"));
+        (void)snprintf(w->state.cause, sizeof(w->state.cause), "%s", json_text(e, "cause"));
         set_conditions(w, e);
         notify_status(w, e);
 }
 
 static int on_event_line(const Json *event, void *userdata) {
-        const char *kind = text_of(event, "event");
+        const char *kind = json_text(event, "event");
         Watch *w = userdata;
         int r;
 
@@ -556,9 +544,9 @@ static int set_up(Watch *w, const WatchOptions *options) {
         uint64_t now = clock_monotonic_usec();
         int r;
 
-        r = watch_log_new(w->c, &w->log);
-        if (r == 0)
-                r = sd_event_new(&w->event);
+        r = sd_event_new(&w->event);
+        if (r >= 0)
+                r = watch_log_new(w->c, w->event, &w->log);
         if (r < 0)
                 return r;
         w->state.started_usec = clock_realtime_usec();

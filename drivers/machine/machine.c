@@ -494,6 +494,12 @@ static int machine_start_controller(void *world, char **ret_message) {
         return is_systemd(m) ? run_unit(m, "fleet", JOB_START, ret_message) : 0;
 }
 
+static int machine_stop_controller(void *world, char **ret_message) {
+        MachineDriver *m = world;
+
+        return is_systemd(m) ? run_unit(m, "fleet", JOB_STOP, ret_message) : 0;
+}
+
 static int machine_stop_holder(void *world, char **ret_message) {
         MachineDriver *m = world;
         int r;
@@ -692,6 +698,7 @@ Driver machine_driver_interface(MachineDriver *m) {
                 .start_holder = machine_start_holder,
                 .stop_holder = machine_stop_holder,
                 .start_controller = machine_start_controller,
+                .stop_controller = machine_stop_controller,
                 .repair_holder = machine_repair_holder,
                 .sessions = machine_sessions,
                 .submit = machine_submit,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <pwd.h>
+#include <string.h>
 
 #include "drivers/store/store.h"
 #include "model/base/strv.h"
@@ -15,31 +16,41 @@ static const char *user_name(void) {
 
 /* All stop, so first of all who would start them again. */
 static int stop_controller(Context *c) {
-        bool stopped;
-        int lock, r;
+        WatchStop s;
+        int r;
 
-        r = watch_stop(c, &lock, &stopped);
-        if (r == -ETIMEDOUT)
-                return run_refuse(c, "stop", EXIT_NOT_CONVERGED,
-                                "the controller does not end; nothing was stopped. See: mosaic "
-                                "fleet status");
-        if (r == 0 && stopped && !c->json)
+        r = watch_stop(c, &s);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                r = run_refuse(c, "stop", EXIT_NOT_CONVERGED,
+                                "the controller was asked to end, and does not (%s); no agent was "
+                                "stopped. See: mosaic fleet status",
+                                s.message ? s.message : strerror(-r));
+                watch_stop_done(&s);
+                return r;
+        }
+        if (!c->json && s.unit)
                 printf("The controller is stopped; 'mosaic fleet start' starts its unit again\n");
-        /* The descriptor stays open until this process ends: no other controller meanwhile. */
-        return r;
+        if (!c->json && s.foreground > 0)
+                printf("The controller, pid %d, is ended; to have it again: mosaic fleet watch\n",
+                                (int)s.foreground);
+        /* Its lock stays taken until this process ends: no other controller meanwhile. */
+        s.lock = -1;
+        watch_stop_done(&s);
+        return 0;
 }
 
-/* The hold comes first: whatever happens now, nothing starts the agents again. */
+/* The hold comes before the agents: whatever happens then, nothing starts them again. */
 static int prepare(Context *c, const Options *o, const Pass *p _unused_) {
         int r;
 
         if (strv_length(o->names) == 0) {
-                r = store_hold(c->paths, NULL, user_name(), o->reason);
-                return r < 0 ? r : stop_controller(c);
+                r = stop_controller(c);
+                return r != 0 ? r : store_hold(c->paths, NULL, user_name(), o->reason);
         }
         for (char **name = o->names; *name; name++) {
                 r = store_hold(c->paths, *name, user_name(), o->reason);
-
                 if (r < 0)
                         return r;
         }

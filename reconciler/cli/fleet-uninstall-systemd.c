@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "drivers/os/lock.h"
 #include "model/base/strv.h"
 #include "model/base/strbuf.h"
 #include "model/plan.h"
@@ -38,11 +39,24 @@ static int check_nothing_runs(Context *c) {
         return r;
 }
 
+/* One in the foreground is no unit; without its holds and records it would start everything anew.
+ */
+static int keep_controllers_away(const Context *c, int *ret_lock) {
+        LockHolder holder;
+        int r = lock_take_controller(c->paths, ret_lock, &holder);
+
+        if (r != LOCK_BUSY)
+                return r;
+        return run_refuse(c, VERB, EXIT_BLOCKED,
+                        "a controller runs (pid %d); nothing was removed. First: mosaic fleet stop",
+                        (int)holder.pid);
+}
+
 static int run(Context *c, int argc, char **argv) {
         _cleanup_(install_report_freep) InstallReport *report = NULL;
         _cleanup_options_ Options o = { 0 };
         UninstallOptions uninstall = { 0 };
-        _cleanup_close_ int lock = -1;
+        _cleanup_close_ int lock = -1, controller = -1;
         int code, r;
 
         r = options_parse(c, OPTION_DRY_RUN | OPTION_LOCK_TIMEOUT | OPTION_PURGE, argc, argv, &o);
@@ -50,6 +64,8 @@ static int run(Context *c, int argc, char **argv) {
                 return r;
         if (!o.dry_run) {
                 r = run_lock(c, "uninstall-systemd", &o, &lock);
+                if (r == 0)
+                        r = keep_controllers_away(c, &controller);
                 if (r != 0)
                         return r;
         }

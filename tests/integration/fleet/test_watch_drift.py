@@ -7,7 +7,7 @@ import signal
 import time
 
 import harness
-from harness import LOCKED, Fleet, Process, wait_for
+from harness import BLOCKED, LOCKED, Fleet, Process, wait_for
 from watching import Controller
 
 
@@ -171,6 +171,66 @@ class Drift:
         self.assertEqual(after['b'], before['b'])
         self.assertNotEqual(after['a'], before['a'])
 
+    def test_reader_that_stops_reading(self):
+        """A full pipe as standard output: it works on, and ends when it is told to."""
+        self.roster(['a'])
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        try:
+            while True:
+                os.write(write, b'x' * 4096)
+        except BlockingIOError:
+            pass
+        os.set_blocking(write, True)
+        p = self.bed.popen([self.program, 'fleet', 'watch', '--json'], stdout=write)
+        os.close(write)
+        self.addCleanup(os.close, read)
+        self.addCleanup(p.kill)
+        self.wait_agents(['a'])
+        self.roster(['a', 'b'])
+        self.wait_agents(['a', 'b'])
+        p.terminate()
+        self.assertEqual(p.wait(20), 0)
+
+    def test_few_descriptors(self):
+        names = ['a%d' % i for i in range(30)]
+        self.roster(names)
+        c = Controller(self, env={'MOSAIC_TEST': '1'}, prefix=['prlimit', '--nofile=24:4096'])
+        self.wait_agents(names, 30)
+        c.wait_converged()
+        self.assertFalse([e for e in c.events('source') if 'failed' in e['message']], c.describe())
+
+    def test_state_directory_is_gone(self):
+        """Its lock guards nothing any more: it ends, and its agents stay."""
+        self.roster(['a'])
+        c = self.watch()
+        before = self.pids()
+        state = self.bed.path_of('.local/state/mosaic')
+        self.bed.run(['mv', state, state + '.away'], check=True)
+        os.kill(c.pid, signal.SIGHUP)
+        self.assertEqual(c.process.wait(20), BLOCKED)
+        self.bed.run(['rm', '-rf', state], check=True)
+        self.bed.run(['mv', state + '.away', state], check=True)
+        self.assertEqual(self.pids(), before)
+        self.watch()
+        self.assertEqual(self.pids(), before)
+
+    def test_uninstall_beside_it(self):
+        """One in the foreground is no unit; what it would start again must not lose its holds."""
+        self.roster(['a'])
+        c = self.watch()
+        self.fleet('stop', 'a', code=0)
+        wait_for(lambda: not self.running(), 10, 'a is down')
+        self.tmux('kill-server')
+        r = self.fleet('uninstall-systemd', code=BLOCKED)
+        if self.supervisor == 'direct':
+            self.assertIn('pid %d' % c.pid, r.err)
+        r = self.fleet('stop', code=0)
+        self.assertIn('pid %d, is ended' % c.pid, r.out)
+        self.assertEqual(c.process.wait(20), 0)
+        self.fleet('uninstall-systemd', code=0)
+        self.assertEqual(self.running(), {})
+
     def test_crash_loop(self):
         """It ends in a named state with cause and last words; one command clears it."""
         self.roster({'x': self.agent('x', 'crasher', restart={'delay': '100ms', 'attempts': 2, 'window': '1m'}),
@@ -260,7 +320,6 @@ class DriftSystemd(Drift, Fleet):
         self.wait_agents(['a', 'b', 'c'])
         before, server = self.pids(), self.server_pid()
         for _ in range(20):
-            self.bed.systemctl('reset-failed', 'mosaic-fleet')
             self.bed.systemctl('restart', 'mosaic-fleet', check=True)
             self.assertEqual(self.pids(), before)
         got = self.show('mosaic-fleet.service', 'ActiveState', 'MainPID', 'ControlGroup', 'StatusText')
@@ -315,6 +374,18 @@ class DriftSystemd(Drift, Fleet):
 
     def test_rollback_by_hand_beside_a_controller(self):
         self.rollback(stop_first=False)
+
+    def test_stop_while_it_comes_back(self):
+        """`stop` also meets a controller that systemd is just restarting."""
+        self.roster(['a'])
+        self.bed.systemctl('enable', '--now', 'mosaic-fleet', check=True)
+        self.wait_agents(['a'])
+        os.kill(int(self.show('mosaic-fleet.service', 'MainPID')['MainPID']), signal.SIGKILL)
+        wait_for(lambda: self.show('mosaic-fleet.service', 'SubState')['SubState'] == 'auto-restart', 10, 'auto-restart')
+        self.fleet('stop', code=0)
+        time.sleep(6)  # longer than its RestartSec
+        self.assertEqual(self.show('mosaic-fleet.service', 'ActiveState')['ActiveState'], 'inactive')
+        self.assertEqual((self.running(), self.servers()), ({}, []))
 
     def test_stop_of_everything(self):
         """The controller ends first; `start` brings it back, and the fleet."""

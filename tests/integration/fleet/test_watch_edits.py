@@ -10,7 +10,7 @@ import statistics
 import time
 
 import harness
-from harness import INVALID, Fleet, wait_for
+from harness import BLOCKED, INVALID, Fleet, wait_for
 from watching import Controller
 
 ROSTER = '.config/mosaic/fleet/roster.yaml'
@@ -229,6 +229,7 @@ class Edits(Fleet):
         for _ in range(3):
             c.ask()
         self.assertEqual(set(self.running()), {'b'})
+        self.assertIn('home', self.fleet('status', code=BLOCKED).err)
         self.sh('mv .config/away .config/mosaic')
         self.wait_agents(['a', 'b'])
         c.wait_converged()
@@ -273,7 +274,7 @@ class Edits(Fleet):
 
     def test_unreadable(self):
         self.watch()
-        self.refused('missing', lambda: os.chmod(self.path, 0))
+        self.refused('unreadable', lambda: os.chmod(self.path, 0))
 
     def test_no_file(self):
         self.watch()
@@ -283,8 +284,8 @@ class Edits(Fleet):
 
         def directory():
             self.sh('rm "$1"; mkdir "$1"', self.path)
-        self.refused('missing', fifo)
-        self.refused('missing', directory)
+        self.refused('unreadable', fifo)
+        self.refused('unreadable', directory)
 
     def test_slow_writer(self):
         """Every prefix that ends at a line is a valid roster with fewer agents; none is taken."""
@@ -401,9 +402,16 @@ time.sleep(600)
         self.assertIn('WatchingFiles', self.fleet('status').out)
         self.save_mv()
         self.taken()
+        # Nor does a removal become quicker because of it.
+        self.roster(['a'])
+        saved = time.monotonic()
+        os.kill(c.pid, signal.SIGHUP)
+        wait_for(lambda: set(self.running()) == {'a'}, 20, c.describe)
+        self.assertGreaterEqual(time.monotonic() - saved, 4.9)
+        self.text = self.roster(['a', 'b'])
+        self.before = self.wait_agents(['a', 'b'])
         hog.kill()
         hog.wait()
-        os.kill(c.pid, signal.SIGHUP)
         c.wait_condition('WatchingFiles', 'inotify')
         self.save_mv()
         self.taken()

@@ -12,13 +12,13 @@ from harness import wait_for
 class Controller:
     """`mosaic fleet watch --json` in the foreground; its events are read from a file."""
 
-    def __init__(self, fleet, *args, env=None, resync='60s'):
+    def __init__(self, fleet, *args, env=None, resync='60s', prefix=()):
         self.fleet = fleet
         self.path = fleet.bed.path_of('watch-%d.log' % time.monotonic_ns())
         self.errors = self.path + '.err'
         with open(self.path, 'wb') as out, open(self.errors, 'wb') as err:
             self.process = fleet.bed.popen(
-                [fleet.program, 'fleet', 'watch', '--json', '--resync', resync] + list(args),
+                list(prefix) + [fleet.program, 'fleet', 'watch', '--json', '--resync', resync] + list(args),
                 stdout=out, stderr=err, env=env)
         self.pid = self.process.pid
         fleet.addCleanup(self.end)
