@@ -58,7 +58,7 @@ class Package(unittest.TestCase):
     def test_every_asset_is_listed(self):
         ours = {path: mode for path, mode in self.listed.items() if path.startswith('framework/')}
         self.assertEqual(ours, assets())
-        for folder in ('fleet', 'systemd/user', 'tools/fleet'):
+        for folder in ('fleet', 'systemd/user', 'tools/fleet', 'tools/tmux'):
             self.assertTrue(any(p.startswith('framework/%s/' % folder) for p in ours), folder)
 
     def test_the_program_and_its_parts_are_listed(self):
