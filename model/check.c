@@ -31,6 +31,7 @@ static const struct {
         [CHECK_LIMITS] = { "limits", CHECK_BY_VERIFY, NULL },
         [CHECK_DEFAULT_SERVER] = { "default-server", LOOKED_AT_BY_ALL | CHECK_BY_STATUS, NULL },
         [CHECK_LIVE_PLAN] = { "live-plan", CHECK_BY_PREFLIGHT, "mosaic fleet plan" },
+        [CHECK_LIVE_MESSAGE] = { "live-message", CHECK_BY_PREFLIGHT, "mosaic agent status" },
         [CHECK_INSTALL] = { "install", CHECK_BY_PREFLIGHT, NULL },
         [CHECK_START] = { "start", CHECK_BY_PREFLIGHT, NULL },
         [CHECK_START_AGAIN] = { "start-again", CHECK_BY_PREFLIGHT, NULL },

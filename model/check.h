@@ -28,6 +28,7 @@ typedef enum CheckKind {
         CHECK_DEFAULT_SERVER,
         /* what preflight tries out */
         CHECK_LIVE_PLAN,
+        CHECK_LIVE_MESSAGE,
         CHECK_INSTALL,
         CHECK_START,
         CHECK_START_AGAIN,

@@ -43,6 +43,7 @@ enum {
         LETTER_WATCH,
         LETTER_INTERVAL,
         LETTER_AGENTS,
+        LETTER_LIVE,
         LETTER_MESSAGE,
         LETTER_FILE,
         LETTER_SOURCE,
@@ -74,6 +75,7 @@ static const struct {
         { { "keep-holds", no_argument, NULL, LETTER_KEEP_HOLDS }, OPTION_KEEP_HOLDS },
         { { "purge", no_argument, NULL, LETTER_PURGE }, OPTION_PURGE },
         { { "agents", no_argument, NULL, LETTER_AGENTS }, OPTION_AGENTS },
+        { { "live", required_argument, NULL, LETTER_LIVE }, OPTION_LIVE, "@agent" },
         { { "dry-run", no_argument, NULL, LETTER_DRY_RUN }, OPTION_DRY_RUN },
         { { "supervisor", required_argument, NULL, LETTER_SUPERVISOR }, OPTION_SUPERVISOR,
                         "systemd direct" },
@@ -301,6 +303,11 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
                         return usage(verb,
                                         "invalid time '%s' for --resync; write 1s to 1d, as in 60s",
                                         optarg);
+                return 0;
+        case LETTER_LIVE:
+                if (!agent_name_is_valid(optarg))
+                        return usage(verb, "'%s' cannot be the name of an agent", optarg);
+                o->live = optarg;
                 return 0;
         case LETTER_AGENTS:
                 o->agents = true;

@@ -38,6 +38,7 @@ typedef enum OptionSet {
         OPTION_AGENTS = 1u << 26,
         OPTION_MESSAGE = 1u << 27, /* a message, and how it is sent; "-" among the words */
         OPTION_RESET = 1u << 28,
+        OPTION_LIVE = 1u << 29,
 } OptionSet;
 
 typedef struct Options {
@@ -67,6 +68,7 @@ typedef struct Options {
         bool watch;
         uint64_t interval_usec; /* of --watch */
         bool agents;
+        const char *live;
         const char *message;
         const char *message_file;
         bool message_stdin;

@@ -9,7 +9,8 @@
 #include "drivers/machine/checks.h"
 #include "drivers/machine/scratch.h"
 #include "drivers/tmux/server.h"
-#include "model/base/strbuf.h"
+#include "drivers/os/process.h"
+#include "model/base/parse.h"
 #include "model/base/strv.h"
 #include "model/json.h"
 #include "reconciler/pass.h"
@@ -18,6 +19,10 @@
 #define AGENT_A "canary"
 #define AGENT_B "canary-two"
 #define AGENT_PREFIX "canary-tw"
+
+/* Longer than the verb itself waits for the agent. */
+#define MESSAGE_TIMEOUT_USEC (60 * USEC_PER_SEC)
+#define MESSAGE_OUTPUT_MAX (1024 * 1024)
 
 static const char scratch_roster[] =
                 "version: 1\n"
@@ -415,6 +420,47 @@ static int check_live_plan(Preflight *p, Pass *live) {
                         live->plan->n_actions, live->plan->n_actions == 1 ? "" : "s");
 }
 
+/* A real message to an agent of the live fleet, as anybody would send it. */
+static int check_live_message(Preflight *p, const char *name) {
+        static const char message[] = "A test of the message path (mosaic fleet preflight); please "
+                                      "answer with one word.";
+        _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
+        _cleanup_strv_ char **argv = NULL;
+        _cleanup_json_ Json *j = NULL;
+        const char *why;
+        int r;
+
+        r = strv_push(&argv, p->c->paths->program);
+        for (const char *const *word = (const char *const[]){ "agent", "send", name, "-", "--json",
+                             NULL };
+                        r == 0 && *word; word++)
+                r = strv_push(&argv, *word);
+        if (r < 0)
+                return r;
+        r = process_run(&(ProcessRequest){ .argv = argv,
+                                        .input = message,
+                                        .input_size = sizeof(message) - 1,
+                                        .output_max = MESSAGE_OUTPUT_MAX,
+                                        .timeout_usec = MESSAGE_TIMEOUT_USEC },
+                        &result);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return checks_add(p->checks, CHECK_LIVE_MESSAGE, CHECK_UNKNOWN,
+                                "'mosaic agent send %s': %s", name, strerror(-r));
+        if (json_parse(result.output, result.output_size, &j) == -ENOMEM)
+                return -ENOMEM;
+        if (result.status == EXIT_OK && j)
+                return checks_add(p->checks, CHECK_LIVE_MESSAGE, CHECK_OK,
+                                "%s has a message of %zu bytes: %s", name, sizeof(message) - 1,
+                                json_get_string(j, "result"));
+        why = j ? json_get_string(j, "why") : NULL;
+        return checks_add(p->checks, CHECK_LIVE_MESSAGE,
+                        result.status == EXIT_UNKNOWN ? CHECK_UNKNOWN : CHECK_FAILED,
+                        "'mosaic agent send %s' ended with %d: %.*s", name, result.status,
+                        (int)strcspn(why ? why : result.errors, "\n"), why ? why : result.errors);
+}
+
 /* Takes the throw-away fleet down, whatever state it is in. A signal that a person sends to all of
  * the terminal may also end what does this: then again. */
 static int take_down(Preflight *p) {
@@ -508,7 +554,7 @@ static int check_machine(Preflight *p, size_t *n_shown) {
         return r;
 }
 
-int preflight_run(Context *c, const PreflightCallbacks *callbacks, Checks *ret) {
+int preflight_run(Context *c, const PreflightCallbacks *callbacks, const char *live, Checks *ret) {
         _cleanup_(preflight_done) Preflight p = { .c = c, .callbacks = callbacks, .checks = ret };
         size_t n_shown = 0;
         int r, q;
@@ -516,6 +562,10 @@ int preflight_run(Context *c, const PreflightCallbacks *callbacks, Checks *ret) 
         r = stat_default(&p.default_before);
         if (r == 0)
                 r = check_machine(&p, &n_shown);
+        if (r == 0 && live && !callbacks->interrupted()) {
+                r = check_live_message(&p, live);
+                show_since(&p, &n_shown);
+        }
         if (r == 0)
                 r = scratch_new(c->paths, c->record->supervisor, &p.scratch);
         if (r == -ENOENT) {

@@ -15,5 +15,7 @@ typedef struct PreflightCallbacks {
         void (*done)(const Context *c, const Check *check); /* may be NULL */
 } PreflightCallbacks;
 
-/* Adds all checks. Negative errno: not even the checks could be made. */
-_must_check_ int preflight_run(Context *c, const PreflightCallbacks *callbacks, Checks *ret);
+/* Adds all checks; with @live (else NULL) also that this agent takes a message. Negative errno: not
+ * even the checks could be made. */
+_must_check_ int preflight_run(
+                Context *c, const PreflightCallbacks *callbacks, const char *live, Checks *ret);

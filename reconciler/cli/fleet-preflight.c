@@ -35,13 +35,13 @@ static int run(Context *c, int argc, char **argv) {
         ExitCode code;
         int r;
 
-        r = options_parse(c, 0, argc, argv, &o);
+        r = options_parse(c, OPTION_LIVE, argc, argv, &o);
         if (r != 0)
                 return r;
         if (!c->json)
                 callbacks.done = output_check;
         catch_signals();
-        r = preflight_run(c, &callbacks, &checks);
+        r = preflight_run(c, &callbacks, o.live, &checks);
         if (r < 0)
                 return r;
         if (was_interrupted())
@@ -68,6 +68,7 @@ const Verb verb_fleet_preflight = {
                 "it cleans up first.\n"
                 "\n"
                 "Options:\n"
+                "      --live NAME   Also send a real message to this agent of the live fleet\n"
                 "      --json        Print the checks as JSON\n"
                 "      --color WHEN  auto, always or never\n"
                 "\n"
@@ -75,6 +76,7 @@ const Verb verb_fleet_preflight = {
                 "\n"
                 "Examples:\n"
                 "  mosaic fleet preflight\n"
+                "  mosaic fleet preflight --live canary-pi\n"
                 "  mosaic fleet preflight --json > preflight.json\n",
         .run = run,
 };

@@ -11,6 +11,7 @@ import time
 
 import harness
 from harness import BLOCKED, Fleet
+from talk import Talk
 
 STEPS = ['install', 'start', 'start-again', 'exact-target', 'restart', 'stop', 'stop-again', 'start-after-stop', 'gone',
          'untouched']
@@ -120,6 +121,40 @@ class Preflight(Fleet):
 
 class PreflightDirect(Preflight):
     supervisor = 'direct'
+
+
+class PreflightLive(Talk):
+    """`--live NAME`: a real message to an agent of the live fleet, once."""
+
+    def live(self, name, code):
+        document = json.loads(self.fleet('preflight', '--live', name, '--json', code=code).out)
+        checks = {c['name']: c for c in document['checks']}
+        self.assertEqual(self.states_of(checks), dict.fromkeys(STEPS, 'ok'))
+        return checks['live-message']
+
+    @staticmethod
+    def states_of(checks):
+        return {n: checks[n]['state'] for n in STEPS}
+
+    def test_a_message_arrives_once(self):
+        self.composers('web', 'db')
+        check = self.live('web', code=0)
+        self.assertEqual(check['state'], 'ok', check)
+        self.assertRegex(check['message'], r'^web has a message of \d+ bytes: (submitted|queued)$')
+        self.assertEqual(len(self.texts('web')), 1)
+        self.assertIn(b'mosaic fleet preflight', self.texts('web')[0])
+        self.assertEqual(self.texts('db'), [])
+        self.assertNotIn('live-message', self.fleet('preflight', code=0).out)
+        self.assertEqual(len(self.texts('web')), 1)
+
+    def test_one_that_cannot_take_it(self):
+        self.composers('web')
+        self.fleet('stop', 'web', code=0)
+        check = self.live('web', code=BLOCKED)
+        self.assertEqual((check['state'], check['help']), ('failed', 'mosaic agent status'))
+        self.assertEqual(self.live('nobody', code=BLOCKED)['state'], 'failed')
+        self.fleet('preflight', '--live', 'Not a name', code=harness.USAGE)
+        self.assertEqual(self.texts('web'), [])
 
 
 class PreflightAlone(Fleet):
