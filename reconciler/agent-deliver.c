@@ -10,6 +10,7 @@
 #include "drivers/os/clock.h"
 #include "drivers/os/lock.h"
 #include "drivers/store/lines.h"
+#include "model/base/format.h"
 #include "model/base/hash.h"
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
@@ -338,10 +339,8 @@ static int write_log(const AgentLook *a, const DeliverRequest *q, const Delivere
                 r = path_join(a->c->paths->state, "sends.jsonl", &path);
         if (r < 0)
                 return r;
-        if (asprintf(&line, "%s\n", text) < 0) {
-                line = NULL;
+        if (format_text(&line, "%s\n", text) < 0)
                 return -ENOMEM;
-        }
         return lines_append(path, line, LOG_MAX);
 }
 

@@ -6,6 +6,7 @@
 
 #include "drivers/os/clock.h"
 #include "drivers/os/proc.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 #include "reconciler/run.h"
 
@@ -82,12 +83,10 @@ static int say(char **ret_why, int code, const char *format, ...) {
         int r;
 
         va_start(ap, format);
-        r = vasprintf(ret_why, format, ap);
+        r = format_valist(ret_why, format, ap);
         va_end(ap);
-        if (r < 0) {
-                *ret_why = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
         return code;
 }
 

@@ -10,6 +10,7 @@
 #include "drivers/machine/scratch.h"
 #include "drivers/tmux/server.h"
 #include "drivers/os/process.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 #include "model/json.h"
@@ -146,10 +147,8 @@ static int look(Preflight *p, Seen ret[static ELEMENTSOF(agents)]) {
         }
         if (p->unit_prefix)
                 return 0;
-        if (asprintf(&p->unit_prefix, "mosaic-%s-", json_get_string(target, "fleet_id")) < 0) {
-                p->unit_prefix = NULL;
+        if (format_text(&p->unit_prefix, "mosaic-%s-", json_get_string(target, "fleet_id")) < 0)
                 return -ENOMEM;
-        }
         p->socket = strdup(json_get_string(target, "socket"));
         return p->socket ? 0 : -ENOMEM;
 }
@@ -175,12 +174,10 @@ static int good(Preflight *p, CheckKind kind, const char *format, ...) {
         int r;
 
         va_start(ap, format);
-        r = vasprintf(&text, format, ap);
+        r = format_valist(&text, format, ap);
         va_end(ap);
-        if (r < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
         return checks_add(p->checks, kind, CHECK_OK, "%s", text);
 }
 
@@ -254,10 +251,8 @@ static int has_session(Preflight *p, const char *name, bool *ret) {
         r = tmux_server_new(p->socket, "preflight", p->scratch->tmux_dir, &server);
         if (r < 0)
                 return r;
-        if (asprintf(&command, "has-session -t '=%s'\n", name) < 0) {
-                command = NULL;
+        if (format_text(&command, "has-session -t '=%s'\n", name) < 0)
                 return -ENOMEM;
-        }
         r = tmux_server_run(server, command, NULL, NULL);
         if (r == -ENOMEM)
                 return r;

@@ -8,6 +8,7 @@
 #include "drivers/os/lock.h"
 #include "drivers/store/history.h"
 #include "drivers/store/pacing-record.h"
+#include "model/base/format.h"
 #include "model/base/suggest.h"
 #include "model/json.h"
 #include "model/base/strv.h"
@@ -43,12 +44,10 @@ int run_refuse(const Context *c, const char *verb, ExitCode code, const char *fo
         int r;
 
         va_start(ap, format);
-        r = vasprintf(&text, format, ap);
+        r = format_valist(&text, format, ap);
         va_end(ap);
-        if (r < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
         fprintf(stderr, "mosaic: %s: %s (exit %d)\n", verb, text, (int)code);
         if (!c->json)
                 return (int)code;

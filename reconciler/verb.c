@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "model/base/format.h"
 #include "model/base/suggest.h"
 
 /* Keep ordered by group and name. */
@@ -83,10 +84,8 @@ int verb_suggest(const char *group, const char *name, char **ret) {
         for (const VerbGroup *g = verb_groups; !group && g->name; g++)
                 suggestion_offer(&s, g->name);
         if (!v && s.best) {
-                if (asprintf(ret, "%s%s%s", group ? group : "", group ? " " : "", s.best) < 0) {
-                        *ret = NULL;
+                if (format_text(ret, "%s%s%s", group ? group : "", group ? " " : "", s.best) < 0)
                         return -ENOMEM;
-                }
                 return 0;
         }
         if (!v && everywhere.best)

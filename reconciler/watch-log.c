@@ -12,6 +12,7 @@
 #include <systemd/sd-journal.h>
 
 #include "drivers/os/clock.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
@@ -327,10 +328,8 @@ static int log_roster(WatchLog *l, const Json *e) {
 
         if (json_get_bool(roster, "is_new", &is_new) < 0)
                 is_new = false;
-        if (asprintf(&key, "%s %s", state, message ? message : "") < 0) {
-                key = NULL;
+        if (format_text(&key, "%s %s", state, message ? message : "") < 0)
                 return -ENOMEM;
-        }
         /* A writer at work is no news. */
         if (strcmp(state, "unsettled") == 0 ||
                         (!is_new && l->roster && strcmp(key, l->roster) == 0))
@@ -388,12 +387,10 @@ static int log_sync(WatchLog *l, const Json *e) {
         if (!sentence || was)
                 return 0;
         l->exit = code;
-        if (asprintf(&text, "%s: %llu of %llu agents as the roster says", sentence,
+        if (format_text(&text, "%s: %llu of %llu agents as the roster says", sentence,
                             (unsigned long long)json_number(e, "unchanged"),
-                            (unsigned long long)json_number(e, "agents")) < 0) {
-                text = NULL;
+                            (unsigned long long)json_number(e, "agents")) < 0)
                 return -ENOMEM;
-        }
         say(l, WATCH_SYNC, LOG_NOTICE, &(About){ 0 }, text);
         return 1;
 }

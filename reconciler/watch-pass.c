@@ -9,6 +9,7 @@
 #include "drivers/os/lock.h"
 #include "drivers/store/history.h"
 #include "drivers/store/pacing-record.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/json.h"
 #include "reconciler/output.h"
@@ -314,11 +315,9 @@ static int take_lock(WatchPass *w, int *ret_fd) {
         r = lock_take(w->c->paths, "watch", 0, ret_fd, &holder);
         if (r != LOCK_BUSY)
                 return r;
-        if (asprintf(&message, "'%s', pid %d, works on this fleet",
-                            *holder.verb ? holder.verb : "another writer", (int)holder.pid) < 0) {
-                message = NULL;
+        if (format_text(&message, "'%s', pid %d, works on this fleet",
+                            *holder.verb ? holder.verb : "another writer", (int)holder.pid) < 0)
                 return -ENOMEM;
-        }
         wish(w, LOOK_LOCK_USEC);
         r = tell_pass(w, EXIT_LOCKED, message);
         return r < 0 ? r : EXIT_LOCKED;

@@ -12,6 +12,7 @@
 
 #include "drivers/agent/keeper-protocol.h"
 #include "drivers/os/clock.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 
 /* Connections open at one time: well below the soft limit of 1024 descriptors. */
@@ -23,10 +24,8 @@ static int open_keep(const char *runtime_dir) {
         _cleanup_free_ char *path = NULL;
         int fd;
 
-        if (asprintf(&path, "%s/" KEEPER_DIRECTORY, runtime_dir) < 0) {
-                path = NULL;
+        if (format_text(&path, "%s/" KEEPER_DIRECTORY, runtime_dir) < 0)
                 return -ENOMEM;
-        }
         fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         return fd < 0 ? -errno : fd;
 }

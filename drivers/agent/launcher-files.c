@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "drivers/os/file.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 #include "model/talk.h"
 
@@ -213,14 +214,10 @@ int write_record(const char *directory,
         r = json_to_text(record, JSON_PLAIN, &text);
         if (r < 0)
                 return r;
-        if (asprintf(&dir, "%s/%s", directory, subdirectory) < 0) {
-                dir = NULL;
+        if (format_text(&dir, "%s/%s", directory, subdirectory) < 0)
                 return -ENOMEM;
-        }
-        if (asprintf(&path, "%s/%s.json", dir, name) < 0) {
-                path = NULL;
+        if (format_text(&path, "%s/%s.json", dir, name) < 0)
                 return -ENOMEM;
-        }
         r = file_replace(path, text, strlen(text), 0600);
         if (r != -ENOENT)
                 return r;

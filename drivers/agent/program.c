@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/agent/program.h"
+#include "model/base/format.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -44,10 +45,8 @@ int program_find(const char *name, const char *path, char **ret) {
                  */
                 if (*dir == '\0')
                         continue;
-                if (asprintf(&candidate, "%s/%s", dir, name) < 0) {
-                        candidate = NULL;
+                if (format_text(&candidate, "%s/%s", dir, name) < 0)
                         return -ENOMEM;
-                }
                 r = check(candidate);
                 if (r == 0) {
                         *ret = TAKE_PTR(candidate);

@@ -10,6 +10,7 @@
 #include "drivers/systemd/manager.h"
 #include "drivers/tmux/server.h"
 #include "framework/assets.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
@@ -273,11 +274,10 @@ int check_permissions(const CheckSubject *s, Checks *c) {
                                         (unsigned)st.st_uid);
                 if (!(st.st_mode & places[i].forbidden))
                         continue;
-                if (asprintf(&help, "chmod %s %s", places[i].forbidden == 0077 ? "go-rwx" : "go-w",
-                                    places[i].path) < 0) {
-                        help = NULL;
+                if (format_text(&help, "chmod %s %s",
+                                    places[i].forbidden == 0077 ? "go-rwx" : "go-w",
+                                    places[i].path) < 0)
                         return -ENOMEM;
-                }
                 return checks_add_help(c, CHECK_PERMISSIONS, CHECK_FAILED, help,
                                 "%s is open to others (mode %04o)", places[i].path,
                                 (unsigned)(st.st_mode & 07777));

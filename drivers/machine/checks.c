@@ -10,6 +10,7 @@
 #include "drivers/os/proc.h"
 #include "drivers/systemd/install.h"
 #include "drivers/tmux/server.h"
+#include "model/base/format.h"
 
 #define CGROUP_MAX 65536
 
@@ -77,10 +78,8 @@ static int check_linger(const CheckSubject *s _unused_, Checks *c) {
 
         if (!pw)
                 return checks_add(c, CHECK_LINGER, CHECK_UNKNOWN, "this user has no name");
-        if (asprintf(&path, "/var/lib/systemd/linger/%s", pw->pw_name) < 0) {
-                path = NULL;
+        if (format_text(&path, "/var/lib/systemd/linger/%s", pw->pw_name) < 0)
                 return -ENOMEM;
-        }
         if (access(path, F_OK) == 0)
                 return checks_add(c, CHECK_LINGER, CHECK_OK, "the fleet outlives your logins");
         return checks_add(c, CHECK_LINGER, CHECK_NOTE,
@@ -179,10 +178,8 @@ static int limit_is_enforced(
                 r = paths_agent_unit(p, s->name, &unit);
                 if (r < 0)
                         return r;
-                if (asprintf(&path, "/proc/%d/cgroup", (int)run->pid) < 0) {
-                        path = NULL;
+                if (format_text(&path, "/proc/%d/cgroup", (int)run->pid) < 0)
                         return -ENOMEM;
-                }
                 r = file_read_limited(path, CGROUP_MAX, &text, &size);
                 if (r == -ENOMEM)
                         return r;

@@ -10,6 +10,7 @@
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 
 #define REPAIR_TIMEOUT_USEC (10 * USEC_PER_SEC)
@@ -20,10 +21,8 @@ int lost_server_is(pid_t pid, bool *ret) {
         size_t size;
         int r;
 
-        if (asprintf(&path, "/proc/%d/comm", (int)pid) < 0) {
-                path = NULL;
+        if (format_text(&path, "/proc/%d/comm", (int)pid) < 0)
                 return -ENOMEM;
-        }
         r = file_read_limited(path, NAME_MAX, &name, &size);
         if (r == -ENOMEM)
                 return r;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "drivers/os/file.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
@@ -41,11 +42,9 @@ static int make_top(char **ret) {
         const char *parent = getenv("TMPDIR");
         _cleanup_free_ char *path = NULL;
 
-        if (asprintf(&path, "%s/mosaic-preflight-XXXXXX",
-                            parent && parent[0] == '/' ? parent : "/tmp") < 0) {
-                path = NULL;
+        if (format_text(&path, "%s/mosaic-preflight-XXXXXX",
+                            parent && parent[0] == '/' ? parent : "/tmp") < 0)
                 return -ENOMEM;
-        }
         if (!mkdtemp(path))
                 return -errno;
         *ret = TAKE_PTR(path);
@@ -160,10 +159,8 @@ int scratch_write_roster(
         for (size_t i = 0; i < n_agents; i++) {
                 _cleanup_free_ char *dir = NULL;
 
-                if (asprintf(&dir, "%s/work/%s", s->top, agents[i]) < 0) {
-                        dir = NULL;
+                if (format_text(&dir, "%s/work/%s", s->top, agents[i]) < 0)
                         return -ENOMEM;
-                }
                 r = dir_make(dir);
                 if (r < 0)
                         return r;
@@ -234,10 +231,8 @@ int scratch_leftovers(const Scratch *s, const char *unit_prefix, char **ret) {
         _cleanup_free_ char *sockets = NULL, *state = NULL;
         int r;
 
-        if (asprintf(&sockets, "%s/tmux-%u", s->tmux_dir, (unsigned)getuid()) < 0) {
-                sockets = NULL;
+        if (format_text(&sockets, "%s/tmux-%u", s->tmux_dir, (unsigned)getuid()) < 0)
                 return -ENOMEM;
-        }
         r = path_join(s->top, "state/mosaic", &state);
         if (r == 0)
                 r = add_processes(s, &b);

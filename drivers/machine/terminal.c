@@ -7,6 +7,7 @@
 #include "drivers/agent/keeper-client.h"
 #include "drivers/os/proc.h"
 #include "drivers/tmux/typing.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 
 #define KEEPER_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -18,12 +19,10 @@ static int say(char **ret_why, const char *format, ...) {
         int r;
 
         va_start(ap, format);
-        r = vasprintf(ret_why, format, ap);
+        r = format_valist(ret_why, format, ap);
         va_end(ap);
-        if (r < 0) {
-                *ret_why = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
         return 1;
 }
 

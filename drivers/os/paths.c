@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/base/format.h"
 #include "model/base/hash.h"
 
 #ifndef MOSAIC_LIBEXEC_DIR
@@ -367,10 +368,8 @@ static int set_libexec(Paths *p) {
         slash = strrchr(bin, '/');
         if (slash && strcmp(slash, "/bin") == 0) {
                 bin[slash - bin] = '\0';
-                if (asprintf(&beside, "%s/libexec/mosaic", bin) < 0) {
-                        beside = NULL;
+                if (format_text(&beside, "%s/libexec/mosaic", bin) < 0)
                         return -ENOMEM;
-                }
                 if (path_join(beside, "mosaic-launcher", &launcher) < 0)
                         return -ENOMEM;
                 if (access(launcher, X_OK) >= 0) {
@@ -417,10 +416,8 @@ int paths_new(Paths **ret) {
         r = set_fleet_id(p, database);
         if (r < 0)
                 return r;
-        if (asprintf(&p->unit_prefix, "mosaic-%s%s", p->fleet_id, p->fleet_id[0] ? "-" : "") < 0) {
-                p->unit_prefix = NULL;
+        if (format_text(&p->unit_prefix, "mosaic-%s%s", p->fleet_id, p->fleet_id[0] ? "-" : "") < 0)
                 return -ENOMEM;
-        }
         r = path_join(p->home, "fleet/roster.yaml", &p->roster);
         if (r < 0)
                 return r;

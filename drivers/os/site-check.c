@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "model/base/format.h"
 #include "model/base/pointer.h"
 #include "model/base/strv.h"
 
@@ -80,11 +81,9 @@ static int block(const Site *s,
         s->spec->blocked_code = strdup(code);
         if (!s->spec->blocked_code)
                 return -ENOMEM;
-        if (asprintf(&s->spec->blocked_text, "%s%s%s", text, help ? "; " : "", help ? help : "") <
-                        0) {
-                s->spec->blocked_text = NULL;
+        if (format_text(&s->spec->blocked_text, "%s%s%s", text, help ? "; " : "",
+                            help ? help : "") < 0)
                 return -ENOMEM;
-        }
         return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "drivers/os/file.h"
 #include "drivers/store/lines.h"
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/strbuf.h"
 #include "model/json.h"
 
@@ -154,10 +155,8 @@ int history_read(const Paths *p, const char *agent, size_t max, History *ret) {
         r = path_join(p->state, "history.jsonl", &path);
         if (r < 0)
                 return r;
-        if (asprintf(&old, "%s.1", path) < 0) {
-                old = NULL;
+        if (format_text(&old, "%s.1", path) < 0)
                 return -ENOMEM;
-        }
         r = read_file(old, agent, &h);
         if (r == 0)
                 r = read_file(path, agent, &h);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/store/lines.h"
+#include "model/base/format.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -13,10 +14,8 @@ static int rotate(const char *path, size_t more, size_t max) {
 
         if (stat(path, &st) < 0 || (size_t)st.st_size + more <= max / 2)
                 return 0;
-        if (asprintf(&old, "%s.1", path) < 0) {
-                old = NULL;
+        if (format_text(&old, "%s.1", path) < 0)
                 return -ENOMEM;
-        }
         return rename(path, old) < 0 && errno != ENOENT ? -errno : 0;
 }
 
@@ -39,10 +38,8 @@ int lines_append(const char *path, const char *text, size_t max) {
         r = rotate(path, strlen(text), max);
         if (r < 0)
                 return r;
-        if (asprintf(&whole, "\n%s", text) < 0) {
-                whole = NULL;
+        if (format_text(&whole, "\n%s", text) < 0)
                 return -ENOMEM;
-        }
         fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return -errno;

@@ -11,6 +11,7 @@
 #include "drivers/store/accepted.h"
 #include "drivers/store/pacing-record.h"
 #include "drivers/store/record.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 #include "model/json.h"
 #include "model/talk.h"
@@ -209,10 +210,8 @@ static int read_ours(const Paths *p, ObservedStop *s) {
         r = path_join(p->state, "ended", &dir);
         if (r < 0)
                 return r;
-        if (asprintf(&file, "%s.json", s->agent) < 0) {
-                file = NULL;
+        if (format_text(&file, "%s.json", s->agent) < 0)
                 return -ENOMEM;
-        }
         r = record_read(dir, file, RECORD_MAX, &j);
         /* One that cannot be read proves nothing: the stop is then taken for a person's, and
          * nothing is started that should be down. */
@@ -461,10 +460,8 @@ static int remove_record(
                 const char *parent, const char *sub, const char *name, const char *suffix) {
         _cleanup_free_ char *path = NULL;
 
-        if (asprintf(&path, "%s/%s/%s%s", parent, sub, name, suffix) < 0) {
-                path = NULL;
+        if (format_text(&path, "%s/%s/%s%s", parent, sub, name, suffix) < 0)
                 return -ENOMEM;
-        }
         return file_remove(path);
 }
 
@@ -508,10 +505,8 @@ int store_hold(const Paths *p, const char *agent, const char *by, const char *re
         r = dir_make(dir);
         if (r < 0)
                 return r;
-        if (asprintf(&path, "%s/%s.json", dir, agent ? agent : FLEET_HOLD) < 0) {
-                path = NULL;
+        if (format_text(&path, "%s/%s.json", dir, agent ? agent : FLEET_HOLD) < 0)
                 return -ENOMEM;
-        }
         return file_replace(path, text, strlen(text), 0600);
 }
 

@@ -13,6 +13,7 @@
 #include "drivers/systemd/template.h"
 #include "framework/assets.h"
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 
 /* --- the report ----------------------------------------------------------------------------------
@@ -136,13 +137,11 @@ int install_reload(const Paths *p, InstallReport *report) {
         }
         r = manager_reload(m);
         if (r < 0) {
-                if (asprintf(&report->reload_note,
+                if (format_text(&report->reload_note,
                                     "daemon-reload failed (%s): run 'systemctl --user "
                                     "daemon-reload'",
-                                    manager_error(m)) < 0) {
-                        report->reload_note = NULL;
+                                    manager_error(m)) < 0)
                         return -ENOMEM;
-                }
                 return 0;
         }
         report->reloaded = true;
@@ -366,10 +365,8 @@ static int write_beside(Installation *in, const WantedFile *f) {
         FileFacts facts;
         int r;
 
-        if (asprintf(&beside, "%s.new", f->path) < 0) {
-                beside = NULL;
+        if (format_text(&beside, "%s.new", f->path) < 0)
                 return -ENOMEM;
-        }
         r = file_facts_read(beside, &facts);
         if (r < 0)
                 return r;
@@ -398,10 +395,8 @@ static int drop_beside(Installation *in, const WantedFile *f) {
         FileFacts facts;
         int r;
 
-        if (asprintf(&beside, "%s.new", f->path) < 0) {
-                beside = NULL;
+        if (format_text(&beside, "%s.new", f->path) < 0)
                 return -ENOMEM;
-        }
         if (!manifest_find(&in->manifest, beside))
                 return 0;
         r = file_facts_read(beside, &facts);
@@ -560,13 +555,11 @@ static int check_unit_path(const Paths *p, InstallReport *report) {
         r = manager_unit_path_contains(m, p->units, &contains);
         if (r < 0 || contains)
                 return r == -ENOMEM ? r : 0;
-        if (asprintf(&report->reload_note,
+        if (format_text(&report->reload_note,
                             "the user manager reads no units from %s: its XDG_CONFIG_HOME differs "
                             "from yours",
-                            p->units) < 0) {
-                report->reload_note = NULL;
+                            p->units) < 0)
                 return -ENOMEM;
-        }
         return 0;
 }
 

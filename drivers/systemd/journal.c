@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/systemd/journal.h"
+#include "model/base/format.h"
 
 #include <stdio.h>
 #include <systemd/sd-journal.h>
@@ -13,10 +14,8 @@ static void journal_close(sd_journal **j) {
 static int add_match(sd_journal *j, const char *field, const char *value) {
         _cleanup_free_ char *text = NULL;
 
-        if (asprintf(&text, "%s=%s", field, value) < 0) {
-                text = NULL;
+        if (format_text(&text, "%s=%s", field, value) < 0)
                 return -ENOMEM;
-        }
         return sd_journal_add_match(j, text, 0);
 }
 

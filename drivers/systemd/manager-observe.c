@@ -13,6 +13,7 @@
 #include "drivers/systemd/manager-internal.h"
 #include "drivers/systemd/unit-state.h"
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 
 /* --- the details of one unit
@@ -38,10 +39,8 @@ static int target_init(Target *t, const Paths *p, const char *unit_name, Observe
         _cleanup_free_ char *path = NULL;
 
         *t = (Target){ .unit = unit };
-        if (asprintf(&t->dropin, "%s.d/" DROPIN_FILE, unit_name) < 0) {
-                t->dropin = NULL;
+        if (format_text(&t->dropin, "%s.d/" DROPIN_FILE, unit_name) < 0)
                 return -ENOMEM;
-        }
         if (path_join(p->units, t->dropin, &path) < 0)
                 return -ENOMEM;
         t->dropin_on_disk = access(path, F_OK) >= 0;
@@ -227,10 +226,8 @@ static int look_init(Look *l, const Paths *p) {
         r = observed_new(SUPERVISOR_SYSTEMD, &l->units);
         if (r < 0)
                 return r;
-        if (asprintf(&l->prefix, "%sagent@", p->unit_prefix) < 0) {
-                l->prefix = NULL;
+        if (format_text(&l->prefix, "%sagent@", p->unit_prefix) < 0)
                 return -ENOMEM;
-        }
         r = paths_unit(p, "tmux-holder", &l->holder_unit);
         if (r < 0)
                 return r;
@@ -322,10 +319,8 @@ static int send_listing(Manager *m, const Look *l, Call *c) {
         _cleanup_free_ char *agents = NULL;
         int r;
 
-        if (asprintf(&agents, "%s*.service", l->prefix) < 0) {
-                agents = NULL;
+        if (format_text(&agents, "%s*.service", l->prefix) < 0)
                 return -ENOMEM;
-        }
         r = manager_message(m, MANAGER_PATH, MANAGER_INTERFACE, "ListUnitsByPatterns", &message);
         if (r < 0)
                 return r;
@@ -418,11 +413,9 @@ static int add_masks(Look *l, const Paths *p) {
         if (r < 0)
                 return r;
         /* `mask --runtime`: $XDG_RUNTIME_DIR/systemd/user, beside the socket. */
-        if (asprintf(&volatile_units, "%.*s/user", (int)(slash - p->manager_socket),
-                            p->manager_socket) < 0) {
-                volatile_units = NULL;
+        if (format_text(&volatile_units, "%.*s/user", (int)(slash - p->manager_socket),
+                            p->manager_socket) < 0)
                 return -ENOMEM;
-        }
         return add_masks_of(l, volatile_units);
 }
 

@@ -12,6 +12,7 @@
 #include "drivers/os/file.h"
 #include "drivers/systemd/dropin.h"
 #include "drivers/systemd/install-internal.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 
 /* --- does anything run? --------------------------------------------------------------------------
@@ -155,10 +156,8 @@ static int agent_of_name(const Paths *p, const char *name, const char *suffix, c
         size_t n = strlen(name), n_suffix = strlen(suffix), n_prefix;
 
         *ret = NULL;
-        if (asprintf(&prefix, "%sagent@", p->unit_prefix) < 0) {
-                prefix = NULL;
+        if (format_text(&prefix, "%sagent@", p->unit_prefix) < 0)
                 return -ENOMEM;
-        }
         n_prefix = strlen(prefix);
         if (n <= n_prefix + n_suffix || strncmp(name, prefix, n_prefix) != 0 ||
                         strcmp(name + n - n_suffix, suffix) != 0)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "model/base/format.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
 #include "model/base/utf8.h"
@@ -22,12 +23,10 @@ static int refuse(char **ret_why, const char *format, ...) {
         int r;
 
         va_start(ap, format);
-        r = vasprintf(ret_why, format, ap);
+        r = format_valist(ret_why, format, ap);
         va_end(ap);
-        if (r < 0) {
-                *ret_why = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
         return MESSAGE_REFUSED;
 }
 

@@ -6,6 +6,7 @@
 #include "drivers/os/file.h"
 #include "drivers/os/process.h"
 #include "framework/assets.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 #include "model/json.h"
@@ -73,10 +74,8 @@ static int keep_backup(const Context *c, const char *bytes, size_t size, char **
                 _cleanup_free_ char *path = NULL;
                 int r;
 
-                if (asprintf(&path, "%s.%u", c->paths->roster, i) < 0) {
-                        path = NULL;
+                if (format_text(&path, "%s.%u", c->paths->roster, i) < 0)
                         return -ENOMEM;
-                }
                 if (access(path, F_OK) == 0)
                         continue;
                 r = file_replace(path, bytes, size, 0600);

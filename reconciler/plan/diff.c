@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 #include "reconciler/plan/context.h"
@@ -60,12 +61,10 @@ static int remarkf(PlanContext *c,
         int r;
 
         va_start(ap, format);
-        r = vasprintf(&text, format, ap);
+        r = format_valist(&text, format, ap);
         va_end(ap);
-        if (r < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
         return remark(c, v, kind, reason, help, text);
 }
 
