@@ -47,7 +47,7 @@ static void sim_done(Sim *s) {
 }
 
 static Sim sim_new(Supervisor supervisor, size_t n) {
-        static char names[AGENTS_MAX][8];
+        static char names[AGENTS_MAX][24];
         const char *pointers[AGENTS_MAX] = { NULL };
         Sim s = { .supervisor = supervisor, .now = 1000 * SECOND };
 

@@ -431,7 +431,7 @@ static bool can_run(const Controller *c, const Desired *d, size_t i) {
 }
 
 static Desired *random_fleet(uint64_t *seed, size_t n) {
-        static char names[FAKE_AGENTS_MAX][8];
+        static char names[FAKE_AGENTS_MAX][24];
         const char *pointers[FAKE_AGENTS_MAX] = { NULL };
         Desired *d;
 

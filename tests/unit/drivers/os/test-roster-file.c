@@ -7,8 +7,10 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "drivers/os/roster-file.h"
 #include "drivers/os/site-check.h"
@@ -115,6 +117,242 @@ static void links_are_followed(void **state) {
         assert_int_equal(symlink("target", in_folder("link")), 0);
         assert_int_equal(roster_file_read(in_folder("link"), &diags, &bytes, &size), 0);
         assert_string_equal(bytes, "text");
+}
+
+/* --- roster_file_read_settled ----------------------------------------------------------------- */
+
+static bool is_settled(const char *name, const char *text) {
+        _cleanup_diags_ Diags diags = DIAGS_NULL;
+        _cleanup_free_ char *bytes = NULL;
+        bool settled;
+        size_t size;
+
+        assert_int_equal(roster_file_read_settled(in_folder(name), &diags, &bytes, &size, &settled),
+                        0);
+        assert_string_equal(bytes, text);
+        assert_int_equal(size, strlen(text));
+        assert_int_equal(diags.n_items, 0);
+        return settled;
+}
+
+/* A process that has the file open until it is told to close it. */
+typedef struct Holder {
+        pid_t pid;
+        int to, from;
+} Holder;
+
+static Holder hold_open(const char *name, int flags) {
+        int to[2], from[2];
+        Holder h;
+        char byte;
+
+        assert_int_equal(pipe2(to, O_CLOEXEC) | pipe2(from, O_CLOEXEC), 0);
+        h.pid = fork();
+        assert_true(h.pid >= 0);
+        if (h.pid == 0) {
+                int fd = open(in_folder(name), flags | O_CLOEXEC);
+
+                (void)close(to[1]);
+                if (fd < 0 || write(from[1], "x", 1) != 1 || read(to[0], &byte, 1) < 0)
+                        _exit(1);
+                _exit(0);
+        }
+        (void)close(to[0]);
+        (void)close(from[1]);
+        h.to = to[1];
+        h.from = from[0];
+        assert_int_equal(read(h.from, &byte, 1), 1);
+        return h;
+}
+
+static void let_go(const Holder *h) {
+        int status;
+
+        (void)close(h->to);
+        (void)close(h->from);
+        assert_int_equal(waitpid(h->pid, &status, 0), h->pid);
+        assert_int_equal(status, 0);
+}
+
+static void open_for_writing_is_not_settled(void **state) {
+        static const int writing[] = { O_WRONLY, O_RDWR, O_WRONLY | O_APPEND };
+        _cleanup_free_ char *other = NULL;
+        Holder h;
+
+        (void)state;
+        write_file("written", "half", 0600);
+        assert_int_equal(symlink("written", in_folder("to-written")), 0);
+        assert_true(is_settled("written", "half"));
+        for (size_t i = 0; i < ELEMENTSOF(writing); i++) {
+                h = hold_open("written", writing[i]);
+                assert_false(is_settled("written", "half"));
+                assert_false(is_settled("to-written", "half"));
+                let_go(&h);
+                assert_true(is_settled("written", "half"));
+        }
+        h = hold_open("written", O_RDONLY);
+        assert_true(is_settled("written", "half"));
+        let_go(&h);
+
+        /* Written and renamed: who still has the file before open is of no interest. */
+        h = hold_open("written", O_WRONLY);
+        write_file("other", "whole", 0600);
+        other = strdup(in_folder("other"));
+        assert_non_null(other);
+        assert_int_equal(rename(other, in_folder("written")), 0);
+        assert_true(is_settled("written", "whole"));
+        let_go(&h);
+}
+
+/* Nobody is kept from writing once it has been read. */
+static void reading_leaves_no_trace(void **state) {
+        (void)state;
+        write_file("free", "text", 0600);
+        for (unsigned i = 0; i < 100; i++) {
+                _cleanup_close_ int fd = -1;
+
+                assert_true(is_settled("free", "text"));
+                fd = open(in_folder("free"), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+                assert_true(fd >= 0); /* EWOULDBLOCK while it was held */
+                assert_false(is_settled("free", "text"));
+        }
+}
+
+/* Who writes while we read does not end us, and what is read is then not called whole. */
+static void writers_in_between(void **state) {
+        enum { SIZE = 3000000 };
+        static char text[SIZE + 1];
+        pid_t pid;
+        int status;
+
+        (void)state;
+        memset(text, 'a', SIZE);
+        text[SIZE] = '\0';
+        write_file("busy", text, 0600);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                for (unsigned i = 0; i < 400; i++) {
+                        int fd = open(in_folder("busy"), O_WRONLY | O_CLOEXEC);
+
+                        memset(text, 'a' + (int)(i % 20), SIZE);
+                        if (fd < 0 || write(fd, text, SIZE) != SIZE)
+                                _exit(1);
+                        (void)close(fd);
+                }
+                _exit(0);
+        }
+        do {
+                _cleanup_diags_ Diags diags = DIAGS_NULL;
+                _cleanup_free_ char *bytes = NULL;
+                bool settled;
+                size_t size;
+
+                assert_int_equal(roster_file_read_settled(in_folder("busy"), &diags, &bytes, &size,
+                                                 &settled),
+                                0);
+                /* All of it by one writer. */
+                if (settled)
+                        assert_int_equal(strspn(bytes, (char[]){ bytes[0], '\0' }), SIZE);
+        } while (waitpid(pid, &status, WNOHANG) == 0);
+        assert_int_equal(status, 0);
+}
+
+/* Of root's file, read by somebody else, the kernel does not tell who has it open: it is taken. */
+static void a_file_of_root(void **state) {
+        pid_t pid;
+        int status;
+
+        (void)state;
+        if (geteuid() != 0)
+                skip();
+        assert_int_equal(chmod(folder, 0755), 0);
+        write_file("of-root", "text", 0644);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                int fd = open(in_folder("of-root"), O_WRONLY | O_CLOEXEC);
+                Diags diags = DIAGS_NULL;
+                char *bytes = NULL;
+                bool settled = false;
+                size_t size;
+
+                if (fd < 0 || setresuid(12345, 12345, 12345) < 0)
+                        _exit(1);
+                if (roster_file_read_settled(
+                                    in_folder("of-root"), &diags, &bytes, &size, &settled) != 0)
+                        _exit(2);
+                settled = settled && strcmp(bytes, "text") == 0;
+                free(bytes);
+                _exit(settled ? 0 : 3);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        assert_int_equal(chmod(folder, 0700), 0);
+}
+
+/* Nor who opens it; but that it changed while it was read. */
+static void a_file_of_root_that_changes(void **state) {
+        pid_t writer, reader;
+        int status;
+
+        (void)state;
+        if (geteuid() != 0)
+                skip();
+        assert_int_equal(chmod(folder, 0755), 0);
+        write_file("of-root", "text", 0644);
+        writer = fork();
+        assert_true(writer >= 0);
+        if (writer == 0) {
+                int fd = open(in_folder("of-root"), O_WRONLY | O_CLOEXEC);
+
+                for (off_t i = 0; fd >= 0; i++)
+                        if (ftruncate(fd, 1000000 + i % 1000) < 0)
+                                _exit(1);
+                _exit(1);
+        }
+        reader = fork();
+        assert_true(reader >= 0);
+        if (reader == 0) {
+                bool settled = true;
+
+                (void)alarm(20);
+                if (setresuid(12345, 12345, 12345) < 0)
+                        _exit(1);
+                while (settled) {
+                        _cleanup_diags_ Diags diags = DIAGS_NULL;
+                        _cleanup_free_ char *bytes = NULL;
+                        size_t size;
+
+                        if (roster_file_read_settled(in_folder("of-root"), &diags, &bytes, &size,
+                                            &settled) != 0)
+                                _exit(2);
+                }
+                _exit(0);
+        }
+        assert_int_equal(waitpid(reader, &status, 0), reader);
+        assert_int_equal(kill(writer, SIGKILL), 0);
+        assert_int_equal(waitpid(writer, NULL, 0), writer);
+        assert_int_equal(status, 0);
+        assert_int_equal(chmod(folder, 0700), 0);
+}
+
+static void what_is_refused_has_no_writer(void **state) {
+        static const char *const names[] = { "nothing", "directory", "fifo", "group", "large" };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_diags_ Diags diags = DIAGS_NULL;
+                _cleanup_free_ char *bytes = NULL;
+                bool settled = false;
+                size_t size;
+
+                assert_int_equal(roster_file_read_settled(in_folder(names[i]), &diags, &bytes,
+                                                 &size, &settled),
+                                ROSTER_INVALID);
+                assert_null(bytes);
+                assert_true(settled);
+        }
 }
 
 /* --- site_check ------------------------------------------------------------------------------- */
@@ -258,6 +496,12 @@ int main(void) {
                 cmocka_unit_test(what_is_refused),
                 cmocka_unit_test(what_is_read),
                 cmocka_unit_test(links_are_followed),
+                cmocka_unit_test(open_for_writing_is_not_settled),
+                cmocka_unit_test(reading_leaves_no_trace),
+                cmocka_unit_test(writers_in_between),
+                cmocka_unit_test(a_file_of_root),
+                cmocka_unit_test(a_file_of_root_that_changes),
+                cmocka_unit_test(what_is_refused_has_no_writer),
                 cmocka_unit_test(sites),
                 cmocka_unit_test(a_missing_program_says_how_to_get_it),
                 cmocka_unit_test(writable_directories_are_named),
