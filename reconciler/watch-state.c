@@ -36,11 +36,14 @@ bool watch_state_set(WatchState *s,
                 const char *message,
                 uint64_t now_usec) {
         WatchCondition *c = s->conditions + type;
-        bool changed = !c->is_set || c->status != status || strcmp(c->reason, reason) != 0;
+        char before[sizeof(c->reason)];
+        bool changed;
 
+        (void)memcpy(before, c->reason, sizeof(before));
+        (void)snprintf(c->reason, sizeof(c->reason), "%s", reason);
+        changed = !c->is_set || c->status != status || strcmp(c->reason, before) != 0;
         c->is_set = true;
         c->status = status;
-        (void)snprintf(c->reason, sizeof(c->reason), "%s", reason);
         free(c->message);
         c->message = message ? strdup(message) : NULL;
         if (changed)
