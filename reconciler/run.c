@@ -284,12 +284,31 @@ static int compare_with_shown(const Context *c,
                         "fleet plan");
 }
 
+/* To stop agents no roster is needed but the one that they were started by. Returns EXIT_INVALID if
+ * there is none. */
+static int load_for_stop(Context *c, Pass *p) {
+        int r;
+
+        r = pass_load(c, p);
+        if (r != EXIT_INVALID)
+                return r;
+        r = pass_load_accepted(c, p);
+        if (r == 0)
+                fprintf(stderr, "mosaic: the roster is not valid; stopping by the one that was "
+                                "accepted before\n");
+        return r == -ENOENT ? EXIT_INVALID : r;
+}
+
 /* Under the lock: the roster is read now, not before the wait for it. */
 static int prepare_change(
                 Context *c, const RunChange *change, const Options *o, Pass *p, Shown *shown) {
         int r;
 
-        r = run_load(c, p);
+        r = change->policy.mode == PLAN_STOP ? load_for_stop(c, p) : EXIT_INVALID;
+        if (r == EXIT_INVALID) {
+                pass_done(p);
+                r = run_load(c, p);
+        }
         if (r != 0)
                 return r;
         r = run_check_names(p->desired, change->policy.names);

@@ -151,6 +151,18 @@ class Drift:
         wait_for(lambda: c.file()['passes'] > began, 10, c.describe)
         c.wait_converged()
 
+    def test_stop_with_a_broken_roster(self):
+        """Whoever wants an agent down now does not have to mend the file first."""
+        text = self.roster(['a', 'b'])
+        c = self.watch()
+        self.bed.write('.config/mosaic/fleet/roster.yaml', text + 'x: [\n', 0o600)
+        c.wait_condition('RosterAccepted', 'invalid')
+        self.fleet('stop', 'a', code=0)
+        self.wait_agents(['b'])
+        self.fleet('start', 'a', code=65)
+        self.fleet('stop', code=0)
+        self.assertEqual((self.running(), self.servers()), ({}, []))
+
     def test_two_controllers(self):
         self.roster(['a'])
         c = self.watch()
