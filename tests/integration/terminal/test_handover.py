@@ -174,7 +174,7 @@ class Handover(unittest.TestCase):
             'version': 1, 'boot_id': boot, 'pid': agent.pid,
             'start_time': terminal.start_time(agent.pid), 'invocation': agent.invocation,
             'pane_id': f.show('web', '#{pane_id}'), 'server_pid': f.server_pid,
-            'restart_fingerprint': 'a' * 64, 'live_fingerprint': 'b' * 64, 'resolved': 'c' * 64})
+            'runtime': None, 'restart_fingerprint': 'a' * 64, 'live_fingerprint': 'b' * 64, 'resolved': 'c' * 64})
         now = time.time() * 1e6
         self.assertTrue(now - 60e6 < started <= now)
         for path, mode in ((f.runtime + '/run', 0o700), (f.runtime + '/run/web.json', 0o600),
