@@ -147,6 +147,14 @@ static size_t skip_string(const char *p, size_t n) {
         return n;
 }
 
+/* The text is no string: nothing behind it may be looked at. */
+static bool are_numbers(const char *p, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (!((p[i] >= '0' && p[i] <= '9') || p[i] == ';' || p[i] == ':'))
+                        return false;
+        return true;
+}
+
 /* The length of the sequence at @p, which begins with ESC. Colours are applied to @style. */
 static size_t take_escape(const char *p, size_t n, PaneStyle *style) {
         size_t i = 2, begin;
@@ -159,7 +167,7 @@ static size_t take_escape(const char *p, size_t n, PaneStyle *style) {
                 begin = i;
                 while (i < n && p[i] >= 0x20 && p[i] <= 0x3f)
                         i++;
-                if (i < n && p[i] == 'm' && strspn(p + begin, "0123456789;:") >= i - begin)
+                if (i < n && p[i] == 'm' && are_numbers(p + begin, i - begin))
                         style_apply(style, p + begin, i - begin);
                 return i < n ? i + 1 : n;
         }

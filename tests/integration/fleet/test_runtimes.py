@@ -69,7 +69,9 @@ class Real:
         folder = os.path.join(KEEP, cls.runtime)
         try:
             r = subprocess.run(['npm', 'install', '--no-audit', '--no-fund', '--prefix', folder, cls.package],
-                               capture_output=True, text=True, timeout=300)
+                               capture_output=True, text=True, timeout=300,
+                               env={**os.environ, 'npm_config_cache': os.path.join(KEEP, 'npm-cache'),
+                                    'npm_config_logs_max': '0', 'npm_config_update_notifier': 'false'})
         except subprocess.TimeoutExpired:
             skip(cls.runtime, 'npm does not install it in 300 s', permitted=True)
         if r.returncode:
