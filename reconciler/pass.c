@@ -245,6 +245,24 @@ static char *why_not_remove(const Pass *p) {
         return why;
 }
 
+/* A removal that the second look would not do in the same way is not done: the agent came up in
+ * between, somebody is attached now, the cap is reached. The next pass decides anew. */
+static void skip_changed_removals(const ApplyCallbacks *callbacks, Pass *p) {
+        for (size_t i = 0; i < p->plan->n_actions; i++) {
+                const Action *a = p->plan->actions + i, *again;
+
+                if (a->kind != ACTION_REMOVE ||
+                                p->report->results[i].outcome != OUTCOME_NOT_STARTED)
+                        continue;
+                again = plan_action(p->rest, a->agent);
+                if (again && again->kind == ACTION_REMOVE && again->steps == a->steps)
+                        continue;
+                report_set(p->report, i, OUTCOME_SKIPPED, "it has changed since the first look");
+                if (callbacks && callbacks->done)
+                        callbacks->done(p->plan, p->report, i, callbacks->userdata);
+        }
+}
+
 static int apply_removals(
                 Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p) {
         _cleanup_free_ char *why = NULL;
@@ -257,6 +275,7 @@ static int apply_removals(
                 apply_skip_removals(p->plan, callbacks, p->report, why);
                 return 0;
         }
+        skip_changed_removals(callbacks, p);
         r = apply_plan(&c->driver, p->desired, p->observed, p->plan, APPLY_REMOVALS, callbacks,
                         p->report);
         return r < 0 ? r : look_again(c, policy, callbacks, p);

@@ -343,9 +343,13 @@ static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const
 }
 
 /* tmux is listed a moment before the runs are read: one that came back in between is not without a
- * terminal. */
+ * terminal. Times are of the wall clock: a start that lies ahead, because the clock was set back,
+ * is none of a moment ago. */
 static bool just_started(const PlanContext *c, const AgentView *v) {
-        return v->run && v->run->started_usec + JUST_STARTED_USEC > c->observed->now_usec;
+        uint64_t now = c->observed->now_usec;
+
+        return v->run && v->run->started_usec + JUST_STARTED_USEC > now &&
+               v->run->started_usec < now + JUST_STARTED_USEC;
 }
 
 /* The agent runs, and should. */
