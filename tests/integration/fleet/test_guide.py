@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The guide's flow word by word, what `init` may write, and that `uninstall-systemd` takes all away again."""
+"""The guides word by word, what `init` may write, and that `uninstall-systemd` takes all away again."""
 
 import os
 import re
 
 import harness
+from guidebook import Reader
 from harness import BLOCKED, Fleet
 
 ROSTER = '.config/mosaic/fleet/roster.yaml'
@@ -61,6 +62,60 @@ class Guide(Fleet):
         os.unlink(self.bed.home + '/bin/pi')
         self.fleet('apply', '--yes', code=(0, BLOCKED))
         self.assertEqual(self.running()['canary-pi'].key, before['canary-pi'].key)
+
+
+GUIDES = os.path.join(harness.ROOT, 'docs', 'guides')
+# Agents' programs as far as the guides need them: a screen that is ready, and an input box.
+STAND_IN = """#!/bin/sh
+while :; do
+    printf '\\033[H\\033[2J%s\\n\\n────────────────────────\\n' "$0"
+    read -r line || exec sleep 1000000
+done
+"""
+
+
+class Guides(Fleet):
+    """The commands of the guides, by a reader who has the programs and has installed the units."""
+    profile_first = False
+
+    def read(self, name):
+        for program in ('pi', 'claude', 'codex'):
+            self.bed.write('bin/' + program, STAND_IN, 0o755)
+        if name != 'local-canary.md':
+            self.fleet('init', '--profile', 'minimal', '--write', code=0)
+            self.fleet('install-systemd', code=0)
+            self.bed.systemctl('daemon-reload', check=True)
+        reader = Reader(self, os.path.join(GUIDES, name))
+        reader.read()
+        self.assertGreater(reader.commands, 3, 'a guide with nothing to type?')
+
+    def test_every_guide_is_read(self):
+        tests = {f[len('test_'):].replace('_', '-') + '.md' for f in dir(self) if f.startswith('test_')}
+        self.assertEqual(set(os.listdir(GUIDES)), tests - {'every-guide-is-read.md'})
+
+    def test_local_canary(self):
+        self.read('local-canary.md')
+
+    def test_writing_a_roster(self):
+        self.read('writing-a-roster.md')
+
+    def test_runtimes(self):
+        self.read('runtimes.md')
+
+    def test_operating(self):
+        self.read('operating.md')
+
+    def test_ci_and_release(self):
+        self.read('ci-and-release.md')
+
+    def test_troubleshooting(self):
+        self.read('troubleshooting.md')
+
+    def test_moving_from_tmuxp(self):
+        self.read('moving-from-tmuxp.md')
+
+    def test_moving_from_supervisor(self):
+        self.read('moving-from-supervisor.md')
 
 
 class Init(Fleet):
