@@ -50,7 +50,8 @@ class Install(unittest.TestCase):
         for path in ('bin/mosaic', 'libexec/mosaic/mosaic-keeper', 'libexec/mosaic/mosaic-launcher',
                      'share/bash-completion/completions/mosaic', 'share/zsh/site-functions/_mosaic',
                      'share/fish/vendor_completions.d/mosaic.fish', 'share/doc/mosaic/README.md',
-                     'share/doc/mosaic/docs/guides/local-canary.md', 'share/licenses/mosaic/LICENSE'):
+                     'share/doc/mosaic/docs/guides/local-canary.md', 'share/doc/mosaic/docs/guides/operating.md',
+                     'share/doc/mosaic/docs/pictures/plan.svg', 'share/doc/mosaic/docs/runtimes.md', 'share/licenses/mosaic/LICENSE'):
             self.assertIn(path, self.files)
 
     def test_every_asset(self):

@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The guides word by word, what `init` may write, and that `uninstall-systemd` takes all away again."""
+"""The guides word by word, the pictures, what `init` may write, and that `uninstall-systemd` takes all away again."""
 
 import os
 import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from xml.etree import ElementTree
 
 import harness
-from guidebook import Reader
+from guidebook import Reader, plain
 from harness import BLOCKED, Fleet
 
 ROSTER = '.config/mosaic/fleet/roster.yaml'
@@ -116,6 +121,60 @@ class Guides(Fleet):
 
     def test_moving_from_supervisor(self):
         self.read('moving-from-supervisor.md')
+
+
+class Pictures(unittest.TestCase):
+    """The pictures of the README show what the program prints today."""
+    NAMES = ('apply', 'plan', 'status')
+    FOLDER = os.path.join(harness.ROOT, 'docs', 'pictures')
+
+    @staticmethod
+    def words(path):
+        """The lines of a picture; those of a run in parallel in no order."""
+        texts = [''.join(e.itertext()) for e in ElementTree.parse(path).iter('{http://www.w3.org/2000/svg}text')]
+        return sorted(plain('\n'.join(texts)))
+
+    def test_they_hold_the_words_of_a_present_run(self):
+        with tempfile.TemporaryDirectory() as there:
+            r = subprocess.run([sys.executable, self.FOLDER + '/make.py', '--to', there], capture_output=True, text=True,
+                               stdin=subprocess.DEVNULL, timeout=120)
+            self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+            self.assertEqual(sorted(os.listdir(there)), [n + '.svg' for n in self.NAMES])
+            for name in self.NAMES:
+                kept = self.words('%s/%s.svg' % (self.FOLDER, name))
+                self.assertEqual(kept, self.words('%s/%s.svg' % (there, name)),
+                                 'the output has changed: docs/pictures/make.py')
+                self.assertTrue(any(line.startswith('$ mosaic fleet ' + name) for line in kept), kept)
+
+    def test_they_are_what_browsers_take(self):
+        for name in self.NAMES:
+            top = ElementTree.parse('%s/%s.svg' % (self.FOLDER, name)).getroot()
+            kinds = {e.tag.split('}')[1] for e in top.iter()}
+            self.assertEqual(kinds, {'svg', 'title', 'rect', 'g', 'text', 'tspan'})
+            right = max(float(e.get('x')) for e in top.iter('{http://www.w3.org/2000/svg}tspan'))
+            self.assertLess(right, float(top.get('width')))
+            self.assertGreater(len({e.get('fill') for e in top.iter('{http://www.w3.org/2000/svg}tspan')}), 1, 'no colour')
+
+    def test_the_readme_shows_them(self):
+        with open(os.path.join(harness.ROOT, 'README.md'), encoding='utf-8') as f:
+            shown = re.findall(r'!\[[^]]+\]\(docs/pictures/(\w+)\.svg\)', f.read())
+        self.assertTrue(shown and set(shown) <= set(self.NAMES), shown)
+
+
+class Links(unittest.TestCase):
+    def test_every_link_leads_somewhere(self):
+        pages = [harness.ROOT + '/README.md']
+        for d, dirs, files in os.walk(harness.ROOT + '/docs'):
+            pages += [os.path.join(d, f) for f in files if f.endswith('.md')]
+        seen = 0
+        for page in pages:
+            with open(page, encoding='utf-8') as f:
+                links = re.findall(r'\]\(([^)#\s]+)', f.read())
+            for link in links:
+                seen += 1
+                there = '://' in link or os.path.exists(os.path.join(os.path.dirname(page), link))
+                self.assertTrue(there, '%s: %s' % (page, link))
+        self.assertGreater(seen, 30)
 
 
 class Init(Fleet):
