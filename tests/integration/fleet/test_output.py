@@ -367,8 +367,10 @@ class OutputDirect(Life, Output):
                      '\t{', '', 'version: 1\nagents:\n  A_B: {workdir: /}\n'):
             self.bed.write('.config/mosaic/fleet/roster.yaml', text, 0o600)
             self.readers('invalid', INVALID)
-            for args in (('explain', 'a'), ('config',), ('apply',), ('start',), ('restart',), ('stop', 'a')):
+            for args in (('explain', 'a'), ('config',), ('apply',), ('start',), ('restart',)):
                 self.both('invalid', *args, code=INVALID)
+            # To stop, the roster that was accepted before will do.
+            self.both('invalid', 'stop', 'a', code=0)
         os.unlink(self.bed.home + '/.config/mosaic/fleet/roster.yaml')
         self.readers('no roster', INVALID)
         self.verdict()
