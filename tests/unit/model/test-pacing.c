@@ -15,7 +15,7 @@
 #include "model/observed.h"
 #include "model/pacing.h"
 #include "model/plan.h"
-#include "tests/lib/fake-world.h"
+#include "tests/simulation/world.h"
 
 #define SECOND USEC_PER_SEC
 #define MINUTE (60 * SECOND)
@@ -56,7 +56,7 @@ static Sim sim_new(Supervisor supervisor, size_t n) {
                 pointers[i] = names[i];
                 s.lives[i] = (Life){ UNIT_ACTIVE, s.now, false, false, false };
         }
-        s.d = fake_desired(pointers, n);
+        s.d = world_desired(pointers, n);
         for (size_t i = 0; i < n; i++) {
                 s.d->agents[i]->restart_attempts = 3;
                 s.d->agents[i]->restart_window_usec = 10 * MINUTE;

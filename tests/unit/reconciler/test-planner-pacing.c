@@ -15,19 +15,19 @@
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 #include "reconciler/plan/planner.h"
-#include "tests/lib/fake-world.h"
+#include "tests/simulation/world.h"
 
 #define SECOND USEC_PER_SEC
 #define MINUTE (60 * SECOND)
 #define REALTIME (1000000 * SECOND)
 
 typedef struct Controller {
-        FakeWorld w;
+        World w;
         Pacing pacing;
         uint64_t now;
-        uint64_t started[FAKE_AGENTS_MAX]; /* by number in the world; 0: long ago */
-        bool masked[FAKE_AGENTS_MAX];
-        bool broken[FAKE_AGENTS_MAX]; /* ends as soon as it is started */
+        uint64_t started[WORLD_AGENTS_MAX]; /* by number in the world; 0: long ago */
+        bool masked[WORLD_AGENTS_MAX];
+        bool broken[WORLD_AGENTS_MAX]; /* ends as soon as it is started */
 } Controller;
 
 static void controller_done(Controller *c) {
@@ -37,29 +37,26 @@ static void controller_done(Controller *c) {
 static const char *const four[] = { "ab-1", "ab-10", "db", "web" };
 
 static size_t number_of(Controller *c, const char *agent) {
-        return (size_t)(fake_agent(&c->w, agent) - c->w.agents);
+        return (size_t)(world_agent(&c->w, agent) - c->w.agents);
 }
 
-static void accept(FakeWorld *w, const AgentSpec *s) {
-        FakeAgent *a = fake_agent(w, s->name);
+static void accept(World *w, const AgentSpec *s) {
+        WorldAgent *a = world_agent(w, s->name);
 
         a->spec = a->session = true;
         a->unit = UNIT_ACTIVE;
         a->pid = w->next_pid++;
         a->session_number = w->next_session++;
-        memcpy(a->restart_fingerprint, s->restart_fingerprint, FINGERPRINT_SIZE);
-        memcpy(a->live_fingerprint, s->live_fingerprint, FINGERPRINT_SIZE);
-        memcpy(a->resolved, s->resolved, FINGERPRINT_SIZE);
-        memcpy(a->dropin, s->live_fingerprint, FINGERPRINT_SIZE);
-        memcpy(a->running, s->restart_fingerprint, FINGERPRINT_SIZE);
-        memcpy(a->running_resolved, s->resolved, FINGERPRINT_SIZE);
+        a->restart = a->running = world_number(s->restart_fingerprint);
+        a->live = a->dropin = a->loaded = world_number(s->live_fingerprint);
+        a->resolved = a->running_resolved = world_number(s->resolved);
 }
 
 /* Everything of @d runs. */
 static Controller controller_new(const Desired *d) {
         Controller c = { .now = 1000 * SECOND };
 
-        fake_world_init(&c.w);
+        world_init(&c.w);
         c.w.server = true;
         for (size_t i = 0; i < d->n_agents; i++)
                 accept(&c.w, d->agents[i]);
@@ -67,7 +64,7 @@ static Controller controller_new(const Desired *d) {
 }
 
 static Observed *observe(Controller *c, const Desired *d) {
-        Driver driver = fake_world_driver(&c->w);
+        Driver driver = world_driver(&c->w);
         Observed *o;
 
         assert_int_equal(driver.observe(&c->w, d, false, &o), 0);
@@ -144,7 +141,7 @@ static const Remark *assert_remark(
 }
 
 static void fail_agent(Controller *c, const char *agent) {
-        FakeAgent *a = fake_agent(&c->w, agent);
+        WorldAgent *a = world_agent(&c->w, agent);
 
         a->unit = UNIT_FAILED;
         a->pid = 0;
@@ -154,7 +151,7 @@ static void fail_agent(Controller *c, const char *agent) {
  */
 
 static void test_waits_for_the_ledger(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
         _cleanup_(controller_done) Controller c = controller_new(d);
         _cleanup_(plan_freep) Plan *waits = NULL, *verb = NULL, *due = NULL;
         const Remark *m;
@@ -184,7 +181,7 @@ static void test_waits_for_the_ledger(void **state _unused_) {
 /* Asked for by a person it is started, also where the policy is the controller's. */
 static void test_asked_for(void **state _unused_) {
         static const PlanMode modes[] = { PLAN_START, PLAN_RESTART };
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
         _cleanup_(controller_done) Controller c = controller_new(d);
         char name[] = "web", *names[] = { name, NULL };
 
@@ -204,7 +201,7 @@ static void test_asked_for(void **state _unused_) {
 }
 
 static void test_names(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
         _cleanup_(controller_done) Controller c = controller_new(d);
         char name[] = "web", *names[] = { name, NULL };
         PlanPolicy policy = watch;
@@ -221,17 +218,17 @@ static void test_names(void **state _unused_) {
 }
 
 static void test_changed_spec(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
         _cleanup_(controller_done) Controller c = controller_new(d);
         _cleanup_(plan_freep) Plan *live = NULL, *changed = NULL;
 
         fail_agent(&c, "web");
         agent_spec_free(d->agents[3]);
-        d->agents[3] = fake_spec("web", 1, 2);
+        d->agents[3] = world_spec("web", 1, 2);
         live = plan_of(&c, d); /* its program is the same */
         assert_remark(live, "web", REMARK_DEFERRED, REASON_BACKOFF);
         agent_spec_free(d->agents[3]);
-        d->agents[3] = fake_spec("web", 2, 2);
+        d->agents[3] = world_spec("web", 2, 2);
         changed = plan_of(&c, d);
         assert_action(changed, "web", ACTION_START, REASON_UNIT_FAILED);
         assert_true(plan_action(changed, "web")->steps & STEP_SPEC);
@@ -240,7 +237,7 @@ static void test_changed_spec(void **state _unused_) {
 }
 
 static void test_crash_loop(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
         _cleanup_(controller_done) Controller c = controller_new(d);
         _cleanup_(plan_freep) Plan *p = NULL, *q = NULL;
 
@@ -253,7 +250,7 @@ static void test_crash_loop(void **state _unused_) {
 }
 
 static void test_common_cause(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
         _cleanup_(controller_done) Controller c = controller_new(d);
         _cleanup_(plan_freep) Plan *p = NULL, *q = NULL;
         const Remark *m;
@@ -275,7 +272,7 @@ static void test_common_cause(void **state _unused_) {
 
 /* What a person is needed for stays what it is, whatever the ledger says. */
 static void test_other_remarks_come_first(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
         _cleanup_(controller_done) Controller c = controller_new(d);
         _cleanup_(plan_freep) Plan *p = NULL;
 
@@ -291,13 +288,13 @@ static void test_other_remarks_come_first(void **state _unused_) {
 
 /* One that comes after another which waits, waits with it: no person is needed. */
 static void test_dependants_wait_too(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
         _cleanup_(controller_done) Controller c = controller_new(d);
         _cleanup_(plan_freep) Plan *p = NULL, *q = NULL;
 
         assert_int_equal(strv_push(&d->agents[0]->after, "web"), 0);
         fail_agent(&c, "web");
-        fake_agent(&c.w, "ab-1")->unit = UNIT_NOT_LOADED;
+        world_agent(&c.w, "ab-1")->unit = UNIT_NOT_LOADED;
         p = plan_of(&c, d);
         assert_int_equal(p->n_actions, 0);
         assert_remark(p, "web", REMARK_DEFERRED, REASON_BACKOFF);
@@ -314,7 +311,7 @@ static void test_dependants_wait_too(void **state _unused_) {
 
 static void test_removals_wait(void **state _unused_) {
         static const char *const now[] = { "ab-1", "ab-10", "new", "web" };
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4), *e = fake_desired(now, 4);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4), *e = world_desired(now, 4);
         _cleanup_(controller_done) Controller c = controller_new(d);
         _cleanup_(plan_freep) Plan *waits = NULL, *busy = NULL, *settled = NULL;
         PlanPolicy policy = watch;
@@ -329,10 +326,10 @@ static void test_removals_wait(void **state _unused_) {
         assert_action(waits, "new", ACTION_CREATE, REASON_NOT_PRESENT); /* the rest does not */
         assert_int_equal(plan_exit_code(waits), EXIT_PENDING);
 
-        fake_agent(&c.w, "db")->attached = 1;
+        world_agent(&c.w, "db")->attached = 1;
         busy = plan_with(&c, e, &policy);
         assert_remark(busy, "db", REMARK_DEFERRED, REASON_STILL_BUSY);
-        fake_agent(&c.w, "db")->attached = 0;
+        world_agent(&c.w, "db")->attached = 0;
 
         policy.removals_wait = false;
         settled = plan_with(&c, e, &policy);
@@ -343,7 +340,7 @@ static void test_removals_wait(void **state _unused_) {
 static void test_no_removal_while_settling(void **state _unused_) {
         static const UnitState states[] = { UNIT_NOT_LOADED, UNIT_INACTIVE, UNIT_ACTIVATING,
                 UNIT_ACTIVE, UNIT_DEACTIVATING, UNIT_FAILED, UNIT_RESTARTING, UNIT_OTHER };
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
 
         for (size_t i = 0; i < ELEMENTSOF(states); i++)
                 for (unsigned left = 1; left < 16; left++) {
@@ -357,11 +354,11 @@ static void test_no_removal_while_settling(void **state _unused_) {
                         policy.removals_wait = true;
                         for (unsigned k = 0; k < 4; k++)
                                 if (left & (1u << k)) {
-                                        fake_agent(&c.w, four[k])->unit = states[i];
-                                        fake_agent(&c.w, four[k])->session = k % 2;
+                                        world_agent(&c.w, four[k])->unit = states[i];
+                                        world_agent(&c.w, four[k])->session = k % 2;
                                 } else
                                         rest[n++] = four[k];
-                        e = fake_desired(rest, n);
+                        e = world_desired(rest, n);
                         p = plan_with(&c, e, &policy);
                         for (size_t k = 0; k < p->n_actions; k++)
                                 assert_int_equal(p->actions[k].steps &
@@ -376,7 +373,7 @@ static void test_no_removal_while_settling(void **state _unused_) {
 /* The cap is said at once: it does not become smaller by waiting. */
 static void test_cap_does_not_wait(void **state _unused_) {
         static const char *const left[] = { "web" };
-        _cleanup_(desired_freep) Desired *d = fake_desired(four, 4), *e = fake_desired(left, 1);
+        _cleanup_(desired_freep) Desired *d = world_desired(four, 4), *e = world_desired(left, 1);
         _cleanup_(controller_done) Controller c = controller_new(d);
         _cleanup_(plan_freep) Plan *p = NULL;
         PlanPolicy policy = watch;
@@ -431,15 +428,15 @@ static bool can_run(const Controller *c, const Desired *d, size_t i) {
 }
 
 static Desired *random_fleet(uint64_t *seed, size_t n) {
-        static char names[FAKE_AGENTS_MAX][24];
-        const char *pointers[FAKE_AGENTS_MAX] = { NULL };
+        static char names[WORLD_AGENTS_MAX][24];
+        const char *pointers[WORLD_AGENTS_MAX] = { NULL };
         Desired *d;
 
         for (size_t i = 0; i < n; i++) {
                 (void)snprintf(names[i], sizeof(names[i]), "a%02zu", i);
                 pointers[i] = names[i];
         }
-        d = fake_desired(pointers, n);
+        d = world_desired(pointers, n);
         for (size_t i = 0; i < n; i++) {
                 /* No cycles: one of two directions for a whole fleet. */
                 size_t other = (size_t)random_next(seed) % n;
@@ -456,7 +453,7 @@ static Desired *random_fleet(uint64_t *seed, size_t n) {
  * nothing comes; everything else is up again before long, and the controller does not spin. */
 static void test_nobody_stays_down(void **state _unused_) {
         for (uint64_t run = 1; run <= 300; run++) {
-                size_t n = 1 + run % FAKE_AGENTS_MAX;
+                size_t n = 1 + run % WORLD_AGENTS_MAX;
                 uint64_t seed = run, lost, begin;
                 _cleanup_(desired_freep) Desired *d = random_fleet(&seed, n);
                 _cleanup_(controller_done) Controller c = controller_new(d);

@@ -14,10 +14,10 @@
 #include "reconciler/busy.h"
 #include "reconciler/pass.h"
 #include "reconciler/plan/planner.h"
-#include "tests/lib/fake-world.h"
+#include "tests/simulation/world.h"
 
-static Plan *plan_with(FakeWorld *w, const Desired *d, PlanPolicy policy) {
-        Driver driver = fake_world_driver(w);
+static Plan *plan_with(World *w, const Desired *d, PlanPolicy policy) {
+        Driver driver = world_driver(w);
         _cleanup_(observed_freep) Observed *o = NULL;
         Plan *plan = NULL;
 
@@ -27,13 +27,13 @@ static Plan *plan_with(FakeWorld *w, const Desired *d, PlanPolicy policy) {
         return plan;
 }
 
-static Plan *plan_of(FakeWorld *w, const Desired *d) {
+static Plan *plan_of(World *w, const Desired *d) {
         return plan_with(w, d, PLAN_POLICY_DEFAULT);
 }
 
 /* Plans and applies as the verbs do; returns how many actions did not succeed. */
-static size_t converge(FakeWorld *w, const Desired *d, PlanPolicy policy) {
-        Context c = { .driver = fake_world_driver(w) };
+static size_t converge(World *w, const Desired *d, PlanPolicy policy) {
+        Context c = { .driver = world_driver(w) };
         Pass p = PASS_NULL;
         size_t n;
 
@@ -69,18 +69,19 @@ static void assert_remark(const Plan *p, const char *subject, RemarkKind kind, R
 
 static const char *const three[] = { "ab-1", "ab-10", "web" };
 
-static void converged(FakeWorld *w, const Desired *d) {
-        fake_world_init(w);
+static void converged(World *w, const Desired *d) {
+        world_init(w);
         assert_int_equal(converge(w, d, PLAN_POLICY_DEFAULT), 0);
         w->n_destroyed = w->n_reloads = 0;
+        w->now_usec += 10000000; /* nobody has just started */
 }
 
 static void test_cold(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
         _cleanup_(plan_freep) Plan *p = NULL, *again = NULL;
-        FakeWorld w;
+        World w;
 
-        fake_world_init(&w);
+        world_init(&w);
         p = plan_of(&w, d);
         assert_int_equal(p->n_actions, 4);
         assert_int_equal(p->actions[0].kind, ACTION_HOLDER_START);
@@ -94,7 +95,7 @@ static void test_cold(void **state _unused_) {
         assert_int_equal(again->n_unchanged, 3);
         assert_int_equal(plan_exit_code(again), EXIT_OK);
         for (size_t i = 0; i < 3; i++)
-                assert_int_equal(fake_agent(&w, three[i])->n_starts, 1);
+                assert_int_equal(world_agent(&w, three[i])->n_starts, 1);
         assert_int_equal(w.n_destroyed, 0);
         assert_int_equal(w.n_reloads, 0);
 }
@@ -105,28 +106,29 @@ static void replace_spec(Desired *d, size_t i, AgentSpec *s) {
 }
 
 static void test_effects(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
         _cleanup_(plan_freep) Plan *live = NULL, *restart = NULL, *upgrade = NULL;
-        FakeWorld w;
+        World w;
 
         converged(&w, d);
-        replace_spec(d, 0, fake_spec("ab-1", 1, 2));
+        replace_spec(d, 0, world_spec("ab-1", 1, 2));
         live = plan_of(&w, d);
         assert_int_equal(live->n_actions, 1);
         assert_action(live, "ab-1", ACTION_UPDATE, REASON_FIELD_LIVE);
         assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
         assert_int_equal(w.n_destroyed, 0);
         assert_int_equal(w.n_reloads, 1);
-        assert_string_equal(fake_agent(&w, "ab-1")->loaded, d->agents[0]->live_fingerprint);
+        assert_string_equal(world_fingerprint(world_agent(&w, "ab-1")->loaded),
+                        d->agents[0]->live_fingerprint);
 
-        replace_spec(d, 2, fake_spec("web", 2, 1));
+        replace_spec(d, 2, world_spec("web", 2, 1));
         restart = plan_of(&w, d);
         assert_int_equal(restart->n_actions, 1);
         assert_action(restart, "web", ACTION_RESTART, REASON_FIELD_RESTART);
         assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
-        assert_int_equal(fake_agent(&w, "web")->n_starts, 2);
-        assert_int_equal(fake_agent(&w, "ab-1")->n_starts, 1);
-        assert_int_equal(fake_agent(&w, "ab-10")->n_starts, 1);
+        assert_int_equal(world_agent(&w, "web")->n_starts, 2);
+        assert_int_equal(world_agent(&w, "ab-1")->n_starts, 1);
+        assert_int_equal(world_agent(&w, "ab-10")->n_starts, 1);
 
         /* The product's own data moved: no action, but the spec is there for the next restart. */
         d->agents[1]->resolved[0] = 'f';
@@ -135,34 +137,35 @@ static void test_effects(void **state _unused_) {
         assert_int_equal(plan_exit_code(upgrade), EXIT_OK);
         assert_remark(upgrade, "ab-10", REMARK_PENDING, REASON_TOOL_UPGRADE);
         assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
-        assert_string_equal(fake_agent(&w, "ab-10")->resolved, d->agents[1]->resolved);
-        assert_int_equal(fake_agent(&w, "ab-10")->n_starts, 1);
+        assert_string_equal(world_fingerprint(world_agent(&w, "ab-10")->resolved),
+                        d->agents[1]->resolved);
+        assert_int_equal(world_agent(&w, "ab-10")->n_starts, 1);
 }
 
 static void test_deferred(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
         _cleanup_(plan_freep) Plan *deferred = NULL, *kept = NULL, *forced = NULL;
         char web[] = "web", *force[] = { web, NULL };
         PlanPolicy policy = PLAN_POLICY_DEFAULT;
-        FakeWorld w;
+        World w;
 
         converged(&w, d);
-        fake_agent(&w, "web")->attached = 1;
-        replace_spec(d, 2, fake_spec("web", 2, 1));
+        world_agent(&w, "web")->attached = 1;
+        replace_spec(d, 2, world_spec("web", 2, 1));
         deferred = plan_of(&w, d);
         assert_remark(deferred, "web", REMARK_DEFERRED, REASON_STILL_BUSY);
         assert_int_equal(plan_exit_code(deferred), EXIT_PENDING);
         (void)converge(&w, d, PLAN_POLICY_DEFAULT);
         assert_int_equal(w.n_destroyed, 0);
         /* What a start would use is the accepted spec all the same. */
-        assert_string_equal(fake_agent(&w, "web")->restart_fingerprint,
+        assert_string_equal(world_fingerprint(world_agent(&w, "web")->restart),
                         d->agents[2]->restart_fingerprint);
 
         policy.force_busy = force;
         forced = plan_with(&w, d, policy);
         assert_action(forced, "web", ACTION_RESTART, REASON_FIELD_RESTART);
 
-        fake_agent(&w, "web")->attached = 0;
+        world_agent(&w, "web")->attached = 0;
         d->agents[2]->on_change = ON_CHANGE_KEEP;
         kept = plan_of(&w, d);
         assert_int_equal(kept->n_actions, 0);
@@ -172,54 +175,55 @@ static void test_deferred(void **state _unused_) {
 /* An agent at work is neither restarted nor removed by itself; asked for, it is. */
 static void test_at_work(void **state _unused_) {
         static const char *const left[] = { "ab-1", "web" };
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(left, 2);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3), *e = world_desired(left, 2);
         _cleanup_(plan_freep) Plan *p = NULL;
-        FakeWorld w;
+        World w;
 
         converged(&w, d);
-        fake_agent(&w, "web")->at_work = fake_agent(&w, "ab-10")->at_work = true;
-        replace_spec(e, 1, fake_spec("web", 2, 1));
+        world_agent(&w, "web")->at_work = world_agent(&w, "ab-10")->at_work = true;
+        replace_spec(e, 1, world_spec("web", 2, 1));
         p = plan_of(&w, e);
         assert_remark(p, "web", REMARK_DEFERRED, REASON_STILL_BUSY);
         assert_remark(p, "ab-10", REMARK_DEFERRED, REASON_STILL_BUSY);
         (void)converge(&w, e, PLAN_POLICY_DEFAULT);
         assert_int_equal(w.n_destroyed, 0);
-        fake_agent(&w, "web")->at_work = fake_agent(&w, "ab-10")->at_work = false;
+        world_agent(&w, "web")->at_work = world_agent(&w, "ab-10")->at_work = false;
         assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 0);
-        assert_int_equal(fake_agent(&w, "web")->n_starts, 2);
-        assert_false(fake_agent(&w, "ab-10")->session);
+        assert_int_equal(world_agent(&w, "web")->n_starts, 2);
+        assert_false(world_agent(&w, "ab-10")->session);
 }
 
 static void test_drift(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
         _cleanup_(plan_freep) Plan *p = NULL;
-        FakeWorld w;
+        World w;
 
         converged(&w, d);
-        fake_agent(&w, "ab-1")->unit = UNIT_FAILED;
-        fake_agent(&w, "ab-10")->session = false;
-        (void)snprintf(fake_agent(&w, "web")->session_name, 8, "other");
+        world_agent(&w, "ab-1")->unit = UNIT_FAILED;
+        world_agent(&w, "ab-10")->session = false;
+        world_agent(&w, "web")->misnamed = true;
         p = plan_of(&w, d);
         assert_action(p, "ab-1", ACTION_START, REASON_UNIT_FAILED);
         assert_true(plan_action(p, "ab-1")->steps & STEP_RESET_FAILED);
         assert_action(p, "ab-10", ACTION_RESTART, REASON_SESSION_GONE);
         assert_action(p, "web", ACTION_UPDATE, REASON_SESSION_RENAMED);
         assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
-        assert_int_equal(fake_agent(&w, "web")->n_starts, 1);
+        assert_int_equal(world_agent(&w, "web")->n_starts, 1);
         plan_free(p);
         p = plan_of(&w, d);
         assert_int_equal(plan_exit_code(p), EXIT_OK);
 }
 
 static void test_manual_stop(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
         _cleanup_(plan_freep) Plan *held = NULL, *down = NULL, *asked = NULL;
         PlanPolicy start = { .mode = PLAN_START, .allow_remove = -1 };
-        FakeWorld w;
+        World w;
 
         converged(&w, d);
-        fake_agent(&w, "web")->unit = UNIT_NOT_LOADED;
-        fake_agent(&w, "web")->stopped_well = true;
+        world_agent(&w, "web")->unit = UNIT_NOT_LOADED;
+        world_agent(&w, "web")->stopped_well = true;
+        world_agent(&w, "web")->stopped_usec = w.now_usec;
         held = plan_of(&w, d);
         assert_remark(held, "web", REMARK_HELD, REASON_MANUAL_STOP);
         assert_int_equal(plan_exit_code(held), EXIT_OK);
@@ -229,18 +233,19 @@ static void test_manual_stop(void **state _unused_) {
         /* Down together with the holder is drift, never a hold. */
         w.server = false;
         for (size_t i = 0; i < w.n_agents; i++)
-                w.agents[i] = (FakeAgent){ 0 };
+                w.agents[i] = (WorldAgent){ 0 };
         w.n_agents = 0;
-        fake_agent(&w, "web")->spec = true;
-        fake_agent(&w, "web")->stopped_well = true;
+        world_agent(&w, "web")->spec = true;
+        world_agent(&w, "web")->stopped_well = true;
+        world_agent(&w, "web")->stopped_usec = w.now_usec;
         down = plan_of(&w, d);
         assert_action(down, "web", ACTION_START, REASON_HOLDER_DOWN);
 }
 
 static void test_unknown(void **state _unused_) {
         static const char *const none[] = { "other" };
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(none, 1);
-        FakeWorld w;
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3), *e = world_desired(none, 1);
+        World w;
 
         for (unsigned source = 0; source < 2; source++)
                 for (unsigned change = 0; change < 2; change++) {
@@ -248,7 +253,7 @@ static void test_unknown(void **state _unused_) {
                         const Desired *now = change ? e : d;
 
                         converged(&w, d);
-                        fake_agent(&w, "web")->unit = UNIT_FAILED;
+                        world_agent(&w, "web")->unit = UNIT_FAILED;
                         if (source == 0)
                                 w.tmux = SOURCE_UNKNOWN;
                         else
@@ -267,9 +272,9 @@ static void test_unknown(void **state _unused_) {
 
 /* A server behind a socket that is gone: repaired, never doubled, nobody restarted. */
 static void test_hidden_server(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
         _cleanup_(plan_freep) Plan *p = NULL, *q = NULL;
-        FakeWorld w;
+        World w;
 
         converged(&w, d);
         w.hidden = true;
@@ -281,21 +286,20 @@ static void test_hidden_server(void **state _unused_) {
         q = plan_of(&w, d);
         assert_int_equal(plan_exit_code(q), EXIT_OK);
         for (size_t i = 0; i < 3; i++)
-                assert_int_equal(fake_agent(&w, three[i])->n_starts, 1);
+                assert_int_equal(world_agent(&w, three[i])->n_starts, 1);
         assert_int_equal(w.n_destroyed, 0);
 }
 
 static void test_foreign_name(void **state _unused_) {
         static const char *const one[] = { "web" };
-        _cleanup_(desired_freep) Desired *d = fake_desired(one, 1);
+        _cleanup_(desired_freep) Desired *d = world_desired(one, 1);
         _cleanup_(plan_freep) Plan *p = NULL;
-        FakeWorld w;
+        World w;
 
-        fake_world_init(&w);
-        (void)fake_agent(&w, "web");
-        w.server = w.foreign_session = true;
+        world_init(&w);
+        w.server = world_agent(&w, "web")->namesake = true;
         /* Another session of ours, so that the server is known to be this fleet's. */
-        fake_agent(&w, "kept")->session = true;
+        world_agent(&w, "kept")->session = true;
         p = plan_of(&w, d);
         assert_null(plan_action(p, "web"));
         assert_remark(p, "web", REMARK_BLOCKED, REASON_FOREIGN_NAME);
@@ -304,10 +308,10 @@ static void test_foreign_name(void **state _unused_) {
 
 static void test_removal_cap(void **state _unused_) {
         static const char *const left[] = { "web" };
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(left, 1);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3), *e = world_desired(left, 1);
         _cleanup_(plan_freep) Plan *capped = NULL, *wrong = NULL, *allowed = NULL;
         PlanPolicy policy = PLAN_POLICY_DEFAULT;
-        FakeWorld w;
+        World w;
 
         converged(&w, d);
         capped = plan_of(&w, e);
@@ -322,48 +326,49 @@ static void test_removal_cap(void **state _unused_) {
         assert_action(allowed, "ab-1", ACTION_REMOVE, REASON_NOT_IN_ROSTER);
         assert_action(allowed, "ab-10", ACTION_REMOVE, REASON_NOT_IN_ROSTER);
         assert_int_equal(converge(&w, e, policy), 0);
-        assert_int_equal(fake_agent(&w, "web")->n_starts, 1);
-        assert_int_equal(fake_agent(&w, "web")->n_stops, 0);
-        assert_false(fake_agent(&w, "ab-1")->session);
+        assert_int_equal(world_agent(&w, "web")->n_starts, 1);
+        assert_int_equal(world_agent(&w, "web")->n_stops, 0);
+        assert_false(world_agent(&w, "ab-1")->session);
 }
 
 static void test_removal_only_after_success(void **state _unused_) {
         static const char *const now[] = { "ab-10", "new", "web" };
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(now, 3);
-        FakeWorld w;
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3), *e = world_desired(now, 3);
+        World w;
 
         converged(&w, d);
-        fake_agent(&w, "new")->refuses_start = true;
+        world_agent(&w, "new")->refuses_start = true;
         assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 2);
-        assert_int_equal(fake_agent(&w, "ab-1")->unit, UNIT_ACTIVE);
-        fake_agent(&w, "new")->refuses_start = false;
+        assert_int_equal(world_agent(&w, "ab-1")->unit, UNIT_ACTIVE);
+        world_agent(&w, "new")->refuses_start = false;
         assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 0);
-        assert_int_equal(fake_agent(&w, "ab-1")->unit, UNIT_NOT_LOADED);
-        assert_false(fake_agent(&w, "ab-1")->spec);
+        assert_int_equal(world_agent(&w, "ab-1")->unit, UNIT_NOT_LOADED);
+        assert_false(world_agent(&w, "ab-1")->spec);
 }
 
 static void test_dependencies(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
         _cleanup_(plan_freep) Plan *p = NULL;
-        FakeWorld w;
+        World w;
 
         assert_int_equal(strv_push(&d->agents[0]->after, "web"), 0);
         assert_int_equal(strv_push(&d->agents[1]->after, "ab-1"), 0);
-        fake_world_init(&w);
-        fake_agent(&w, "web")->refuses_start = true;
+        world_init(&w);
+        world_agent(&w, "web")->refuses_start = true;
         assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 3);
-        assert_int_equal(fake_agent(&w, "ab-1")->n_starts, 0);
-        assert_int_equal(fake_agent(&w, "ab-10")->n_starts, 0);
-        fake_agent(&w, "web")->refuses_start = false;
+        assert_int_equal(world_agent(&w, "ab-1")->n_starts, 0);
+        assert_int_equal(world_agent(&w, "ab-10")->n_starts, 0);
+        world_agent(&w, "web")->refuses_start = false;
         assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
-        assert_true(fake_agent(&w, "web")->pid < fake_agent(&w, "ab-1")->pid);
-        assert_true(fake_agent(&w, "ab-1")->pid < fake_agent(&w, "ab-10")->pid);
+        assert_true(world_agent(&w, "web")->pid < world_agent(&w, "ab-1")->pid);
+        assert_true(world_agent(&w, "ab-1")->pid < world_agent(&w, "ab-10")->pid);
 
         /* A dependency that is down and stays so is said, once per agent that waits for it. */
         converged(&w, d);
         for (size_t i = 0; i < 3; i++)
                 w.agents[i].unit = UNIT_NOT_LOADED;
-        fake_agent(&w, "web")->stopped_well = true;
+        world_agent(&w, "web")->stopped_well = true;
+        world_agent(&w, "web")->stopped_usec = w.now_usec;
         p = plan_of(&w, d);
         assert_int_equal(p->n_actions, 0);
         assert_remark(p, "ab-1", REMARK_HELD, REASON_DEPENDENCY);
@@ -372,36 +377,36 @@ static void test_dependencies(void **state _unused_) {
 }
 
 static void test_stop_verb(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
         char web[] = "web", *one[] = { web, NULL };
         PlanPolicy stop = { .mode = PLAN_STOP, .allow_remove = -1, .names = one };
-        FakeWorld w;
+        World w;
 
         converged(&w, d);
         assert_int_equal(converge(&w, d, stop), 0);
-        assert_int_equal(fake_agent(&w, "web")->unit, UNIT_NOT_LOADED);
-        assert_true(fake_agent(&w, "web")->session); /* the pane stays */
-        assert_int_equal(fake_agent(&w, "ab-1")->unit, UNIT_ACTIVE);
+        assert_int_equal(world_agent(&w, "web")->unit, UNIT_NOT_LOADED);
+        assert_true(world_agent(&w, "web")->session); /* the pane stays */
+        assert_int_equal(world_agent(&w, "ab-1")->unit, UNIT_ACTIVE);
         stop.names = NULL;
         assert_int_equal(converge(&w, d, stop), 0);
         for (size_t i = 0; i < 3; i++) {
-                assert_false(fake_agent(&w, three[i])->session);
-                assert_true(fake_agent(&w, three[i])->spec);
+                assert_false(world_agent(&w, three[i])->session);
+                assert_true(world_agent(&w, three[i])->spec);
         }
 }
 
 /* The roster says stopped, then running again: no person stopped it. */
 static void test_state_stopped(void **state _unused_) {
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
         _cleanup_(plan_freep) Plan *p = NULL, *q = NULL;
-        FakeWorld w;
+        World w;
 
         converged(&w, d);
         d->agents[2]->state = DESIRED_STOPPED;
         p = plan_of(&w, d);
         assert_action(p, "web", ACTION_STOP, REASON_STATE_STOPPED);
         assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
-        assert_int_equal(fake_agent(&w, "web")->unit, UNIT_NOT_LOADED);
+        assert_int_equal(world_agent(&w, "web")->unit, UNIT_NOT_LOADED);
         d->agents[2]->state = DESIRED_RUNNING;
         q = plan_of(&w, d);
         assert_action(q, "web", ACTION_START, REASON_NOT_RUNNING);
@@ -410,28 +415,34 @@ static void test_state_stopped(void **state _unused_) {
 /* How an agent takes our stop is no failure of the fleet. */
 static void test_dies_hard(void **state _unused_) {
         static const char *const now[] = { "ab-1", "ab-10" };
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(now, 2);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3), *e = world_desired(now, 2);
         char name[] = "ab-1", *one[] = { name, NULL };
         PlanPolicy stop = { .mode = PLAN_STOP, .allow_remove = -1, .names = one };
-        FakeWorld w;
+        World w;
 
         converged(&w, d);
-        fake_agent(&w, "ab-1")->dies_hard = fake_agent(&w, "web")->dies_hard = true;
+        world_agent(&w, "ab-1")->dies_hard = world_agent(&w, "web")->dies_hard = true;
         assert_int_equal(converge(&w, d, stop), 0);
-        assert_int_equal(fake_agent(&w, "ab-1")->unit, UNIT_NOT_LOADED);
+        assert_int_equal(world_agent(&w, "ab-1")->unit, UNIT_NOT_LOADED);
         assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 0);
-        assert_int_equal(fake_agent(&w, "web")->unit, UNIT_NOT_LOADED);
+        assert_int_equal(world_agent(&w, "web")->unit, UNIT_NOT_LOADED);
+
+        /* Nor does it stand in the way of the start that follows. */
+        replace_spec(e, 1, world_spec("ab-10", 2, 1));
+        world_agent(&w, "ab-10")->dies_hard = true;
+        assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 0);
+        assert_int_equal(world_agent(&w, "ab-10")->n_starts, 2);
 }
 
 /* kill -9 at any call, before or after its effect; then the same command: same end, nothing
  * doubled. */
 static void test_crash_anywhere(void **state _unused_) {
         static const char *const now[] = { "ab-10", "new", "web" };
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(now, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3), *e = world_desired(now, 3);
         unsigned n_calls;
-        FakeWorld w;
+        World w;
 
-        replace_spec(e, 2, fake_spec("web", 2, 2));
+        replace_spec(e, 2, world_spec("web", 2, 2));
         converged(&w, d);
         n_calls = w.n_calls;
         assert_int_equal(converge(&w, e, PLAN_POLICY_DEFAULT), 0);
@@ -446,24 +457,25 @@ static void test_crash_anywhere(void **state _unused_) {
                         w.crash_after = after;
                         (void)converge(&w, e, PLAN_POLICY_DEFAULT);
                         w.crash_at = 0;
+                        w.dead = false;
                         (void)converge(&w, e, PLAN_POLICY_DEFAULT);
                         p = plan_of(&w, e);
                         if (plan_exit_code(p) != EXIT_OK)
                                 fail_msg("crash at call %u (%s): not converged", at,
                                                 after ? "after" : "before");
-                        assert_int_equal(fake_agent(&w, "ab-10")->n_starts, 1);
-                        assert_int_equal(fake_agent(&w, "new")->n_starts, 1);
-                        assert_int_equal(fake_agent(&w, "web")->n_starts, 2);
-                        assert_int_equal(fake_agent(&w, "ab-1")->unit, UNIT_NOT_LOADED);
+                        assert_int_equal(world_agent(&w, "ab-10")->n_starts, 1);
+                        assert_int_equal(world_agent(&w, "new")->n_starts, 1);
+                        assert_int_equal(world_agent(&w, "web")->n_starts, 2);
+                        assert_int_equal(world_agent(&w, "ab-1")->unit, UNIT_NOT_LOADED);
                 }
 }
 
 /* The order in which the world lists things does not change a byte of the plan. */
 static void test_order_does_not_matter(void **state _unused_) {
         static const char *const now[] = { "ab-10", "new", "web" };
-        _cleanup_(desired_freep) Desired *d = fake_desired(three, 3), *e = fake_desired(now, 3);
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3), *e = world_desired(now, 3);
         _cleanup_(plan_freep) Plan *p = NULL, *q = NULL;
-        FakeWorld w, reversed;
+        World w, reversed;
 
         converged(&w, d);
         reversed = w;

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/simulation/referee.h"
+
+#include <string.h>
+
+static void blame(Referee *r, const char *property, const WorldAgent *a, const char *text) {
+        if (r->property)
+                return;
+        r->property = property;
+        (void)snprintf(r->text, sizeof(r->text), "%s%s%s", a ? a->name : "", a ? ": " : "", text);
+}
+
+void referee_begin(Referee *r, World *w, const Desired *desired) {
+        *r = (Referee){ .desired = desired, .converge = true, .paced = true, .strict = true };
+        w->told = &r->told;
+        w->n_looks = 0;
+}
+
+static bool is_wanted(const Desired *d, const WorldAgent *a) {
+        const AgentSpec *s = desired_find(d, a->name);
+
+        return s && !s->elsewhere;
+}
+
+static bool knows_agents(const World *told) {
+        return told->manager == SOURCE_PRESENT && told->runs == SOURCE_PRESENT &&
+               told->files == SOURCE_PRESENT;
+}
+
+static bool knows_sessions(const World *told) {
+        return told->tmux != SOURCE_UNKNOWN && !told->hidden;
+}
+
+static bool is_up(const WorldAgent *a) {
+        return a->unit == UNIT_ACTIVE || a->unit == UNIT_RESTARTING;
+}
+
+/* The agent as a look showed it; an agent that came later was not there. */
+static const WorldAgent *in(const World *w, size_t i) {
+        static const WorldAgent none;
+
+        return i < w->n_agents ? w->agents + i : &none;
+}
+
+/* --- the end of it ------------------------------------------------------------------------------
+ */
+
+/* Ended by a person while the holder was up: stays down. */
+static bool is_stopped_by_hand(const World *w, const WorldAgent *a) {
+        return a->unit == UNIT_NOT_LOADED && a->stopped_well && w->server &&
+               w->holder_since_usec <= a->stopped_usec &&
+               (a->announced == 0 || a->announced != a->last_pid);
+}
+
+static bool is_occupied(const WorldAgent *a) {
+        return a->unit == UNIT_ACTIVE && a->session && (a->attached > 0 || a->at_work);
+}
+
+static Verdict wrong(const char **text, const char *what) {
+        *text = what;
+        return VERDICT_WRONG;
+}
+
+/* Not in the roster. */
+static Verdict judge_stray(
+                const World *w, const Desired *desired, const WorldAgent *a, const char **text) {
+        size_t n_up = 0, going = 0;
+
+        if (a->unit == UNIT_NOT_LOADED && !a->session && !a->spec && a->dropin == 0)
+                return VERDICT_AS_WANTED;
+        *text = "it is not in the roster and still there";
+        if (is_occupied(a))
+                return VERDICT_EXCUSED;
+        for (size_t i = 0; i < w->n_agents; i++) {
+                const WorldAgent *b = w->agents + i;
+                const char *why;
+
+                n_up += is_up(b);
+                going += is_up(b) && !is_wanted(desired, b);
+                /* Removals come last, and only if the rest is as it should be. */
+                if (is_wanted(desired, b) &&
+                                referee_judge(w, desired, b, &why) == VERDICT_EXCUSED &&
+                                !is_stopped_by_hand(w, b) && !b->hold && !is_occupied(b))
+                        return VERDICT_EXCUSED;
+        }
+        return going > (n_up / 4 > 1 ? n_up / 4 : 1) ? VERDICT_EXCUSED : VERDICT_WRONG;
+}
+
+/* It went down and is started again when the ledger says; nothing else waits for that. */
+static bool is_paced(const WorldAgent *a) {
+        return a->spec && (a->unit == UNIT_FAILED || (a->unit == UNIT_NOT_LOADED && a->has_entry));
+}
+
+static Verdict judge_running(const WorldAgent *a, const AgentSpec *s, const char **text) {
+        if (a->running != world_number(s->restart_fingerprint))
+                return is_occupied(a) ? VERDICT_EXCUSED : wrong(text, "it runs another spec");
+        if (!a->session)
+                return wrong(text, "it has no terminal");
+        if (a->misnamed && !a->namesake)
+                return wrong(text, "its session has another name");
+        if (a->dropin != world_number(s->live_fingerprint))
+                return wrong(text, "its drop-in is not what the roster says");
+        if (a->loaded != a->dropin)
+                return wrong(text, "the manager has not read its drop-in");
+        return VERDICT_AS_WANTED;
+}
+
+static bool waits_for_another(const World *w, const Desired *desired, const AgentSpec *s) {
+        for (char **d = s->after; d && *d; d++)
+                for (size_t i = 0; i < w->n_agents; i++)
+                        if (strcmp(w->agents[i].name, *d) == 0 &&
+                                        w->agents[i].unit != UNIT_ACTIVE &&
+                                        is_wanted(desired, w->agents + i))
+                                return true;
+        return false;
+}
+
+Verdict referee_judge(
+                const World *w, const Desired *desired, const WorldAgent *a, const char **text) {
+        const AgentSpec *s = desired_find(desired, a->name);
+
+        *text = NULL;
+        if (!is_wanted(desired, a))
+                return judge_stray(w, desired, a, text);
+        if (s->state == DESIRED_STOPPED)
+                return is_up(a) ? wrong(text, "it runs and should not") : VERDICT_AS_WANTED;
+        if (a->unit == UNIT_ACTIVE && !a->session && a->namesake)
+                return VERDICT_EXCUSED; /* it must be restarted, and could not be */
+        if (a->unit == UNIT_ACTIVE && a->spec &&
+                        a->restart == world_number(s->restart_fingerprint) &&
+                        a->live == world_number(s->live_fingerprint))
+                return judge_running(a, s, text);
+        if (a->unit == UNIT_ACTIVE)
+                return wrong(text, "its accepted spec is not the roster's");
+        if (a->hold || is_stopped_by_hand(w, a) || a->refuses_start ||
+                        (a->namesake && !a->session) || waits_for_another(w, desired, s))
+                return VERDICT_EXCUSED;
+        return wrong(text, "it does not run");
+}
+
+const char *referee_judge_all(const World *w, const Desired *desired) {
+        const char *text;
+
+        if (w->hidden)
+                return "the server is behind a socket that is gone";
+        if (w->reload_pending)
+                return "a reload is pending";
+        for (size_t i = 0; i < desired->n_agents; i++) {
+                bool found = desired->agents[i]->elsewhere ||
+                             desired->agents[i]->state == DESIRED_STOPPED;
+
+                for (size_t k = 0; k < w->n_agents && !found; k++)
+                        found = strcmp(w->agents[k].name, desired->agents[i]->name) == 0;
+                if (!found)
+                        return "an agent of the roster was never made";
+        }
+        for (size_t i = 0; i < w->n_agents; i++)
+                if (referee_judge(w, desired, w->agents + i, &text) == VERDICT_WRONG)
+                        return text;
+        return NULL;
+}
+
+/* --- call by call -------------------------------------------------------------------------------
+ */
+
+static void check_known(Referee *r, const WorldAgent *a, bool removal) {
+        if (!knows_agents(&r->told))
+                blame(r, "unknown", a, "acts on an agent although the agents could not be seen");
+        if (removal && !knows_sessions(&r->told))
+                blame(r, "unknown", a, "removes although the sessions could not be seen");
+}
+
+/* Something of an agent that the roster does not name is taken away. */
+static void check_removal(Referee *r, const World *w, const WorldAgent *a) {
+        size_t n_up = 0, going = 0;
+        const char *text;
+
+        if (!r->converge)
+                return;
+        check_known(r, a, /* removal= */ true);
+        if (r->removals_wait)
+                blame(r, "removal", a, "removes while the roster settles");
+        if (r->n_looks < 2)
+                blame(r, "removal", a, "removes without having looked again");
+        for (size_t i = 0; i < r->first.n_agents; i++) {
+                const WorldAgent *b = r->first.agents + i;
+
+                n_up += is_up(b);
+                going += is_up(b) && !is_wanted(r->desired, b);
+        }
+        if (going > (n_up / 4 > 1 ? n_up / 4 : 1))
+                blame(r, "removal", a, "removes more than the cap allows");
+        if (is_occupied(in(&r->first, (size_t)(a - w->agents))))
+                blame(r, "removal", a, "removes an agent that is attached or at work");
+        for (size_t i = 0; i < r->told.n_agents; i++) {
+                const WorldAgent *b = r->told.agents + i;
+
+                if (is_wanted(r->desired, b) && !is_paced(b) &&
+                                referee_judge(&r->told, r->desired, b, &text) == VERDICT_WRONG)
+                        blame(r, "removal", b, "is not as it should be, and another is removed");
+        }
+}
+
+static void check_stop(Referee *r, const World *w, const WorldAgent *a) {
+        size_t i = (size_t)(a - w->agents);
+        const WorldAgent *seen = in(&r->first, i);
+        const AgentSpec *s = desired_find(r->desired, a->name);
+
+        check_known(r, a, /* removal= */ false);
+        if (!r->announced[i])
+                blame(r, "announced", a, "is stopped without word that it is us");
+        if (!is_wanted(r->desired, a)) {
+                check_removal(r, w, a);
+                return;
+        }
+        if (!r->converge || s->state == DESIRED_STOPPED)
+                return;
+        if (seen->unit == UNIT_ACTIVE && seen->session &&
+                        seen->running == world_number(s->restart_fingerprint))
+                blame(r, "minimal", a, "is restarted although it runs what it should");
+        if (is_occupied(seen))
+                blame(r, "minimal", a, "is restarted although it is attached or at work");
+}
+
+static void check_start(Referee *r, const World *w, const WorldAgent *a) {
+        const WorldAgent *seen = in(&r->first, (size_t)(a - w->agents));
+        const AgentSpec *s = desired_find(r->desired, a->name);
+
+        check_known(r, a, /* removal= */ false);
+        if (!knows_sessions(&r->told))
+                blame(r, "unknown", a, "is started although the sessions could not be seen");
+        if (!s || s->elsewhere) {
+                blame(r, "starts", a, "is started and not in the roster");
+                return;
+        }
+        if (s->state == DESIRED_STOPPED)
+                blame(r, "starts", a, "is started although its state is stopped");
+        if (a->spec && a->restart != world_number(s->restart_fingerprint))
+                blame(r, "spec", a, "is started from another spec than the roster's");
+        if (!r->converge)
+                return;
+        if (seen->hold && seen->unit != UNIT_ACTIVE)
+                blame(r, "starts", a, "is started although it is held");
+        if (is_stopped_by_hand(&r->first, seen) && seen->spec)
+                blame(r, "starts", a, "is started although somebody stopped it");
+        /* A changed spec is a new chance. */
+        if (!r->paced || !seen->spec || seen->restart != world_number(s->restart_fingerprint))
+                return;
+        /* A failure that somebody cleared is a person's word that it may be tried. */
+        if (seen->has_entry && seen->entry.down_usec != 0 && seen->unit != UNIT_ACTIVE &&
+                        (seen->unit == UNIT_FAILED || seen->entry.n_starts > 0) &&
+                        seen->entry.due_usec > w->mono_usec)
+                blame(r, "starts", a, "is started before the ledger says");
+        if (seen->unit == UNIT_FAILED && (!seen->has_entry || seen->entry.down_usec == 0))
+                blame(r, "starts", a, "is started at once after a failure");
+        if (seen->unit == UNIT_FAILED && seen->has_entry &&
+                        seen->live == world_number(s->live_fingerprint) &&
+                        (!a->has_entry || a->entry.n_starts <= seen->entry.n_starts))
+                blame(r, "starts", a, "is started, and the ledger does not know it");
+}
+
+static void check_session(Referee *r, const WorldAgent *a, size_t i, const WorldItem *item) {
+        const WorldAgent *seen = in(&r->told, i), *first = in(&r->first, i);
+
+        if (!knows_sessions(&r->told))
+                blame(r, "split-brain", a, "asks for sessions of a server it cannot see");
+        if (item->job == DRIVER_SESSION)
+                return;
+        if (!(seen->session && seen->session_number == item->session) &&
+                        !(first->session && first->session_number == item->session))
+                blame(r, "foreign", a, "a session is touched that was not seen to be ours");
+        if (item->job == DRIVER_KILL_SESSION && r->converge && is_wanted(r->desired, a))
+                blame(r, "minimal", a, "its session is ended although the roster names it");
+}
+
+static void check_item(Referee *r, const World *w, const WorldCall *call, const WorldItem *item) {
+        const WorldAgent *a = w->agents + item->agent;
+
+        switch (call->kind) {
+        case CALL_SUBMIT:
+                r->in_flight = true;
+                if (item->job == DRIVER_STOP)
+                        check_stop(r, w, a);
+                else
+                        check_start(r, w, a);
+                return;
+        case CALL_ANNOUNCE:
+                r->announced[item->agent] = true;
+                return;
+        case CALL_SESSIONS:
+                check_session(r, a, item->agent, item);
+                if (item->job == DRIVER_KILL_SESSION && !is_wanted(r->desired, a))
+                        check_removal(r, w, a);
+                return;
+        case CALL_REMOVE_FILES:
+                if (is_wanted(r->desired, a))
+                        blame(r, "minimal", a,
+                                        "its files are deleted although the roster names it");
+                else
+                        check_removal(r, w, a);
+                if (is_up(in(&r->told, item->agent)) && !r->announced[item->agent])
+                        blame(r, "removal", a, "its files are deleted while it runs");
+                return;
+        case CALL_ACCEPT:
+        case CALL_DROPINS:
+                if (!is_wanted(r->desired, a))
+                        blame(r, "spec", a, "is written and not in the roster");
+                return;
+        case CALL_LOOK:
+        case CALL_RELOAD:
+        case CALL_RESET_FAILED:
+        case CALL_START_HOLDER:
+        case CALL_STOP_HOLDER:
+        case CALL_REPAIR_HOLDER:
+        case CALL_WAIT:
+        case CALL_KEEP:
+        case _CALL_KIND_MAX:
+                break;
+        }
+}
+
+void referee_call(Referee *r, const World *w, const WorldCall *call) {
+        if (w->dead)
+                return;
+        /* The first call after a look finds what it showed. */
+        if (r->n_looks == 0 && w->n_looks > 0)
+                world_copy(&r->first, &r->told);
+        r->n_looks = w->n_looks;
+        for (size_t i = 0; i < call->n_items; i++)
+                check_item(r, w, call, call->items + i);
+        if (call->kind == CALL_WAIT)
+                r->in_flight = false;
+        if (call->kind == CALL_RELOAD && r->in_flight)
+                blame(r, "reload", NULL, "reloads while a job is running");
+        if (call->kind == CALL_START_HOLDER && !knows_sessions(&r->told))
+                blame(r, "split-brain", NULL, "starts a server although one may be alive");
+        if (call->kind == CALL_STOP_HOLDER && r->converge)
+                blame(r, "minimal", NULL, "stops the server by itself");
+}

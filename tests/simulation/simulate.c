@@ -1,0 +1,691 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Random runs of the controller on a world in memory:
+ *
+ *     simulate [--seeds N] [--first N] [--steps N]   new runs, each from its number
+ *     simulate --brief ...                           ends at the first that fails
+ *     simulate [--trace] FILE...                     runs again what a file says
+ *
+ * A run has a phase of faults, in which the referee judges every call, and a calm one, in which the
+ * fleet must become what the roster says within a bound; then nothing more is asked for. All
+ * choices come from one stream of bytes (zero is always the quiet choice, and so is its end), so
+ * that a run that fails is cut down to a short file, which is written to the current directory.
+ */
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers/os/clock.h"
+#include "model/base/parse.h"
+#include "reconciler/plan/schedule.h"
+#include "tests/simulation/controller.h"
+
+#define AGENTS_MAX 6
+#define RESYNC_USEC (30 * USEC_PER_SEC)
+#define FAILED_USEC (15 * USEC_PER_SEC) /* until a pass that failed is tried again */
+#define CALM_USEC (3600 * USEC_PER_SEC) /* beyond the longest delay of the ledger */
+#define HISTORY 5
+
+typedef struct Stream {
+        uint8_t *bytes;
+        size_t n, room, at;
+        bool making; /* new bytes are made as they are asked for */
+        uint64_t state;
+} Stream;
+
+typedef struct Run {
+        Stream stream;
+        size_t n_agents, n_steps;
+        uint64_t roster_usec; /* when it was written last */
+        World world;
+        World history[HISTORY]; /* for looks that show what was */
+        World shown;
+        unsigned rosters[AGENTS_MAX]; /* 0 absent, 1 first, 2 second, 3 live, 4 stopped */
+        Desired *desired;
+        Schedule schedule;
+        Referee referee;
+        bool faults;
+        unsigned rate;    /* of 256 calls, this many are disturbed */
+        unsigned allowed; /* which faults this run has */
+        const char *failed;
+        char text[200];
+        uint64_t n_passes, n_calls, n_disturbed, calm_passes, calm_usec;
+} Run;
+
+static const char *const names[AGENTS_MAX] = { "ada", "bob", "cy", "dot", "eve", "fay" };
+
+static bool trace;
+
+static void must(bool ok, const char *what) {
+        if (!ok) {
+                (void)fprintf(stderr, "simulate: %s\n", what);
+                exit(2);
+        }
+}
+
+/* --- choices ------------------------------------------------------------------------------------
+ */
+
+static uint64_t random_next(uint64_t *state) {
+        uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+        return z ^ z >> 31;
+}
+
+static unsigned choose(Run *run, unsigned n) {
+        Stream *s = &run->stream;
+
+        if (s->at == s->n) {
+                if (!s->making)
+                        return 0;
+                if (s->n == s->room) {
+                        s->room = s->room == 0 ? 4096 : s->room * 2;
+                        s->bytes = realloc(s->bytes, s->room);
+                        must(s->bytes, "no memory");
+                }
+                s->bytes[s->n++] = (uint8_t)random_next(&s->state);
+        }
+        return s->bytes[s->at++] % n;
+}
+
+static void fail(Run *run, const char *property, const char *text) {
+        if (run->failed)
+                return;
+        run->failed = property;
+        (void)snprintf(run->text, sizeof(run->text), "%s", text);
+}
+
+/* --- the roster ---------------------------------------------------------------------------------
+ */
+
+static void write_roster(Run *run) {
+        size_t k = 0;
+
+        desired_free(run->desired);
+        run->desired = world_desired(names, run->n_agents);
+        for (size_t i = 0; i < run->n_agents; i++) {
+                unsigned r = run->rosters[i];
+                AgentSpec *s;
+
+                agent_spec_free(run->desired->agents[i]);
+                if (r == 0)
+                        continue;
+                s = world_spec(names[i], r == 2 ? 2 : 1, r == 3 ? 2 : 1);
+                s->state = r == 4 ? DESIRED_STOPPED : DESIRED_RUNNING;
+                run->desired->agents[k++] = s;
+        }
+        run->desired->n_agents = k;
+}
+
+/* --- faults -------------------------------------------------------------------------------------
+ */
+
+typedef enum Outside {
+        OUT_SESSION_KILLED,
+        OUT_SESSION_RENAMED,
+        OUT_NAMESAKE,
+        OUT_ENDS_BADLY,
+        OUT_RESTARTING,
+        OUT_BY_HAND,
+        OUT_SERVER_DIES,
+        OUT_SOCKET_GONE,
+        OUT_ATTACH,
+        OUT_AT_WORK,
+        OUT_HOLD,
+        OUT_REFUSES,
+        OUT_DIES_HARD,
+        OUT_DROPIN_LOST,
+        OUT_SPEC_LOST,
+        OUT_CLOCK,
+        _OUT_MAX,
+} Outside;
+
+static void end_agent(WorldAgent *a, UnitState state) {
+        if (a->unit != UNIT_ACTIVE)
+                return;
+        a->unit = state;
+        a->pid = 0;
+        a->attached = 0;
+}
+
+static void jump_clock(Run *run) {
+        static const int64_t seconds[] = { 1, -1, 3600, -3600, 315360000, -315360000 };
+        int64_t by = seconds[choose(run, ELEMENTSOF(seconds))] * (int64_t)USEC_PER_SEC;
+
+        if (by > 0 || run->world.now_usec > (uint64_t)-by)
+                run->world.now_usec += (uint64_t)by;
+}
+
+static void change_agent(Run *run, WorldAgent *a, Outside what) {
+        World *w = &run->world;
+        bool socket = w->server && !w->hidden;
+
+        switch (what) {
+        case OUT_SESSION_KILLED:
+                if (a->session && socket) {
+                        a->session = a->misnamed = false;
+                        a->attached = 0;
+                }
+                return;
+        case OUT_SESSION_RENAMED:
+                a->misnamed = a->session;
+                return;
+        case OUT_NAMESAKE:
+                if (socket && (!a->session || a->misnamed))
+                        a->namesake = !a->namesake;
+                return;
+        case OUT_ENDS_BADLY:
+                end_agent(a, UNIT_FAILED);
+                return;
+        case OUT_RESTARTING:
+                end_agent(a, UNIT_RESTARTING);
+                return;
+        case OUT_BY_HAND:
+                if (a->unit == UNIT_ACTIVE) {
+                        a->stopped_well = true;
+                        a->stopped_usec = w->now_usec;
+                }
+                end_agent(a, UNIT_NOT_LOADED);
+                return;
+        case OUT_ATTACH:
+                a->attached = a->session && a->unit == UNIT_ACTIVE && socket ? !a->attached : 0;
+                return;
+        case OUT_AT_WORK:
+                a->at_work = !a->at_work;
+                return;
+        case OUT_HOLD:
+                a->hold = !a->hold;
+                return;
+        case OUT_REFUSES:
+                a->refuses_start = !a->refuses_start;
+                return;
+        case OUT_DIES_HARD:
+                a->dies_hard = !a->dies_hard;
+                return;
+        case OUT_DROPIN_LOST:
+                a->dropin = 0;
+                return;
+        case OUT_SPEC_LOST:
+                a->spec = false;
+                a->restart = a->live = a->resolved = 0;
+                return;
+        case OUT_SERVER_DIES:
+                world_lose_server(w, choose(run, 2) ? UNIT_FAILED : UNIT_RESTARTING);
+                return;
+        case OUT_SOCKET_GONE:
+                w->hidden = w->server;
+                return;
+        case OUT_CLOCK:
+                jump_clock(run);
+                return;
+        case _OUT_MAX:
+                break;
+        }
+}
+
+/* Whatever happens is looked at within a little more than a second. */
+static void mark(Run *run, Cause cause) {
+        uint64_t now = run->world.mono_usec;
+
+        schedule_mark(&run->schedule, cause, now);
+        if (!run->schedule.running &&
+                        schedule_due(&run->schedule) > now + USEC_PER_SEC + SCHEDULE_CAP_USEC)
+                fail(run, "schedule", "what happened is not looked at soon");
+}
+
+/* Something happens that the controller did not do; whether it is told is another matter. */
+static void from_outside(Run *run) {
+        Outside what = (Outside)choose(run, _OUT_MAX);
+
+        if (!(run->allowed & 1u << what))
+                return;
+        change_agent(run, world_agent(&run->world, names[choose(run, (unsigned)run->n_agents)]),
+                        what);
+        if (choose(run, 4) != 0)
+                mark(run, CAUSE_DRIFT);
+}
+
+/* What the manager and the server list is from a moment ago; files are read as they are. */
+static void show_the_past(Run *run, World *w) {
+        size_t at = choose(run, HISTORY);
+
+        if (run->history[at].n_agents != w->n_agents)
+                return;
+        world_copy(&run->shown, &run->history[at]);
+        run->shown.reload_pending = w->reload_pending;
+        run->shown.ledger = w->ledger;
+        for (size_t i = 0; i < w->n_agents; i++) {
+                const WorldAgent *now = w->agents + i;
+                WorldAgent *then = run->shown.agents + i;
+
+                then->spec = now->spec;
+                then->restart = now->restart;
+                then->live = now->live;
+                then->resolved = now->resolved;
+                then->dropin = now->dropin;
+                then->hold = now->hold;
+                then->has_entry = now->has_entry;
+                then->entry = now->entry;
+                then->stopped_well = now->stopped_well;
+                then->stopped_usec = now->stopped_usec;
+                then->announced = now->announced;
+                then->last_pid = now->last_pid;
+                then->at_work = now->at_work;
+                then->loaded = now->loaded;
+        }
+        w->stale = &run->shown;
+}
+
+static void disturb_look(Run *run, World *w) {
+        SourceState *const sources[] = { &w->tmux, &w->manager, &w->runs, &w->files };
+
+        if (choose(run, 2) == 0)
+                *sources[choose(run, ELEMENTSOF(sources))] = SOURCE_UNKNOWN;
+        else
+                show_the_past(run, w);
+}
+
+/* Reading and writing files is done when the call returns, one way or the other. */
+static bool may_be_late(WorldCallKind k) {
+        return k == CALL_SUBMIT || k == CALL_SESSIONS || k == CALL_START_HOLDER ||
+               k == CALL_RELOAD || k == CALL_RESET_FAILED;
+}
+
+static void print_call(const World *w, const WorldCall *call, WorldFault fault) {
+        (void)printf("    %s%s%s", world_call_to_string(call->kind), fault ? " fault " : "",
+                        fault ? (const char[]){ (char)('0' + (int)fault), '\0' } : "");
+        for (size_t i = 0; i < call->n_items; i++)
+                (void)printf(" %s", w->agents[call->items[i].agent].name);
+        (void)printf("\n");
+        for (size_t i = 0; i < w->n_agents && call->kind == CALL_LOOK; i++) {
+                const WorldAgent *a = w->agents + i;
+
+                (void)printf("      %s: %s, spec %u, runs %u, session %d%s, hold %d, down since "
+                             "%.3f, due "
+                             "%.3f of %.3f, starts %u\n",
+                                a->name, unit_state_to_string(a->unit), a->restart, a->running,
+                                a->session, a->namesake ? " (namesake)" : "", a->hold,
+                                (double)a->entry.down_usec / 1e6, (double)a->entry.due_usec / 1e6,
+                                (double)w->mono_usec / 1e6, a->entry.n_starts);
+        }
+}
+
+static WorldFault on_call(World *w, const WorldCall *call, void *userdata) {
+        Run *run = userdata;
+        WorldFault fault = FAULT_NONE;
+        unsigned luck = run->faults ? choose(run, 256) : 0;
+
+        run->n_calls++;
+        if (luck != 0 && luck <= run->rate) {
+                run->n_disturbed++;
+                switch (choose(run, 4)) {
+                case 0:
+                case 1:
+                        fault = (WorldFault)choose(run, _FAULT_MAX);
+                        if (fault == FAULT_LATE && !may_be_late(call->kind))
+                                fault = FAULT_ERROR;
+                        break;
+                case 2:
+                        if (call->kind == CALL_LOOK)
+                                disturb_look(run, w);
+                        break;
+                default:
+                        from_outside(run);
+                }
+        }
+        if (trace)
+                print_call(w, call, fault);
+        if (call->kind != CALL_LOOK)
+                referee_call(&run->referee, w, call);
+        return fault;
+}
+
+/* --- the controller -----------------------------------------------------------------------------
+ */
+
+static ControllerPass make_pass(Run *run) {
+        World *w = &run->world;
+        uint64_t settles = schedule_roster_settles(&run->schedule, w->mono_usec);
+        ControllerPass pass;
+
+        if (settles == 0 && w->mono_usec < run->roster_usec + SCHEDULE_STABLE_USEC)
+                fail(run, "schedule", "a roster that was touched a moment ago may remove");
+        schedule_begin(&run->schedule, w->mono_usec);
+        pass = controller_pass(w, run->desired, settles, &run->referee);
+        run->n_passes++;
+        if (run->referee.property)
+                fail(run, run->referee.property, run->referee.text);
+        w->mono_usec += 1000;
+        w->now_usec += 1000;
+        schedule_end(&run->schedule, w->mono_usec, pass.code < 0 ? FAILED_USEC : pass.next_usec);
+        if (schedule_due(&run->schedule) > w->mono_usec + RESYNC_USEC)
+                fail(run, "schedule", "there is no look without an event");
+        return pass;
+}
+
+static void pass_time(Run *run, uint64_t usec) {
+        World *w = &run->world;
+
+        w->mono_usec += usec;
+        w->now_usec += usec;
+        if (usec >= USEC_PER_SEC)
+                world_restart_due(w);
+}
+
+static void wait_until_due(Run *run) {
+        uint64_t due = schedule_due(&run->schedule);
+
+        if (due > run->world.mono_usec)
+                pass_time(run, due - run->world.mono_usec);
+}
+
+/* A person says apply, start, restart or stop. The lock keeps it and a pass apart. */
+static void say_verb(Run *run) {
+        static const PlanMode modes[] = { PLAN_CONVERGE, PLAN_START, PLAN_RESTART, PLAN_STOP };
+        char *one[] = { (char *)(uintptr_t)names[choose(run, (unsigned)run->n_agents)], NULL };
+        PlanPolicy policy = {
+                .mode = modes[choose(run, ELEMENTSOF(modes))],
+                .allow_remove = -1,
+                .names = one,
+        };
+
+        (void)controller_verb(&run->world, run->desired, &policy, &run->referee);
+        if (run->referee.property)
+                fail(run, run->referee.property, run->referee.text);
+        mark(run, CAUSE_DRIFT);
+}
+
+static void step(Run *run, size_t number) {
+        World *w = &run->world;
+        unsigned what = choose(run, 16);
+
+        world_copy(&run->history[number % HISTORY], w);
+        if (trace && what != 0)
+                (void)printf("step %zu: %u\n", number, what);
+        switch (what) {
+        case 0:
+                pass_time(run, 1000);
+                break;
+        case 1:
+        case 2:
+        case 3:
+        case 4:
+                from_outside(run);
+                break;
+        case 5:
+                run->rosters[choose(run, (unsigned)run->n_agents)] = choose(run, 5);
+                write_roster(run);
+                run->roster_usec = w->mono_usec;
+                mark(run, CAUSE_ROSTER);
+                break;
+        case 6:
+                say_verb(run);
+                break;
+        case 7:
+                world_settle(w);
+                break;
+        case 8: /* the controller is ended and comes back */
+                schedule_init(&run->schedule, RESYNC_USEC, w->mono_usec);
+                break;
+        case 9:
+                pass_time(run, (choose(run, 60) + 1) * USEC_PER_SEC);
+                break;
+        default:
+                wait_until_due(run);
+                (void)make_pass(run);
+                break;
+        }
+}
+
+/* --- a run --------------------------------------------------------------------------------------
+ */
+
+static void calm_down(Run *run) {
+        World *w = &run->world;
+
+        run->faults = false;
+        world_settle(w);
+        for (size_t i = 0; i < w->n_agents; i++) {
+                WorldAgent *a = w->agents + i;
+
+                a->refuses_start = false;
+                if (choose(run, 2)) {
+                        a->attached = 0;
+                        a->at_work = a->namesake = false;
+                }
+        }
+}
+
+static bool waits_for_people(const Run *run) {
+        const char *text;
+
+        for (size_t i = 0; i < run->world.n_agents; i++)
+                if (!desired_find(run->desired, run->world.agents[i].name) &&
+                                referee_judge(&run->world, run->desired, run->world.agents + i,
+                                                &text) == VERDICT_EXCUSED)
+                        return true;
+        return false;
+}
+
+static void expect_calm(Run *run) {
+        World *w = &run->world;
+        uint64_t begin = w->mono_usec, bound = 12 * run->n_agents + 12;
+        const char *wrong = NULL;
+
+        calm_down(run);
+        while (!run->failed && w->mono_usec - begin <= CALM_USEC) {
+                ControllerPass pass;
+
+                wait_until_due(run);
+                pass = make_pass(run);
+                wrong = referee_judge_all(w, run->desired);
+                if (pass.n_actions > 0 && !waits_for_people(run) && ++run->calm_passes > bound)
+                        break;
+                if (!wrong && (pass.n_actions == 0 || waits_for_people(run))) {
+                        run->calm_usec = w->mono_usec - begin;
+                        if (!waits_for_people(run) && controller_would(w, run->desired) > 0)
+                                fail(run, "stability", "as wanted, and a plan is not empty");
+                        wait_until_due(run);
+                        pass = make_pass(run);
+                        if (pass.n_actions == 0 && pass.next_usec < USEC_PER_SEC)
+                                fail(run, "rest", "there is nothing to do, and it does not rest");
+                        return;
+                }
+        }
+        fail(run, "liveness", wrong ? wrong : "the controller does not come to rest");
+}
+
+static void run_world(Run *run) {
+        World *w = &run->world;
+
+        world_init(w);
+        w->mono_usec = 1000 * USEC_PER_SEC;
+        w->now_usec = 1000000000 * USEC_PER_SEC;
+        w->hook = on_call;
+        w->userdata = run;
+        run->n_agents = 1 + choose(run, AGENTS_MAX);
+        run->rate = (unsigned[]){ 0, 8, 24, 64 }[choose(run, 4)];
+        run->allowed = choose(run, 256) | choose(run, 256) << 8;
+        for (size_t i = 0; i < run->n_agents; i++) {
+                (void)world_agent(w, names[i]);
+                run->rosters[i] = 1;
+        }
+        write_roster(run);
+        schedule_init(&run->schedule, RESYNC_USEC, w->mono_usec);
+        run->faults = true;
+        for (size_t i = 0; i < run->n_steps && !run->failed; i++)
+                step(run, i);
+        if (!run->failed)
+                expect_calm(run);
+        desired_free(run->desired);
+        run->desired = NULL;
+}
+
+static const char *run_bytes(uint8_t *bytes, size_t n, size_t n_steps, Run *run) {
+        *run = (Run){ .n_steps = n_steps, .stream = { .bytes = bytes, .n = n } };
+        run_world(run);
+        return run->failed;
+}
+
+/* --- shorter ------------------------------------------------------------------------------------
+ */
+
+/* Leaves out and zeroes pieces while the same property still fails. */
+static size_t shorten(uint8_t *bytes, size_t n, size_t *n_steps, const char *property) {
+        uint8_t *trial = malloc(n + 1);
+        Run *run = malloc(sizeof(Run));
+
+        must(trial && run, "no memory");
+        for (size_t size = n / 2; size > 0; size /= 2)
+                for (size_t at = 0; at + size <= n;) {
+                        const char *p;
+
+                        memcpy(trial, bytes, at);
+                        memcpy(trial + at, bytes + at + size, n - at - size);
+                        p = run_bytes(trial, n - size, *n_steps, run);
+                        if (p && strcmp(p, property) == 0) {
+                                n -= size;
+                                memcpy(bytes, trial, n);
+                                continue;
+                        }
+                        memcpy(trial, bytes, n);
+                        memset(trial + at, 0, size);
+                        p = run_bytes(trial, n, *n_steps, run);
+                        if (p && strcmp(p, property) == 0)
+                                memcpy(bytes, trial, n);
+                        at += size;
+                }
+        for (size_t cut = *n_steps / 2; cut > 0; cut /= 2)
+                while (cut < *n_steps) {
+                        const char *p = run_bytes(bytes, n, *n_steps - cut, run);
+
+                        if (!p || strcmp(p, property) != 0)
+                                break;
+                        *n_steps -= cut;
+                }
+        free(trial);
+        free(run);
+        return n;
+}
+
+static void
+write_seed(const uint8_t *bytes, size_t n, size_t n_steps, uint64_t seed, const char *property) {
+        char path[64];
+        FILE *f;
+
+        (void)snprintf(path, sizeof(path), "seed-%" PRIu64 ".txt", seed);
+        f = fopen(path, "we");
+        must(f, "cannot write the seed file");
+        (void)fprintf(f, "# %s\nsteps %zu\n", property, n_steps);
+        for (size_t i = 0; i < n; i++)
+                (void)fprintf(f, "%02x%s", bytes[i], i % 32 == 31 ? "\n" : "");
+        (void)fprintf(f, "\n");
+        (void)fclose(f);
+        (void)printf("written to %s: %zu bytes, %zu steps\n", path, n, n_steps);
+}
+
+static int replay(const char *path) {
+        _cleanup_free_ Run *run = malloc(sizeof(Run));
+        static uint8_t bytes[1 << 16];
+        size_t n = 0, n_steps = 0;
+        char line[256];
+        unsigned value;
+        FILE *f = fopen(path, "re");
+
+        must(f && run, "cannot read a seed file");
+        while (fgets(line, sizeof(line), f)) {
+                if (*line == '#' || sscanf(line, "steps %zu", &n_steps) == 1)
+                        continue;
+                for (const char *c = line; n < sizeof(bytes) && sscanf(c, "%2x", &value) == 1;
+                                c += 2)
+                        bytes[n++] = (uint8_t)value;
+        }
+        (void)fclose(f);
+        must(n_steps > 0, "a seed file without steps");
+        if (!run_bytes(bytes, n, n_steps, run))
+                return 0;
+        (void)printf("%s: %s: %s\n", path, run->failed, run->text);
+        return 1;
+}
+
+/* --- many ---------------------------------------------------------------------------------------
+ */
+
+static int run_seeds(uint64_t first, uint64_t n_seeds, size_t n_steps, bool brief) {
+        uint64_t begin = clock_monotonic_usec(), passes = 0, calls = 0, disturbed = 0, failures = 0;
+        uint64_t longest_passes = 0, longest_usec = 0;
+        Run *run = malloc(sizeof(Run));
+
+        must(run, "no memory");
+        for (uint64_t seed = first; seed < first + n_seeds; seed++) {
+                *run = (Run){ .n_steps = n_steps, .stream = { .making = true, .state = seed } };
+                run_world(run);
+                passes += run->n_passes;
+                calls += run->n_calls;
+                disturbed += run->n_disturbed;
+                if (run->calm_passes > longest_passes)
+                        longest_passes = run->calm_passes;
+                if (run->calm_usec > longest_usec)
+                        longest_usec = run->calm_usec;
+                if (run->failed && brief) {
+                        (void)printf("seed %" PRIu64 ": %s: %s\n", seed, run->failed, run->text);
+                        free(run->stream.bytes);
+                        free(run);
+                        return 1;
+                }
+                if (run->failed && failures++ < 5) {
+                        uint8_t *bytes = run->stream.bytes;
+                        const char *property = run->failed;
+                        size_t n = run->stream.n, steps = n_steps;
+
+                        (void)printf("seed %" PRIu64 ": %s: %s\n", seed, property, run->text);
+                        n = shorten(bytes, n, &steps, property);
+                        write_seed(bytes, n, steps, seed, property);
+                        free(bytes);
+                } else
+                        free(run->stream.bytes);
+        }
+        free(run);
+        (void)printf("%" PRIu64 " seeds from %" PRIu64 " x %zu steps: passes %" PRIu64
+                     ", driver calls %" PRIu64 ", disturbed %" PRIu64 ", failures %" PRIu64
+                     "; calm: at most %" PRIu64 " passes that act, %.0f s of its time; %.1f s\n",
+                        n_seeds, first, n_steps, passes, calls, disturbed, failures, longest_passes,
+                        (double)longest_usec / 1e6, (double)(clock_monotonic_usec() - begin) / 1e6);
+        return failures > 0;
+}
+
+int main(int argc, char *argv[]) {
+        const char *base = getenv("MOSAIC_SIMULATION_SEED");
+        uint64_t first = 1, n_seeds = 500, n_steps = 1000;
+        int bad = 0, n_files = 0;
+        bool brief = false;
+
+        if (base)
+                must(parse_uint64(base, &first) == 0, "MOSAIC_SIMULATION_SEED is not a number");
+        for (int i = 1; i < argc; i++) {
+                uint64_t *to = strcmp(argv[i], "--seeds") == 0   ? &n_seeds
+                               : strcmp(argv[i], "--first") == 0 ? &first
+                               : strcmp(argv[i], "--steps") == 0 ? &n_steps
+                                                                 : NULL;
+
+                if (strcmp(argv[i], "--trace") == 0)
+                        trace = true;
+                else if (strcmp(argv[i], "--brief") == 0)
+                        brief = true;
+                else if (to)
+                        must(++i < argc && parse_uint64(argv[i], to) == 0, "wants a number");
+                else {
+                        bad += replay(argv[i]);
+                        n_files++;
+                }
+        }
+        if (n_files > 0) {
+                (void)printf("%d seed files, %d fail\n", n_files, bad);
+                return bad > 0;
+        }
+        return run_seeds(first, n_seeds, n_steps, brief);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * A fleet in memory behind drivers/driver.h: a tmux server with its socket apart, sessions, units,
+ * accepted specs, drop-ins on disk and as loaded, records of ends, holds and the controller's
+ * ledger. The programs that ship run on it: planner, apply, pass, step, pacing, schedule.
+ *
+ * Every call that may change something becomes a WorldCall, and a hook may let it fail, crash the
+ * caller before or after it, or have it take effect later. world_do() is its effect and can be
+ * called by itself. It keeps the driver's contract (a session is ended or renamed only if its id is
+ * still that of ours); who asks for what is judged by tests/simulation/referee.c.
+ */
+
+#include "drivers/driver.h"
+#include "model/pacing.h"
+
+#define WORLD_AGENTS_MAX 64
+
+typedef enum WorldCallKind {
+        CALL_LOOK,
+        CALL_ACCEPT,
+        CALL_DROPINS,
+        CALL_RELOAD,
+        CALL_RESET_FAILED,
+        CALL_REMOVE_FILES,
+        CALL_ANNOUNCE,
+        CALL_START_HOLDER,
+        CALL_STOP_HOLDER,
+        CALL_REPAIR_HOLDER,
+        CALL_SESSIONS,
+        CALL_SUBMIT,
+        CALL_WAIT,
+        CALL_KEEP, /* the ledger is written down */
+        _CALL_KIND_MAX,
+} WorldCallKind;
+
+const char *world_call_to_string(WorldCallKind k);
+
+/* Fingerprints are numbers here; 0 is none. */
+typedef struct WorldItem {
+        uint8_t agent; /* index */
+        uint8_t restart, live, resolved;
+        uint8_t job; /* DriverJobKind */
+        unsigned session;
+        int error; /* what became of it */
+} WorldItem;
+
+typedef struct WorldCall {
+        WorldCallKind kind;
+        bool reload;
+        const Pacing *ledger;
+        size_t n_items;
+        WorldItem items[WORLD_AGENTS_MAX];
+} WorldCall;
+
+typedef enum WorldFault {
+        FAULT_NONE,
+        FAULT_CRASH_BEFORE, /* the caller is gone: nothing it does from now on has an effect */
+        FAULT_CRASH_AFTER,
+        FAULT_ERROR,             /* fails, without effect */
+        FAULT_ERROR_WITH_EFFECT, /* fails, and did it */
+        FAULT_LATE,              /* fails, and does it later: world_settle() */
+        _FAULT_MAX,
+} WorldFault;
+
+typedef struct WorldAgent {
+        char name[AGENT_NAME_MAX + 1];
+        /* on disk */
+        bool spec;
+        uint8_t restart, live, resolved; /* of the accepted spec */
+        uint8_t dropin;                  /* the live fingerprint it was written for; 0 none */
+        bool hold;
+        bool has_entry;
+        PaceEntry entry; /* in the ledger */
+        /* the manager */
+        uint8_t loaded; /* what the unit was told of its drop-in */
+        UnitState unit;
+        pid_t pid;
+        pid_t last_pid;  /* of the run that is, or was last */
+        pid_t announced; /* the run that is ended to be started again */
+        uint8_t running, running_resolved;
+        uint64_t started_usec;
+        bool stopped_well; /* a record of its end, with result success */
+        uint64_t stopped_usec;
+        /* tmux */
+        bool session;
+        bool misnamed;
+        bool namesake; /* a session with its name that is not ours */
+        unsigned session_number;
+        unsigned attached;
+        bool at_work; /* another process than itself has its terminal */
+        /* its nature */
+        bool refuses_start;
+        bool dies_hard; /* its unit is failed after a stop: it had to be killed */
+        unsigned n_starts;
+        unsigned n_stops;
+} WorldAgent;
+
+typedef struct World World;
+
+typedef WorldFault (*WorldHook)(World *w, const WorldCall *call, void *userdata);
+
+struct World {
+        bool server;
+        bool hidden;                            /* the server lives, its socket is gone */
+        SourceState tmux, manager, runs, files; /* SOURCE_UNKNOWN: the look cannot tell */
+        bool reload_pending;
+        Pacing ledger;      /* without its entries, which are with the agents */
+        uint64_t now_usec;  /* CLOCK_REALTIME */
+        uint64_t mono_usec; /* CLOCK_MONOTONIC */
+        uint64_t holder_since_usec;
+        pid_t next_pid;
+        unsigned next_session;
+
+        unsigned n_calls;     /* of those that may change something */
+        unsigned crash_at;    /* this call and all later ones do nothing and fail; 0: never */
+        bool crash_after;     /* the call at crash_at does its work, then fails */
+        unsigned n_destroyed; /* stops, kills and removals */
+        unsigned n_reloads;
+        bool dead; /* the caller has crashed */
+
+        WorldHook hook; /* asked at every call, may change the world; may be NULL */
+        void *userdata;
+        World *told; /* filled with what the last look showed; may be NULL */
+        unsigned n_looks;
+        const World *stale; /* the next look shows this one; may be NULL */
+        DriverJob *pending[WORLD_AGENTS_MAX];
+        size_t n_pending;
+        size_t n_late;
+
+        size_t n_agents;
+        /* Of these only what is used is ever written or copied. */
+        WorldAgent agents[WORLD_AGENTS_MAX];
+        WorldCall late[8];
+};
+
+void world_init(World *w);
+Driver world_driver(World *w);
+
+/* What is so of the world; hook, told and the pending calls stay those of @to. */
+void world_copy(World *to, const World *from);
+
+/* The agent's record, made if there is none. */
+WorldAgent *world_agent(World *w, const char *name);
+
+/* The effect of a call. Returns 0 or a negative errno; items carry their own errors. */
+int world_do(World *w, WorldCall *call);
+
+/* The ledger is written down, with the same faults as everything else. */
+int world_keep(World *w, const Pacing *ledger);
+
+/* What was to happen late happens now. */
+void world_settle(World *w);
+
+/* The server dies: nothing has a terminal any more. Units go to @state. */
+void world_lose_server(World *w, UnitState state);
+
+/* What the manager does by itself: restarts come up, from the accepted spec. */
+void world_restart_due(World *w);
+
+/* The number of a fingerprint, and the fingerprint of a number. */
+uint8_t world_number(const char *fingerprint);
+const char *world_fingerprint(uint8_t number);
+
+/* Desired agents for tests: every string is made up from @name, fingerprints from the two numbers.
+ */
+AgentSpec *world_spec(const char *name, unsigned restart_version, unsigned live_version);
+Desired *world_desired(const char *const *names, size_t n);
