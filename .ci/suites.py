@@ -93,10 +93,6 @@ class Run:
                     if not k.startswith(("XDG_", "MOSAIC_", "DBUS_", "TMUX", "SSH_", "GIT_"))
                     or k == "MOSAIC_REQUIRE_ALL"}
         self.env["HOME"] = self.home
-        # Each commit makes other random runs, and makes them again when asked.
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-        if head.returncode == 0:
-            self.env["MOSAIC_SIMULATION_SEED"] = str(int(head.stdout[:8], 16))
 
     def line(self, name, began, good, rest):
         word = "ok    " if good else "FAILED"
