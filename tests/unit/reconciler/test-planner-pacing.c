@@ -452,7 +452,7 @@ static Desired *random_fleet(uint64_t *seed, size_t n) {
 /* All of it, or much of it, is lost at once. Some of it is broken or needs a person, from whom
  * nothing comes; everything else is up again before long, and the controller does not spin. */
 static void test_nobody_stays_down(void **state _unused_) {
-        for (uint64_t run = 1; run <= 300; run++) {
+        for (uint64_t run = 1; run <= 150; run++) {
                 size_t n = 1 + run % WORLD_AGENTS_MAX;
                 uint64_t seed = run, lost, begin;
                 _cleanup_(desired_freep) Desired *d = random_fleet(&seed, n);
