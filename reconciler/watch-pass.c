@@ -281,7 +281,7 @@ static int look_and_act(WatchPass *w) {
 static int under_lock(WatchPass *w) {
         int r;
 
-        r = watch_roster_load(w->c, w->order->take_open, &w->pass, &w->roster);
+        r = watch_roster_load(w->c, w->order->open_sha256, &w->pass, &w->roster);
         if (w->roster.state == ROSTER_STATE_UNSETTLED)
                 wish(w, LOOK_WRITER_USEC);
         if (r == EXIT_INVALID || r == EXIT_BLOCKED) {

@@ -14,7 +14,8 @@ typedef struct WatchOrder {
         Cause cause;
         uint64_t removals_wait_usec; /* the roster was touched a moment ago: nothing is removed for
                                       * so long */
-        bool take_open; /* the file is taken although somebody has it open for writing */
+        const char *open_sha256;     /* a file with this content is taken although somebody has it
+                                      * open for writing; NULL: none is */
 } WatchOrder;
 
 /*

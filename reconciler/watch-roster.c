@@ -110,7 +110,7 @@ bool watch_home_is_gone(const Context *c) {
         return access(c->paths->home, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
-int watch_roster_load(Context *c, bool take_open, Pass *p, RosterView *ret) {
+int watch_roster_load(Context *c, const char *open_sha256, Pass *p, RosterView *ret) {
         bool settled = true;
         int r;
 
@@ -138,7 +138,9 @@ int watch_roster_load(Context *c, bool take_open, Pass *p, RosterView *ret) {
                 if (r < 0)
                         return r;
         }
-        if (!settled && !take_open) {
+        if (!settled && open_sha256)
+                settled = strcmp(ret->file_sha256, open_sha256) == 0;
+        if (!settled) {
                 r = say(ret, "a program is writing the roster");
                 return r < 0 ? r : fall_back(c, ROSTER_STATE_UNSETTLED, p, ret);
         }

@@ -30,11 +30,12 @@ typedef struct RosterView {
 void roster_view_done(RosterView *v);
 
 /*
- * Loads into @p what is in force, and accepts the file if it can be. @take_open: also while a
- * process has it open for writing. To be called under the writer's lock. Returns 0; EXIT_INVALID:
- * nothing is in force; EXIT_BLOCKED: the home is gone; negative errno.
+ * Loads into @p what is in force, and accepts the file if it can be. While a process has it open
+ * for writing, only if its content is @open_sha256 (NULL: never). To be called under the writer's
+ * lock. Returns 0; EXIT_INVALID: nothing is in force; EXIT_BLOCKED: the home is gone; negative
+ * errno.
  */
-_must_check_ int watch_roster_load(Context *c, bool take_open, Pass *p, RosterView *ret);
+_must_check_ int watch_roster_load(Context *c, const char *open_sha256, Pass *p, RosterView *ret);
 
 /* Is the directory gone that the roster, and all that users keep for the fleet, is in? */
 bool watch_home_is_gone(const Context *c);

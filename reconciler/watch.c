@@ -115,7 +115,7 @@ static int on_pass_due(sd_event_source *source _unused_, uint64_t usec _unused_,
         WatchOrder order = {
                 .cause = schedule_cause(&w->schedule, now),
                 .removals_wait_usec = schedule_roster_settles(&w->schedule, now),
-                .take_open = takes_open(w, now),
+                .open_sha256 = takes_open(w, now) ? w->open_sha256 : NULL,
         };
         int r;
 

@@ -47,6 +47,14 @@ class Edits(Fleet):
         with open(self.path, 'rb') as f:
             return hashlib.sha256(f.read()).hexdigest()
 
+    def taken_events(self, sha256):
+        """Waits until a pass told that it took this content: agents run before the pass that starts them is told."""
+        def said():
+            return [e for e in self.controller.events('pass')
+                    if e['roster']['is_new'] and e['roster']['sha256'] == sha256]
+        wait_for(said, 10, self.controller.describe)
+        return said()
+
     def taken(self, what=''):
         """Waits until the file as it is now is in force. Returns the time from its last change."""
         want = self.sha256()
@@ -293,6 +301,7 @@ class Edits(Fleet):
         self.watch()
         text = self.roster(names)  # written whole
         self.wait_agents(names)
+        self.taken_events(self.sha256())
         self.controller.wait_converged()
         before = self.pids()
         known = set(e['roster']['sha256'] for e in self.controller.events('pass'))
