@@ -20,6 +20,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ORDER = ["lint", "unit", "scenario", "property", "simulation", "integration", "package", "fuzz"]
 NOT_HERE = {"bench", "soak"}
+# Scenarios wait most of their time - for a restart, a timeout, a second look - and need no processor for it.
+AT_A_TIME = {"integration": 2}
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
             "--track-fds=no", "--child-silent-after-fork=yes"]
 
@@ -135,7 +137,8 @@ class Run:
         if os.path.exists(log):
             os.unlink(log)
         command = ["meson", "test", "-C", build, "--no-rebuild", "--logbase", base,
-                   "--num-processes", str(os.cpu_count() or 1), "--suite", suite, *options, *sorted(set(names))]
+                   "--num-processes", str((os.cpu_count() or 1) * AT_A_TIME.get(suite, 1)), "--suite", suite,
+                   *options, *names]
         with open(os.path.join(self.logs, base + ".log"), "w", encoding="utf-8") as out:
             code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT,
                                   env=self.env | (env or {})).returncode
@@ -181,7 +184,8 @@ class Run:
 
     def suites(self):
         found = {}
-        for test in self.introspect(self.build):
+        # meson runs named tests in the order in which they are named.
+        for test in sorted(self.introspect(self.build), key=lambda x: (-x["priority"], x["name"])):
             for suite in test["suite"]:
                 found.setdefault(suite.split(":")[-1], []).append(test["name"])
         for suite in sorted(found, key=lambda x: (ORDER.index(x) if x in ORDER else 99, x)):
