@@ -258,7 +258,8 @@ class Edits(Fleet):
         self.assertIn('a ', r.out)
         # It heals, too.
         os.kill(self.running()['a'].pid, signal.SIGKILL)
-        wait_for(lambda: self.pids().get('a', self.before['a'].key) != self.before['a'].key, 15, 'a is back')
+        wait_for(lambda: self.pids().get('a', self.before['a'].key) != self.before['a'].key, 15,
+                 lambda: 'a is back\n' + self.controller.describe())
         self.before = self.wait_agents(['a', 'b'])
         shutil.rmtree(self.path) if os.path.isdir(self.path) else self.sh('rm -f "$1"', self.path)
         self.sh('cp "$1" "$2"', self.new_text(), self.path)
