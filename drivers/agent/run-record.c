@@ -16,6 +16,7 @@
 
 #define RECORD_MAX (64 * 1024)
 #define KILL_TIMEOUT_MS 5000
+#define HANGUP_TIMEOUT_MS 2000
 
 static int record_path(const Launcher *l, char **ret) {
         if (asprintf(ret, "%s/run/%s.json", l->runtime, l->name) < 0)
@@ -87,10 +88,12 @@ int run_record_check(const Launcher *l, const AgentSpec *spec, bool end) {
         if (fd < 0)
                 return try_again("cannot tell whether an earlier agent still runs: %s",
                                 strerror(-fd));
+        /* Its pane may have gone a moment ago, and the hangup is still on its way to it. */
+        if (ended(fd, end ? 0 : HANGUP_TIMEOUT_MS))
+                return 0;
         if (!end)
-                return try_again("an agent of that name still runs as process %ld, without a pane "
-                                 "and "
-                                 "outside of this unit",
+                return try_again("an agent of that name still runs as process %ld, without a "
+                                 "pane and outside of this unit",
                                 (long)pid);
         say("ending process %ld, an earlier agent that has lost its pane", (long)pid);
         for (size_t i = 0; i < ELEMENTSOF(signals); i++)
