@@ -25,7 +25,7 @@ TESTS = [
     ("tests/unit/reconciler/test-planner", [], 60),
     ("tests/unit/reconciler/test-planner-pacing", [], 60),
     ("tests/simulation/simulate", sorted(os.path.join(SEEDS, x) for x in os.listdir(SEEDS)), 60),
-    ("tests/simulation/simulate", ["--brief", "--seeds", "600"], 120),
+    ("tests/simulation/simulate", ["--brief", "--first", "1", "--seeds", "600"], 120),
     ("tests/simulation/explore", ["two-chained"], 240),
     ("tests/simulation/explore", ["one"], 240),
 ]
