@@ -101,7 +101,8 @@ void completion_write_fish(StrBuf *b) {
                       "complete -c mosaic -n __mosaic_at -s h -l help -d 'Say how it is used'\n"
                       "complete -c mosaic -n __mosaic_at -l version -d 'Say which version this "
                       "is'\n"
-                      "complete -c mosaic -n __mosaic_at -l color -x -a 'auto always never'\n");
+                      "complete -c mosaic -n __mosaic_at -l color -x -a 'auto always never'\n"
+                      "complete -c mosaic -n __mosaic_at -l no-pager -d 'Do not page long text'\n");
         for (const VerbGroup *g = verb_groups; g->name; g++) {
                 begin(b, NULL, NULL);
                 strbuf_addf(b, " -a %s", g->name);

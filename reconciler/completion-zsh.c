@@ -130,7 +130,7 @@ void completion_write_zsh(StrBuf *b) {
                       "    if [[ ${words[CURRENT]} == -* ]]; then\n"
                       "        items=('--help:Say how it is used')\n"
                       "        [[ -n $verb ]] || items+=('--color:auto, always or never' "
-                      "'--version:Say which version this is')\n"
+                      "'--no-pager:Do not page long text' '--version:Say which version this is')\n"
                       "        _describe -o option items\n"
                       "        return\n"
                       "    fi\n"

@@ -82,7 +82,7 @@ static void add_bash_list(StrBuf *b, const char *group) {
                 if (group ? of && strcmp(of, group) == 0 : !of)
                         strbuf_addf(b, "%s ", verbs[i]->name);
         }
-        strbuf_addf(b, "' options='--help%s' ;;\n", group ? "" : " --color --version");
+        strbuf_addf(b, "' options='--help%s' ;;\n", group ? "" : " --color --no-pager --version");
 }
 
 static void add_bash_verb(StrBuf *b, const Verb *v) {

@@ -11,17 +11,34 @@
 
 #define PROBE_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
+static unsigned terminal_width(void) {
+        const char *said = getenv("COLUMNS");
+        struct winsize size;
+        uint64_t width;
+
+        if (said && parse_uint_range(said, 1, UINT16_MAX, &width) == 0)
+                return (unsigned)width;
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 void context_read_terminal(Context *c) {
         const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
         bool wanted = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
-        struct winsize size;
 
         c->color_errors = wanted && isatty(STDERR_FILENO);
         if (!isatty(STDOUT_FILENO))
                 return;
-        c->width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
-                                                                                   : 80;
+        c->width = terminal_width();
         c->color = wanted;
+}
+
+void context_page(Context *c) {
+        if (!c->json && !c->no_pager && c->width > 0)
+                pager_begin(&c->pager);
+}
+
+FILE *context_errors(const Context *c) {
+        return c->pager.open && c->pager.errors ? stdout : stderr;
 }
 
 int context_detect_supervisor(const Context *c, Supervisor *ret) {

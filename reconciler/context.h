@@ -7,8 +7,10 @@
  */
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "drivers/driver.h"
+#include "drivers/os/pager.h"
 #include "drivers/os/paths.h"
 #include "drivers/store/fleet-record.h"
 
@@ -24,11 +26,20 @@ typedef struct Context {
         bool color_errors; /* of standard error */
         bool color;        /* of standard output */
         unsigned width;    /* of standard output, cells; 0: not a terminal */
-        Driver driver;     /* of this machine, once context_open_driver() was called */
+        bool no_pager;
+        Pager pager;   /* what shows the text in the end, once context_page() was called */
+        Driver driver; /* of this machine, once context_open_driver() was called */
 } Context;
 
 /* Colour and width, from the terminal and the environment. */
 void context_read_terminal(Context *c);
+
+/* The verb prints a text that may be long: main() shows it by a pager if it does not fit. To be
+ * called once the options are known, before anything is printed. */
+void context_page(Context *c);
+
+/* Where findings go: to standard error, or with the text that the pager shows. */
+FILE *context_errors(const Context *c);
 
 /* Paths and record; touches nothing else. -EBADMSG: the record is not of this version, which was
  * said. */

@@ -33,7 +33,7 @@ static int unknown_verb(const char *group, const char *name) {
 }
 
 static int unknown_option(const char *word) {
-        static const char *const names[] = { "color", "help", "version" };
+        static const char *const names[] = { "color", "help", "no-pager", "version" };
         Suggestion s = suggestion_init(strncmp(word, "--", 2) == 0 ? word + 2 : word);
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
@@ -49,11 +49,21 @@ static int unknown_option(const char *word) {
         return EXIT_USAGE;
 }
 
-static bool asks_for_help(int argc, char **argv) {
+static bool has_word(int argc, char **argv, const char *word) {
         for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-                if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+                if (strcmp(argv[i], word) == 0)
                         return true;
         return false;
+}
+
+static bool asks_for_help(int argc, char **argv) {
+        return has_word(argc, argv, "--help") || has_word(argc, argv, "-h");
+}
+
+static int print_overview(Context *c, const char *group) {
+        context_page(c);
+        verb_print_overview(group);
+        return EXIT_OK;
 }
 
 /* Returns 0, or 1 after the sentence. */
@@ -76,6 +86,7 @@ static int run_verb(Context *c, const Verb *v, int argc, char **argv) {
         int r;
 
         if (asks_for_help(argc, argv)) {
+                context_page(c);
                 verb_print_help(v);
                 return EXIT_OK;
         }
@@ -113,13 +124,15 @@ static bool leading_options(Context *c, int argc, char **argv, int *ret_at, int 
                 const char *value = NULL;
 
                 if (is_help(argv[at])) {
-                        verb_print_overview(NULL);
+                        *ret_code = print_overview(c, NULL);
                         return false;
                 }
                 if (strcmp(argv[at], "--version") == 0) {
                         printf("mosaic %s\n", MOSAIC_VERSION);
                         return false;
                 }
+                if (strcmp(argv[at], "--no-pager") == 0)
+                        continue;
                 if (strncmp(argv[at], "--color=", 8) == 0)
                         value = argv[at] + 8;
                 else if (strcmp(argv[at], "--color") == 0 && at + 1 < argc)
@@ -142,16 +155,12 @@ static int run(Context *c, int argc, char **argv) {
                 return code;
         if (at == argc)
                 return say_next_step(c);
-        if (is_help(argv[at])) {
-                verb_print_overview(NULL);
-                return EXIT_OK;
-        }
+        if (is_help(argv[at]))
+                return print_overview(c, NULL);
         if (verb_group_find(argv[at])) {
                 group = argv[at++];
-                if (at == argc || is_help(argv[at])) {
-                        verb_print_overview(group);
-                        return EXIT_OK;
-                }
+                if (at == argc || is_help(argv[at]))
+                        return print_overview(c, group);
         }
         v = verb_find(group, argv[at]);
         return v ? run_verb(c, v, argc - at, argv + at) : unknown_verb(group, argv[at]);
@@ -165,7 +174,10 @@ int main(int argc, char **argv) {
         (void)setlocale(LC_CTYPE, "");
 
         context_read_terminal(&c);
+        /* Help is printed before the options behind it are looked at. */
+        c.no_pager = has_word(argc, argv, "--no-pager");
         code = run(&c, argc, argv);
+        pager_end(&c.pager, c.width, c.color);
         if (fflush(stdout) != 0 || ferror(stdout)) {
                 fprintf(stderr, "mosaic: cannot write the output: %s\n", strerror(errno));
                 return EXIT_INTERNAL;

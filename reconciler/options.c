@@ -23,6 +23,7 @@
 enum {
         LETTER_JSON = 0x100,
         LETTER_COLOR,
+        LETTER_NO_PAGER,
         LETTER_ALLOW_REMOVE,
         LETTER_FORCE_BUSY,
         LETTER_LOCK_TIMEOUT,
@@ -63,6 +64,7 @@ static const struct {
 } known[] = {
         { { "json", no_argument, NULL, LETTER_JSON }, 0 },
         { { "color", required_argument, NULL, LETTER_COLOR }, 0, "auto always never" },
+        { { "no-pager", no_argument, NULL, LETTER_NO_PAGER }, 0 },
         { { "yes", no_argument, NULL, 'y' }, OPTION_YES },
         { { "allow-remove", required_argument, NULL, LETTER_ALLOW_REMOVE }, OPTION_ALLOW_REMOVE },
         { { "force-busy", required_argument, NULL, LETTER_FORCE_BUSY }, OPTION_FORCE_BUSY,
@@ -224,6 +226,9 @@ static int parse_one(Context *c, int letter, const char *verb, Options *o) {
                 return 0;
         case LETTER_COLOR:
                 return options_set_color(c, verb, optarg);
+        case LETTER_NO_PAGER:
+                c->no_pager = true;
+                return 0;
         case 'y':
                 o->yes = true;
                 return 0;

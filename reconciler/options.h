@@ -86,8 +86,8 @@ void options_done(Options *o);
 #define _cleanup_options_ _cleanup_(options_done)
 
 /*
- * Parses what follows the verb; --json and --color go into @c. Returns 0, EXIT_USAGE after the
- * sentence was printed, -ENOMEM.
+ * Parses what follows the verb; --json, --color and --no-pager go into @c. Returns 0, EXIT_USAGE
+ * after the sentence was printed, -ENOMEM.
  */
 _must_check_ int options_parse(Context *c, unsigned takes, int argc, char **argv, Options *ret);
 

@@ -34,7 +34,7 @@ void output_findings(const Context *c, const Pass *p, bool warnings) {
                 return;
         if (diags_render_text(&p->diags, c->paths->roster, p->roster_bytes, p->roster_size,
                             c->color_errors, &text) == 0)
-                fputs(text, stderr);
+                fputs(text, context_errors(c));
 }
 
 void output_add_safe(StrBuf *b, const char *s) {

@@ -223,6 +223,7 @@ void verb_print_overview(const char *group) {
                "  -h, --help            Say how the verb is used\n"
                "      --json            Print the result as JSON\n"
                "      --color WHEN      auto (the default), always or never\n"
+               "      --no-pager        Do not page what does not fit the screen\n"
                "      --version         Say which version this is\n"
                "\n"
                "Exit status: 0 in sync or done, 1 error, 2 changes pending, 3 a person is\n"

@@ -60,7 +60,8 @@ static int pipes_open(bool input, Pipes *p) {
         return 0;
 }
 
-/* The child gets default signals: what the caller blocks or ignores is not its business. */
+/* The child gets default signals: what the caller blocks or ignores is not its business. An output
+ * without a pipe is the caller's. */
 static int start(const ProcessRequest *request, Pipes *p, pid_t *ret) {
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
@@ -78,9 +79,9 @@ static int start(const ProcessRequest *request, Pipes *p, pid_t *ret) {
         (void)sigfillset(&all);
         (void)sigemptyset(&none);
         r = posix_spawn_file_actions_adddup2(&actions, p->in[0], 0);
-        if (r == 0)
+        if (r == 0 && p->out[1] >= 0)
                 r = posix_spawn_file_actions_adddup2(&actions, p->out[1], 1);
-        if (r == 0)
+        if (r == 0 && p->err[1] >= 0)
                 r = posix_spawn_file_actions_adddup2(&actions, p->err[1], 2);
         if (r == 0)
                 r = posix_spawnattr_setsigdefault(&attributes, &all);
@@ -284,6 +285,47 @@ int process_run(const ProcessRequest *request, ProcessResult *ret) {
 
         r = process_start(request, &p);
         return r < 0 ? r : process_finish(p, ret);
+}
+
+/* Until all is written or nobody reads it any more. */
+static void write_whole(int fd, const char *text, size_t n) {
+        while (n > 0) {
+                ssize_t k = write(fd, text, n);
+
+                if (k < 0 && errno != EINTR)
+                        return;
+                if (k < 0)
+                        continue;
+                text += k;
+                n -= (size_t)k;
+        }
+}
+
+int process_feed(char *const *argv, const char *text, size_t n) {
+        const ProcessRequest request = { .argv = argv };
+        Pipes pipes = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+        struct sigaction ignore = { .sa_handler = SIG_IGN }, before[3];
+        static const int signals[] = { SIGINT, SIGQUIT, SIGPIPE };
+        pid_t pid = 0;
+        int r;
+
+        if (pipe2(pipes.in, O_CLOEXEC) < 0)
+                return -errno;
+        /* Keys that send signals are meant for the one who has the terminal. */
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void)sigaction(signals[i], &ignore, before + i);
+        r = start(&request, &pipes, &pid);
+        if (r == 0) {
+                close_fd(pipes.in + 0);
+                write_whole(pipes.in[1], text, n);
+                close_fd(pipes.in + 1);
+                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void)sigaction(signals[i], before + i, NULL);
+        pipes_done(&pipes);
+        return r;
 }
 
 int process_become(char *const *argv, char *const *env) {

@@ -40,6 +40,11 @@ void process_result_done(ProcessResult *r);
  */
 _must_check_ int process_run(const ProcessRequest *request, ProcessResult *ret);
 
+/* Has a program that shares our terminal read a text, and waits until it ends, however long that
+ * takes and however it does. Meanwhile Ctrl-C is its business. Negative errno if it could not be
+ * started. */
+_must_check_ int process_feed(char *const *argv, const char *text, size_t n);
+
 /* Becomes another program: @argv[0] is looked up in PATH, @env NULL is the caller's. Returns only
  * if that failed, a negative errno. */
 int process_become(char *const *argv, char *const *env);

@@ -12,9 +12,13 @@
 #define LINES_DEFAULT 200
 
 /* Becomes journalctl: its pager, its colours, its way to follow are what people know. */
-static int become(const Options *o, const char *unit) {
+static int become(const Context *c, const Options *o, const char *unit) {
+        const char *pager = getenv("MOSAIC_PAGER");
         _cleanup_strv_ char **argv = NULL;
         int r;
+
+        if (pager && setenv("SYSTEMD_PAGER", pager, /* overwrite= */ 1) < 0)
+                return -errno;
 
         r = strv_push(&argv, "journalctl");
         if (r == 0)
@@ -23,6 +27,8 @@ static int become(const Options *o, const char *unit) {
                 r = strv_pushf(&argv, "--lines=%" PRIu64, o->lines > 0 ? o->lines : LINES_DEFAULT);
         if (r == 0 && o->follow)
                 r = strv_push(&argv, "--follow");
+        if (r == 0 && c->no_pager)
+                r = strv_push(&argv, "--no-pager");
         return r < 0 ? r : process_become(argv, NULL);
 }
 
@@ -77,7 +83,7 @@ static int run(Context *c, int argc, char **argv) {
                                 "the journal has nothing about %s, or you may not read it. Its "
                                 "terminal keeps what it said: mosaic agent tail %s",
                                 unit, name);
-        r = become(&o, unit);
+        r = become(c, &o, unit);
         return run_refuse(c, argv[0], EXIT_INTERNAL, "cannot run journalctl: %s", strerror(-r));
 }
 
@@ -95,6 +101,7 @@ const Verb verb_agent_logs = {
                 "Options:\n"
                 "  -n, --lines N     How many lines, 1 to 100000; 200 unless you say\n"
                 "  -f, --follow      Go on with what is new\n"
+                "      --no-pager    Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: that of journalctl; 1 it cannot be run, 4 there is no journal of\n"
                 "the agent, 6 it cannot be read, 64 no such agent.\n"

@@ -114,6 +114,7 @@ static int run(Context *c, int argc, char **argv) {
                 fprintf(stderr, "mosaic: probe: name one agent\n");
                 return EXIT_USAGE;
         }
+        context_page(c);
         r = agent_look_open(&agent, c, o.names[0]);
         if (r != 0)
                 return r;
@@ -148,6 +149,7 @@ const Verb verb_agent_probe = {
                 "Options:\n"
                 "      --json        Print the result as JSON\n"
                 "      --color WHEN  auto, always or never\n"
+                "      --no-pager    Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: 0, 4 it does not run, 6 its terminal cannot be read, 7 tmux does\n"
                 "not answer.\n"

@@ -157,6 +157,7 @@ static int run(Context *c, int argc, char **argv) {
         r = options_parse(c, OPTION_NAMES, argc, argv, &o);
         if (r != 0)
                 return r;
+        context_page(c);
         p.offline = true;
         r = run_load(c, &p);
         if (r == 0)
@@ -192,6 +193,7 @@ const Verb verb_agent_roster = {
                 "Options:\n"
                 "      --json        Print the list as JSON\n"
                 "      --color WHEN  auto, always or never\n"
+                "      --no-pager    Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: 0; 6 if the holds cannot be read.\n"
                 "\n"

@@ -79,8 +79,10 @@ static int run(Context *c, int argc, char **argv) {
         r = options_parse(c, OPTION_NAMES | OPTION_WATCH, argc, argv, &o);
         if (r != 0)
                 return r;
-        if (!o.watch)
+        if (!o.watch) {
+                context_page(c);
                 return look(c, o.names, /* clear= */ false);
+        }
         if (!c->json && c->width == 0) {
                 fprintf(stderr, "mosaic: status: --watch draws on a terminal; elsewhere use it "
                                 "with "
@@ -109,6 +111,7 @@ const Verb verb_agent_status = {
                 "      --interval TIME   How often, 2s unless you say; at least 500ms\n"
                 "      --json            Print the table as JSON, evidence included\n"
                 "      --color WHEN      auto, always or never\n"
+                "      --no-pager        Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: 0 all could be seen; 4 an agent that you named does not run;\n"
                 "6 cannot tell, 64 no such agent, 65 roster invalid.\n"

@@ -311,6 +311,8 @@ static int run(Context *c, int argc, char **argv) {
         if (r != 0)
                 return r;
         c->json_lines = o.follow;
+        if (!o.follow)
+                context_page(c);
         if (o.lines == 0)
                 o.lines = LINES_DEFAULT;
         r = agent_terminal_find(c, argv[0], o.names[0], &t);
@@ -344,6 +346,7 @@ const Verb verb_agent_tail = {
                 "  -f, --follow      Go on with what is new\n"
                 "      --ansi        Keep colours and attributes; everything else goes\n"
                 "      --json        Print the lines as JSON; with -f a document per line\n"
+                "      --no-pager    Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: 0; 4 the agent has no terminal, or it ended; 6 cannot tell,\n"
                 "64 no such agent.\n"

@@ -31,6 +31,7 @@ static int run(Context *c, int argc, char **argv) {
         r = options_parse(c, 0, argc, argv, &o);
         if (r != 0)
                 return r;
+        context_page(c);
         r = look(c, &p);
         if (r < 0)
                 return r;
@@ -61,6 +62,7 @@ const Verb verb_doctor = {
                 "Options:\n"
                 "      --json        Print the checks as JSON\n"
                 "      --color WHEN  auto, always or never\n"
+                "      --no-pager    Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: 0 all is well, 3 a check failed, 6 one could not be made.\n"
                 "\n"

@@ -74,6 +74,7 @@ static int run(Context *c, int argc, char **argv) {
         r = options_parse(c, OPTION_NAMES | OPTION_ORIGIN, argc, argv, &o);
         if (r != 0)
                 return r;
+        context_page(c);
         r = load(c, &o, &p);
         if (r != 0)
                 return r;
@@ -120,6 +121,7 @@ const Verb verb_fleet_config = {
                 "                    file of a built-in runtime, or mosaic's own default\n"
                 "      --json        Print it as JSON\n"
                 "      --color WHEN  auto, always or never\n"
+                "      --no-pager    Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: 0, 64 unknown name, 65 roster invalid.\n"
                 "\n"

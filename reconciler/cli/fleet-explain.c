@@ -203,6 +203,7 @@ static int run(Context *c, int argc, char **argv) {
         r = options_check_one_name(&o, argv[0]);
         if (r != 0)
                 return r;
+        context_page(c);
         policy.names = o.names;
         r = run_look(c, &policy, /* details= */ true, &p);
         if (r != 0)
@@ -246,6 +247,7 @@ const Verb verb_fleet_explain = {
                 "Options:\n"
                 "      --json        Print it as JSON\n"
                 "      --color WHEN  auto, always or never\n"
+                "      --no-pager    Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: as 'plan' for this agent.\n"
                 "\n"

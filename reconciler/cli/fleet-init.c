@@ -364,8 +364,10 @@ static int run(Context *c, int argc, char **argv) {
         if (!profile)
                 return EXIT_USAGE;
         if (!o.write && !c->json) {
+                context_page(c);
                 (void)fwrite(profile->bytes, 1, profile->size, stdout);
-                fprintf(stderr, "mosaic: nothing was written; --write puts this into %s\n",
+                fprintf(context_errors(c),
+                                "mosaic: nothing was written; --write puts this into %s\n",
                                 c->paths->roster);
                 return EXIT_OK;
         }
@@ -399,6 +401,7 @@ const Verb verb_fleet_init = {
                 "      --lock-timeout T   Wait this long for another writer (30s)\n"
                 "      --json             Print what was done as JSON\n"
                 "      --color WHEN       auto, always or never\n"
+                "      --no-pager         Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: 0 done or printed, 3 a roster is there and differs or the fleet\n"
                 "runs, 6 cannot tell, 7 locked, 64 usage.\n"

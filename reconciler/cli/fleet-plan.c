@@ -17,6 +17,7 @@ static int run(Context *c, int argc, char **argv) {
                         argc, argv, &o);
         if (r != 0)
                 return r;
+        context_page(c);
         policy.names = o.names;
         policy.allow_remove = o.allow_remove;
         policy.force_busy = o.force_busy;
@@ -61,6 +62,7 @@ const Verb verb_fleet_plan = {
                 "      --out FILE         Also save the plan, for 'apply --plan FILE'\n"
                 "      --json             Print the plan as JSON\n"
                 "      --color WHEN       auto, always or never\n"
+                "      --no-pager         Do not page what does not fit the screen\n"
                 "\n"
                 "Signs: + create, ^ start again, ~ change live, -/+ restart, - stop or remove,\n"
                 "H held, * pending, ! blocked or foreign, ? unknown.\n"

@@ -42,8 +42,10 @@ static int run(Context *c, int argc, char **argv) {
         int r;
 
         r = options_parse(c, 0, argc, argv, &o);
-        if (r == 0)
-                r = in_force_look(c, &f);
+        if (r != 0)
+                return r;
+        context_page(c);
+        r = in_force_look(c, &f);
         return r != 0 ? r : show(c, &f.pass, in_force_refused(&f), f.controller);
 }
 
@@ -60,6 +62,7 @@ const Verb verb_fleet_status = {
                 "Options:\n"
                 "      --json        Print the table as JSON\n"
                 "      --color WHEN  auto, always or never\n"
+                "      --no-pager    Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: as 'plan'.\n"
                 "\n"

@@ -27,6 +27,7 @@ static int run(Context *c, int argc, char **argv) {
         r = options_parse(c, OPTION_FILE | OPTION_FORMAT, argc, argv, &o);
         if (r != 0)
                 return r;
+        context_page(c);
         if (o.file) {
                 char *path = strdup(o.file);
 
@@ -75,6 +76,7 @@ const Verb verb_fleet_validate = {
                 "      --format FORMAT text, json, or github: lines that GitHub's runners show\n"
                 "                      beside the file\n"
                 "      --color WHEN    auto, always or never\n"
+                "      --no-pager      Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: 0 valid (warnings allowed), 65 invalid or unreadable.\n"
                 "\n"

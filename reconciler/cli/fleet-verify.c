@@ -16,6 +16,7 @@ static int run(Context *c, int argc, char **argv) {
         r = options_parse(c, 0, argc, argv, &o);
         if (r != 0)
                 return r;
+        context_page(c);
         r = run_look(c, &policy, /* details= */ false, &p);
         if (r != 0)
                 return r;
@@ -49,6 +50,7 @@ const Verb verb_fleet_verify = {
                 "Options:\n"
                 "      --json        Print plan and checks as JSON\n"
                 "      --color WHEN  auto, always or never\n"
+                "      --no-pager    Do not page what does not fit the screen\n"
                 "\n"
                 "Exit status: that of 'plan'; 3 if the plan is empty and a check failed.\n"
                 "\n"
