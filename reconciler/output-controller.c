@@ -49,6 +49,19 @@ void output_controller(const Context *c, const Json *controller, uint64_t now_us
                                 c->record->supervisor == SUPERVISOR_SYSTEMD ? "fleet" : "");
                 return;
         }
+        if (!json_get(controller, "started_usec")) {
+                _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+                strbuf_addf(&b,
+                                "pid %" PRIu64 " runs, but what it sees is not known: there is no "
+                                "%s/controller.json of it. It tries again with each pass, and "
+                                "says in its log what is in the way",
+                                json_number(controller, "pid"), c->paths->runtime);
+                printf("Controller  ");
+                output_wrapped(c, strbuf_text(&b), 12);
+                printf("\n\n");
+                return;
+        }
         printf("Controller  pid %" PRIu64 ", for %s, generation %" PRIu64 "\n",
                         json_number(controller, "pid"),
                         age(first, sizeof(first), json_number(controller, "started_usec"),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "drivers/os/file.h"
+#include "drivers/os/lock.h"
 #include "drivers/os/proc.h"
 #include "drivers/store/record.h"
 
@@ -127,23 +128,42 @@ void watch_state_remove(const Context *c) {
                 return;
 }
 
+/* Is it of a process that lives? */
+static bool is_believed(const Json *j) {
+        const char *boot = json_get_string(j, "boot_id");
+        uint64_t pid, start, start_now;
+        char boot_now[BOOT_ID_SIZE];
+
+        return boot && proc_boot_id(boot_now) == 0 && strcmp(boot, boot_now) == 0 &&
+               json_get_uint64(j, "pid", &pid) == 0 && pid <= INT32_MAX &&
+               json_get_uint64(j, "start_time", &start) == 0 &&
+               proc_start_time((pid_t)pid, &start_now) == 0 && start == start_now;
+}
+
+/* One that cannot write its file (a full disk, a directory that is not ours any more) still has its
+ * lock. */
+static int read_lock(const Paths *p, Json **ret) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        pid_t pid = lock_controller(p);
+
+        if (pid == 0)
+                return 0;
+        json_open_object(&b, NULL);
+        json_put_uint(&b, "pid", (uint64_t)pid);
+        json_close(&b);
+        return json_finish(&b, ret);
+}
+
 int watch_state_read(const Paths *p, Json **ret) {
         _cleanup_json_ Json *j = NULL;
-        char boot_now[BOOT_ID_SIZE];
-        uint64_t pid, start, start_now;
-        const char *boot;
         int r;
 
         *ret = NULL;
         r = record_read(p->runtime, FILE_NAME, STATE_MAX, &j);
-        if (r < 0)
-                return r == -ENOMEM ? r : 0;
-        boot = json_get_string(j, "boot_id");
-        if (!boot || proc_boot_id(boot_now) < 0 || strcmp(boot, boot_now) != 0 ||
-                        json_get_uint64(j, "pid", &pid) < 0 || pid > INT32_MAX ||
-                        json_get_uint64(j, "start_time", &start) < 0 ||
-                        proc_start_time((pid_t)pid, &start_now) < 0 || start != start_now)
-                return 0;
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0 || !is_believed(j))
+                return read_lock(p, ret);
         *ret = TAKE_PTR(j);
         return 0;
 }

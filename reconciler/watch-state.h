@@ -57,5 +57,6 @@ _must_check_ int watch_state_write(const Context *c, const WatchState *s, char *
 
 void watch_state_remove(const Context *c);
 
-/* What a running controller says; NULL if none runs. -ENOMEM. */
+/* What a running controller says; NULL if none runs. Of one that could not write its file there is
+ * the "pid" alone. -ENOMEM. */
 _must_check_ int watch_state_read(const Paths *p, Json **ret);

@@ -47,7 +47,7 @@ static int end_holder(const Context *c, WatchStop *s) {
 
         for (;;) {
                 LockHolder holder;
-                int r = lock_take_controller(c->paths, &s->lock, &holder);
+                int r = lock_take_controller(c->paths, "stop", &s->lock, &holder);
 
                 if (r != LOCK_BUSY)
                         return r;

@@ -570,7 +570,7 @@ int watch_run(Context *c, const WatchOptions *options) {
         LockHolder holder;
         int r;
 
-        r = lock_take_controller(c->paths, &lock, &holder);
+        r = lock_take_controller(c->paths, LOCK_WATCH, &lock, &holder);
         if (r == LOCK_BUSY)
                 return run_refuse(c, "watch", EXIT_LOCKED,
                                 "a controller of this fleet runs already, pid %d; see: mosaic "

@@ -128,8 +128,45 @@ int lock_take(const Paths *p,
         return 0;
 }
 
-int lock_take_controller(const Paths *p, int *ret_fd, LockHolder *ret_holder) {
-        return take_state(p, CONTROLLER_LOCK, "watch", 0, ret_fd, ret_holder);
+int lock_take_controller(const Paths *p, const char *verb, int *ret_fd, LockHolder *ret_holder) {
+        return take_state(p, CONTROLLER_LOCK, verb, 0, ret_fd, ret_holder);
+}
+
+/* Does this process have this file locked? A look by flock(2) itself would be in the way of who
+ * wants the lock at that moment. The device is not compared: file systems with subvolumes show
+ * stat(2) another one. */
+static bool has_locked(pid_t pid, ino_t inode) {
+        _cleanup_fclose_ FILE *f = fopen("/proc/locks", "re");
+        char line[256];
+
+        while (f && fgets(line, sizeof(line), f)) {
+                unsigned long number;
+                int holder;
+
+                if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %d %*x:%*x:%lu", &holder, &number) ==
+                                                2 &&
+                                holder == pid && number == inode)
+                        return true;
+        }
+        return false;
+}
+
+pid_t lock_controller(const Paths *p) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+        LockHolder holder;
+        struct stat st;
+
+        if (path_join(p->state, CONTROLLER_LOCK, &path) < 0)
+                return 0;
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return 0;
+        read_holder(fd, &holder);
+        return holder.pid > 0 && strcmp(holder.verb, LOCK_WATCH) == 0 &&
+                                               has_locked(holder.pid, st.st_ino)
+                               ? holder.pid
+                               : 0;
 }
 
 int lock_take_agent(const Paths *p,

@@ -25,9 +25,17 @@ enum {
 
 /*
  * The other lock: of the controller, for its life, beside which verbs take the writer's lock for a
- * pass each. Does not wait. Returns as lock_take().
+ * pass each. A verb that needs the controller away takes it too. Does not wait. Returns as
+ * lock_take().
  */
-_must_check_ int lock_take_controller(const Paths *p, int *ret_fd, LockHolder *ret_holder);
+_must_check_ int lock_take_controller(
+                const Paths *p, const char *verb, int *ret_fd, LockHolder *ret_holder);
+
+/* The controller that runs, by its lock, which is not touched: /proc/locks says who has it. 0: none
+ * can be seen. */
+pid_t lock_controller(const Paths *p);
+
+#define LOCK_WATCH "watch" /* the verb of a controller */
 
 /* Is the controller's lock that this process holds still the one that others would take? Not if the
  * state directory was removed or replaced meanwhile. */

@@ -43,7 +43,7 @@ static int check_nothing_runs(Context *c) {
  */
 static int keep_controllers_away(const Context *c, int *ret_lock) {
         LockHolder holder;
-        int r = lock_take_controller(c->paths, ret_lock, &holder);
+        int r = lock_take_controller(c->paths, "uninstall", ret_lock, &holder);
 
         if (r != LOCK_BUSY)
                 return r;

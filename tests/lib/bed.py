@@ -470,6 +470,7 @@ class Bed:
             'HOME': self.home, 'USER': self.name, 'LOGNAME': self.name, 'SHELL': '/bin/bash',
             'PATH': ':'.join([self.home + '/bin'] + self.path + ['/usr/local/bin', '/usr/bin', '/bin']),
             'XDG_RUNTIME_DIR': self.run_dir, 'LANG': 'C.UTF-8', 'TERM': 'xterm-256color',
+            'PAGER': 'cat',  # nobody sits there who could turn a page
         }
         e.update(self.extra_env)
         for k, v in (extra or {}).items():

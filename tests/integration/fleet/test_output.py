@@ -15,6 +15,7 @@ import time
 
 import harness
 from harness import (BLOCKED, INVALID, IN_SYNC, LOCKED, NOT_CONVERGED, PENDING, STALE, UNKNOWN, USAGE, Failed, Fleet)
+from watching import Controller
 
 SCHEMAS = os.path.join(harness.ROOT, 'schema')
 CHECKER = os.environ.get('MOSAIC_CHECK_JSON') or os.path.join(
@@ -315,6 +316,23 @@ class OutputDirect(Life, Output):
         self.both('removal cap', 'plan', '--allow-remove', '3', code=PENDING)
         self.json_of('removal', 'apply', '--allow-remove', '3', code=IN_SYNC)
         self.text_of('foreign', 'stop', code=IN_SYNC)
+        self.verdict()
+
+    def test_a_controller_that_cannot_write(self):
+        """It runs, says `status` all the same, and what is not known."""
+        self.roster_of('a')
+        c = Controller(self)
+        c.wait_converged()
+        path = os.path.join(self.bed.run_dir, 'mosaic/default/controller.json')
+        os.unlink(path)
+        self.bed.mkdir(path + '/in-the-way')
+        found = self.readers('no state file', IN_SYNC, 'a')
+        self.assertEqual({k: v for k, v in found['status']['controller'].items() if v is not None}, {'pid': c.pid})
+        text = ' '.join(self.fleet('status').out.split())
+        self.assertIn('Controller pid %d runs, but what it sees is not known: there is no %s' % (c.pid, path), text)
+        self.assertNotIn('none runs', text)
+        self.assertEqual(c.end(), 0)
+        self.assertIn('none runs', self.fleet('status').out)
         self.verdict()
 
     def test_unknown(self):

@@ -13,7 +13,7 @@ from harness import IN_SYNC, INVALID, PENDING, USAGE, Fleet, wait_for
 
 MANY = ['agent-%02d' % i for i in range(40)]
 ROWS = 24
-XTERM = {'TERM': 'xterm'}
+XTERM = {'TERM': 'xterm', 'PAGER': None}
 
 
 class Terminal:

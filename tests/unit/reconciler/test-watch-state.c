@@ -15,24 +15,31 @@
 #include <cmocka.h>
 
 #include "drivers/os/file.h"
+#include "drivers/os/lock.h"
 #include "drivers/os/proc.h"
 #include "reconciler/watch-state.h"
 
 static char folder[] = "/tmp/mosaic-watch-state-XXXXXX";
 static char runtime[sizeof(folder) + 20], file[sizeof(runtime) + 40];
-static Paths paths = { .runtime = runtime };
+static char state_dir[sizeof(folder) + 20];
+static Paths paths = { .runtime = runtime, .state = state_dir };
 static const Context context = { .paths = &paths };
 
 static int set_up_group(void **state _unused_) {
         if (!mkdtemp(folder))
                 return -1;
         (void)snprintf(runtime, sizeof(runtime), "%s/run", folder);
+        (void)snprintf(state_dir, sizeof(state_dir), "%s/state", folder);
         (void)snprintf(file, sizeof(file), "%s/controller.json", runtime);
         return 0;
 }
 
 static int tear_down_group(void **state _unused_) {
-        return file_remove(file) | rmdir(runtime) | rmdir(folder);
+        char lock[sizeof(state_dir) + 20];
+
+        (void)snprintf(lock, sizeof(lock), "%s/controller.lock", state_dir);
+        return file_remove(file) | file_remove(lock) | rmdir(state_dir) | rmdir(runtime) |
+               rmdir(folder);
 }
 
 static Json *read_state(void) {
@@ -260,6 +267,28 @@ static void test_not_believed(void **state _unused_) {
         }
 }
 
+/* One that cannot write is still there: its lock says so, and nothing else is known. */
+static void test_only_the_lock(void **state _unused_) {
+        _cleanup_(watch_state_done) WatchState s = { 0 };
+        _cleanup_close_ int fd = -1;
+        _cleanup_json_ Json *j = NULL, *k = NULL;
+        LockHolder holder;
+
+        watch_state_remove(&context);
+        assert_int_equal(lock_take_controller(&paths, LOCK_WATCH, &fd, &holder), 0);
+        j = read_state();
+        assert_non_null(j);
+        assert_int_equal(number(j, "pid"), getpid());
+        assert_null(json_get(j, "started_usec"));
+        fill(&s);
+        assert_int_equal(watch_state_write(&context, &s, NULL), 0);
+        k = read_state();
+        assert_int_equal(number(k, "started_usec"), 11);
+        watch_state_remove(&context);
+        assert_int_equal(close(TAKE_FD(fd)), 0);
+        assert_nobody();
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_since),
@@ -268,6 +297,7 @@ int main(void) {
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_writer_is_gone),
                 cmocka_unit_test(test_not_believed),
+                cmocka_unit_test(test_only_the_lock),
         };
 
         return cmocka_run_group_tests(tests, set_up_group, tear_down_group);

@@ -22,7 +22,7 @@ static int setup(void **state _unused_) {
 static int teardown(void **state _unused_) {
         char path[64];
 
-        static const char *const files[] = { "lock", "send/web", "send/web-2" };
+        static const char *const files[] = { "lock", "controller.lock", "send/web", "send/web-2" };
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++) {
                 (void)snprintf(path, sizeof(path), "%s/%s", top, files[i]);
@@ -64,6 +64,22 @@ static void test_lock(void **state _unused_) {
         assert_int_equal(lock_take(&p, "stop", 0, &second, &holder), 0);
 }
 
+/* Who is the controller is seen without taking its lock, and only while it has it. */
+static void test_controller(void **state _unused_) {
+        const Paths p = { .state = top, .runtime = top };
+        _cleanup_close_ int fd = -1;
+        LockHolder holder;
+
+        assert_int_equal(lock_controller(&p), 0); /* there is no file */
+        assert_int_equal(lock_take_controller(&p, LOCK_WATCH, &fd, &holder), 0);
+        assert_int_equal(lock_controller(&p), getpid());
+        assert_int_equal(close(TAKE_FD(fd)), 0);
+        assert_int_equal(lock_controller(&p), 0); /* our pid still stands in it */
+        assert_int_equal(lock_take_controller(&p, "stop", &fd, &holder), 0);
+        assert_int_equal(holder.pid, getpid());
+        assert_int_equal(lock_controller(&p), 0); /* no controller */
+}
+
 /* An agent's lock: one at a time, says what the one before left, and lives as long as a child that
  * was started meanwhile. */
 static void test_agent_lock(void **state _unused_) {
@@ -101,7 +117,7 @@ static void test_agent_lock(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = { cmocka_unit_test(test_lock),
-                cmocka_unit_test(test_agent_lock) };
+                cmocka_unit_test(test_agent_lock), cmocka_unit_test(test_controller) };
 
         return cmocka_run_group_tests(tests, setup, teardown);
 }
