@@ -14,7 +14,7 @@ static const char *age(char *buffer, size_t n, uint64_t from, uint64_t to) {
 }
 
 /* A condition that is not as it should be; what the table shows anyway is left out. */
-static void print_condition(const Context *c, const Json *condition, uint64_t now) {
+static void print_condition(const Context *c, const Json *condition, size_t indent, uint64_t now) {
         const char *type = json_text(condition, "type"), *message = json_text(condition, "message");
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         bool status = true;
@@ -26,8 +26,8 @@ static void print_condition(const Context *c, const Json *condition, uint64_t no
         strbuf_addf(&b, "%s: %s for %s%s%s", type, json_text(condition, "reason"),
                         age(since, sizeof(since), json_number(condition, "since_usec"), now),
                         *message ? ": " : "", message);
-        printf("            %s", output_begin(c, STYLE_YELLOW));
-        output_wrapped(c, strbuf_text(&b), 12);
+        printf("%*s%s", (int)indent, "", output_begin(c, STYLE_YELLOW));
+        output_wrapped(c, strbuf_text(&b), indent);
         printf("%s\n", output_end(c));
 }
 
@@ -73,8 +73,97 @@ void output_controller(const Context *c, const Json *controller, uint64_t now_us
                                 json_number(pass, "took_ms"),
                                 age(second, sizeof(second), now_usec, next));
         for (size_t i = 0; i < json_length(conditions); i++)
-                print_condition(c, json_at(conditions, i), now_usec);
+                print_condition(c, json_at(conditions, i), 12, now_usec);
         putchar('\n');
+}
+
+/* What the ledger holds against an agent. */
+static void add_pace(StrBuf *b, const Observed *o, const PaceEntry *e) {
+        uint64_t due = pacing_due(&o->pacing, e, o->monotonic_usec);
+        const char *separator = "";
+        char wait[32];
+
+        if (e->n_starts > 0) {
+                strbuf_addf(b, "%u start%s in a row that did not last", e->n_starts,
+                                e->n_starts == 1 ? "" : "s");
+                separator = "; ";
+        } else if (e->n_ends > 0) {
+                strbuf_addf(b, "%u end%s in a short time", e->n_ends, e->n_ends == 1 ? "" : "s");
+                separator = "; ";
+        }
+        if (e->down_usec == 0)
+                return;
+        strbuf_add(b, separator);
+        if (due == USEC_INFINITY)
+                strbuf_addf(b, "not started before %s has run for a while", o->pacing.probe);
+        else if (due == 0)
+                strbuf_add(b, e->kept_down ? "started as soon as nothing else is in the way"
+                                           : "started with the next pass");
+        else
+                strbuf_addf(b, "started again in %s",
+                                age(wait, sizeof(wait), o->monotonic_usec, due));
+}
+
+void output_controller_of(const Context *c,
+                const Json *controller,
+                const Observed *o,
+                const char *agent,
+                size_t indent) {
+        const PaceEntry *e = pacing_find(&o->pacing, agent);
+        const Json *pass = json_get(controller, "last_pass");
+        const Json *conditions = json_get(controller, "conditions");
+        uint64_t at = json_number(pass, "at_usec");
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL, pace = STRBUF_NULL;
+        char first[32], second[32];
+
+        if (!controller)
+                strbuf_add(&b, "no controller runs: what drifts stays so until 'apply'");
+        else {
+                strbuf_addf(&b, "the controller, pid %" PRIu64, json_number(controller, "pid"));
+                if (at > 0)
+                        strbuf_addf(&b, "; last pass %s ago (%s), the next in %s",
+                                        age(first, sizeof(first), at, o->now_usec),
+                                        json_text(pass, "cause"),
+                                        age(second, sizeof(second), o->now_usec,
+                                                        json_number(controller, "next_pass_usec")));
+                else if (!json_get(controller, "started_usec"))
+                        strbuf_add(&b, "; what it sees is not known: it cannot write it");
+        }
+        output_wrapped(c, strbuf_text(&b), indent);
+        putchar('\n');
+        for (size_t i = 0; i < json_length(conditions); i++)
+                print_condition(c, json_at(conditions, i), indent, o->now_usec);
+        if (controller && e)
+                add_pace(&pace, o, e);
+        if (pace.length > 0) {
+                printf("%*s", (int)indent, "");
+                output_wrapped(c, strbuf_text(&pace), indent);
+                putchar('\n');
+        }
+}
+
+void output_put_pacing(JsonBuilder *b, const char *key, const Observed *o, const char *agent) {
+        const PaceEntry *e = pacing_find(&o->pacing, agent);
+        uint64_t due = e ? pacing_due(&o->pacing, e, o->monotonic_usec) : 0;
+
+        if (!e) {
+                json_put_null(b, key);
+                return;
+        }
+        json_open_object(b, key);
+        json_put_uint(b, "starts", e->n_starts);
+        json_put_uint(b, "ends", e->n_ends);
+        json_put_bool(b, "crash_loop", e->crash_loop);
+        if (e->down_usec != 0 && e->down_usec <= o->monotonic_usec)
+                json_put_uint(b, "down_usec", o->now_usec - (o->monotonic_usec - e->down_usec));
+        else
+                json_put_null(b, "down_usec");
+        if (due > o->monotonic_usec && due != USEC_INFINITY)
+                json_put_uint(b, "next_start_usec", o->now_usec + (due - o->monotonic_usec));
+        else
+                json_put_null(b, "next_start_usec");
+        json_put_string(b, "waits_for", due == USEC_INFINITY ? o->pacing.probe : NULL);
+        json_close(b);
 }
 
 void output_put_controller(JsonBuilder *b, const char *key, const Json *controller) {

@@ -59,6 +59,13 @@ void output_verify_summary(const Context *c, const Pass *p, const Checks *checks
 /* What the controller says of itself, and since when what is not as it should be; NULL: none runs.
  */
 void output_controller(const Context *c, const Json *controller, uint64_t now_usec);
+/* The same beside one agent, and what the controller holds against it; @indent cells are used. */
+void output_controller_of(const Context *c,
+                const Json *controller,
+                const Observed *o,
+                const char *agent,
+                size_t indent);
+void output_put_pacing(JsonBuilder *b, const char *key, const Observed *o, const char *agent);
 void output_put_controller(JsonBuilder *b, const char *key, const Json *controller);
 /* What checks alone amount to, and the last line of a verb that makes only checks. */
 ExitCode output_checks_code(const Checks *checks);

@@ -9,6 +9,7 @@
 #include "reconciler/output.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
+#include "reconciler/watch-state.h"
 
 #define LAST_ACTIONS 10
 
@@ -19,8 +20,14 @@ typedef struct Explained {
         const AgentSpec *spec;
         Condition condition;
         const Action *action;
+        Json *controller; /* what it says of itself; NULL: none runs */
         History history;
 } Explained;
+
+static void explained_done(Explained *e) {
+        json_free(e->controller);
+        history_done(&e->history);
+}
 
 static void title(const Context *c, const char *text) {
         printf("%s%-10s%s", output_begin(c, STYLE_BOLD), text, output_end(c));
@@ -149,6 +156,11 @@ static void print_history(const Explained *e) {
         }
 }
 
+static void print_watch(const Explained *e) {
+        title(e->c, "Watch");
+        output_controller_of(e->c, e->controller, e->p->observed, e->spec->name, 10);
+}
+
 static void put_history(JsonBuilder *b, const History *history) {
         json_open_array(b, "actions");
         for (size_t i = 0; i < history->n_items; i++) {
@@ -181,6 +193,8 @@ static int print_json(const Explained *e, ExitCode code) {
         json_put_string(&b, "action_reason",
                         e->action ? reason_to_string(e->action->reason) : NULL);
         output_put_remarks(&b, e->p->plan);
+        output_put_controller(&b, "controller", e->controller);
+        output_put_pacing(&b, "pacing", e->p->observed, e->spec->name);
         put_history(&b, &e->history);
         json_open_object(&b, "summary");
         json_put_uint(&b, "exit", (uint64_t)code);
@@ -193,7 +207,7 @@ static int run(Context *c, int argc, char **argv) {
         _cleanup_options_ Options o = { 0 };
         _cleanup_pass_ Pass p = PASS_NULL;
         PlanPolicy policy = PLAN_POLICY_DEFAULT;
-        Explained e = { .c = c, .p = &p };
+        _cleanup_(explained_done) Explained e = { .c = c, .p = &p };
         ExitCode code;
         int r;
 
@@ -204,7 +218,11 @@ static int run(Context *c, int argc, char **argv) {
         if (r != 0)
                 return r;
         context_page(c);
+        r = watch_state_read(c->paths, &e.controller);
+        if (r < 0)
+                return r;
         policy.names = o.names;
+        policy.paced = e.controller != NULL;
         r = run_look(c, &policy, /* details= */ true, &p);
         if (r != 0)
                 return r;
@@ -227,10 +245,10 @@ static int run(Context *c, int argc, char **argv) {
                 print_desired(&e);
                 print_observed(&e);
                 print_decision(&e);
+                print_watch(&e);
                 print_history(&e);
                 output_plan_summary(c, &p);
         }
-        history_done(&e.history);
         return r < 0 ? r : (int)code;
 }
 
@@ -242,7 +260,8 @@ const Verb verb_fleet_explain = {
         .summary = "Say why one agent is in the state it is in",
         .words = "@agent",
         .help = "What the roster asks for, what was seen, which rule decides and what it waits\n"
-                "for, and the last actions with their outcomes.\n"
+                "for, what the controller says (its last pass, what is wrong with it, when it\n"
+                "starts the agent again), and the last actions with their outcomes.\n"
                 "\n"
                 "Options:\n"
                 "      --json        Print it as JSON\n"

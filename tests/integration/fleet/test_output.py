@@ -318,6 +318,21 @@ class OutputDirect(Life, Output):
         self.text_of('foreign', 'stop', code=IN_SYNC)
         self.verdict()
 
+    def test_explain_beside_a_controller(self):
+        """What it remembers of an agent, in text and document; without it, that none runs."""
+        self.roster({'a': self.agent('a'), 'x': self.agent('x', 'crasher', restart={
+            'delay': '100ms', 'attempts': 1, 'window': '1m'})})
+        c = Controller(self)
+        harness.wait_for(lambda: c.events('crash'), 20, c.describe)
+        for agent in ('a', 'x'):
+            found = self.both('crash loop', 'explain', agent)
+            self.assertEqual((found['controller']['pid'], found['pacing'] is None), (c.pid, agent == 'a'))
+        self.columns('crash loop', ('explain', 'x'), ('status',))
+        self.assertEqual(c.end(), 0)
+        self.assertIsNone(self.both('no controller', 'explain', 'x')['controller'])
+        self.assertIn('no controller runs', self.fleet('explain', 'x').out)
+        self.verdict()
+
     def test_a_controller_that_cannot_write(self):
         """It runs, says `status` all the same, and what is not known."""
         self.roster_of('a')

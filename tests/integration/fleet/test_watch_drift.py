@@ -257,6 +257,18 @@ class Drift:
         status = self.fleet('status', code=(0, 2, 3))
         self.assertIn('crash-loop', status.out)
         self.assertIn('mosaic fleet start x', status.out)
+        # `explain` knows what the controller knows.
+        text = ' '.join(self.fleet('explain', 'x', code=(0, 2, 3)).out.split())
+        self.assertRegex(text, r'Watch the controller, pid %d; last pass .* ago \(\w+\), the next in' % c.pid)
+        self.assertRegex(text, r'started again in \d+')
+        self.assertIn('crash_loop', text)
+        found = self.fleet_json('explain', 'x')
+        self.assertEqual(found['controller']['pid'], c.pid)
+        self.assertTrue(found['pacing']['crash_loop'])
+        now = time.time() * 1e6
+        self.assertTrue(now < found['pacing']['next_start_usec'] < now + 60e6, found['pacing'])
+        self.assertTrue(now - 60e6 < found['pacing']['down_usec'] <= now, found['pacing'])
+        self.assertIsNone(self.fleet_json('explain', 'a')['pacing'])
         for _ in range(3):
             c.ask()
         self.assertEqual(self.starts('x'), starts, 'a storm')

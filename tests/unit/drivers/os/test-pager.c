@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "drivers/os/pager.h"
+#include "model/base/strbuf.h"
 #include "model/base/strv.h"
 
 static void test_words(void **state _unused_) {
@@ -28,17 +29,17 @@ static void test_words(void **state _unused_) {
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_strv_ char **words = NULL;
-                char joined[100] = "";
+                _cleanup_strbuf_ StrBuf joined = STRBUF_NULL;
 
                 assert_int_equal(pager_words(cases[i].own, cases[i].common, &words), 0);
-                for (char **w = words; w && *w; w++) {
-                        strcat(joined, w == words ? "" : "|");
-                        strcat(joined, *w);
-                }
-                if (cases[i].words)
-                        assert_string_equal(joined, cases[i].words);
-                else
+                if (!cases[i].words) {
                         assert_null(words);
+                        continue;
+                }
+                assert_non_null(words);
+                for (char **w = words; *w; w++)
+                        strbuf_addf(&joined, "%s%s", w == words ? "" : "|", *w);
+                assert_string_equal(strbuf_text(&joined), cases[i].words);
         }
 }
 
