@@ -13,7 +13,8 @@ static const char *age(char *buffer, size_t n, uint64_t from, uint64_t to) {
         return format_duration(buffer, n, (to - from) / USEC_PER_SEC * USEC_PER_SEC);
 }
 
-/* A condition that is not as it should be; what the table shows anyway is left out. */
+/* A condition that is not as it should be; what the table shows anyway is left out, that
+ * the passes fail is not. */
 static void print_condition(const Context *c, const Json *condition, size_t indent, uint64_t now) {
         const char *type = json_text(condition, "type"), *message = json_text(condition, "message");
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
@@ -21,7 +22,8 @@ static void print_condition(const Context *c, const Json *condition, size_t inde
         char since[32];
 
         if (json_get_bool(condition, "status", &status) < 0 || status ||
-                        strcmp(type, "Converged") == 0)
+                        (strcmp(type, "Converged") == 0 &&
+                                        strcmp(json_text(condition, "reason"), "error") != 0))
                 return;
         strbuf_addf(&b, "%s: %s for %s%s%s", type, json_text(condition, "reason"),
                         age(since, sizeof(since), json_number(condition, "since_usec"), now),

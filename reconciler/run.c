@@ -339,13 +339,14 @@ static int accept_roster(Context *c, const PlanPolicy *policy, const Pass *p) {
 
 /* A person started them: what the controller held against them is forgotten. */
 static int forget_pacing(const Context *c, Pass *p) {
+        _cleanup_free_ char *aside = NULL;
         Pacing *pacing = &p->observed->pacing;
         size_t before = pacing->n_items;
 
         for (size_t i = 0; i < p->plan->n_actions; i++)
                 if (p->plan->actions[i].agent && p->plan->actions[i].steps & STEP_START)
                         pacing_forget(pacing, p->plan->actions[i].agent);
-        return pacing->n_items == before ? 0 : pacing_record_write(c->paths, pacing);
+        return pacing->n_items == before ? 0 : pacing_record_write(c->paths, pacing, &aside);
 }
 
 int run_change(Context *c, const RunChange *change, const Options *o) {

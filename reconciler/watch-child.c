@@ -30,6 +30,7 @@ struct WatchChild {
         int pipe;
         bool told; /* its "pass" came */
         bool timed_out;
+        char *why; /* it said so itself: there will be no "pass" */
         StrBuf line;
         sd_event_source *io;
         sd_event_source *exit;
@@ -44,6 +45,8 @@ static void forget(WatchChild *w) {
                 (void)close(w->pipe);
         w->pipe = -1;
         strbuf_done(&w->line);
+        free(w->why);
+        w->why = NULL;
         w->pid = 0;
 }
 
@@ -116,6 +119,10 @@ static int take_line(WatchChild *w, const char *text, size_t n) {
         if (r < 0)
                 return 0; /* torn: the process was killed in the middle of it */
         kind = json_get_string(event, "event");
+        if (kind && strcmp(kind, "failed") == 0) {
+                free(w->why);
+                return json_get_strdup(event, "message", /* optional= */ true, &w->why);
+        }
         w->told = w->told || (kind && strcmp(kind, "pass") == 0);
         return w->on_event(event, w->userdata);
 }
@@ -171,11 +178,13 @@ on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused
 
 static int on_exit_of(sd_event_source *source _unused_, const siginfo_t *si, void *userdata) {
         WatchChild *w = userdata;
+        _cleanup_free_ char *said = NULL;
         bool told, timed_out;
         char why[96];
         int r;
 
         r = drain(w);
+        said = TAKE_PTR(w->why);
         told = w->told;
         timed_out = w->timed_out;
         forget(w);
@@ -189,7 +198,7 @@ static int on_exit_of(sd_event_source *source _unused_, const siginfo_t *si, voi
                 (void)snprintf(why, sizeof(why), "%s", strerror(si->si_status - 128));
         else
                 (void)snprintf(why, sizeof(why), "it ended without a word");
-        return w->on_end(told ? NULL : why, w->userdata);
+        return w->on_end(told ? NULL : said ? said : why, w->userdata);
 }
 
 static int on_deadline(sd_event_source *source, uint64_t usec _unused_, void *userdata) {

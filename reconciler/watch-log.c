@@ -434,7 +434,10 @@ int watch_log_event(WatchLog *l, const Json *event) {
                 r = log_action(l, event);
         else if (strcmp(kind, "crash") == 0)
                 r = log_crash(l, event);
-        else
+        else if (strcmp(kind, "source") == 0) {
+                watch_log(l, WATCH_SOURCE, LOG_WARNING, "%s", json_text(event, "message"));
+                return 0;
+        } else
                 return 0;
         if (r == 0 && l->c->json)
                 print_json(l, event);

@@ -2,6 +2,7 @@
 #include "reconciler/watch-pass.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "drivers/os/clock.h"
@@ -81,6 +82,25 @@ static int close_event(WatchPass *w, JsonBuilder *b) {
                 return -ENOMEM;
         }
         return write_line(w->out, line, (size_t)n);
+}
+
+static int tell_sentence(WatchPass *w, const char *event, const char *format, ...) _printf_(3, 4);
+
+/* "source": where things come from is not as it should be. "failed": why there is no "pass". */
+static int tell_sentence(WatchPass *w, const char *event, const char *format, ...) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = format_valist(&text, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return r;
+        open_event(&b, event);
+        json_put_string(&b, "message", text);
+        return close_event(w, &b);
 }
 
 /* Nobody to tell is no reason to stop: what is done is told again by the next look. */
@@ -244,10 +264,24 @@ static int looked(const Pass *p _unused_, void *userdata) {
         return tell_crashes(userdata);
 }
 
+/* Without its ledger an agent that keeps ending would be started again and again, or never. */
 static int keep(const Pacing *ledger, void *userdata) {
-        const WatchPass *w = userdata;
+        _cleanup_free_ char *aside = NULL;
+        WatchPass *w = userdata;
+        const char *state = w->c->paths->state;
+        int r;
 
-        return pacing_record_write(w->c->paths, ledger);
+        r = pacing_record_write(w->c->paths, ledger, &aside);
+        if (aside)
+                (void)tell_sentence(w, "source",
+                                "%s/%s was no record of who keeps ending: it is kept as %s, and a "
+                                "new one is begun",
+                                state, PACING_RECORD_FILE, aside);
+        if (r < 0)
+                (void)tell_sentence(w, "failed",
+                                "cannot write %s/%s: %s; make room, or the directory yours again",
+                                state, PACING_RECORD_FILE, strerror(-r));
+        return r;
 }
 
 static int look_and_act(WatchPass *w) {
@@ -289,6 +323,9 @@ static int under_lock(WatchPass *w) {
 
                 return q < 0 ? q : r;
         }
+        if (r < 0)
+                (void)tell_sentence(w, "failed", "cannot accept the roster into %s/roster.json: %s",
+                                w->c->paths->state, strerror(-r));
         return r < 0 ? r : look_and_act(w);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 
@@ -37,6 +38,7 @@ static int write_all(int fd, const void *bytes, size_t n) {
         return 0;
 }
 
+#define ASIDE_MAX 99
 #define TEMPORARY_INFIX ".tmp-"
 
 /* ".NAME.tmp-PID": no reader takes it for a record, and what a crash left shows whose it was. */
@@ -295,6 +297,23 @@ int file_remove(const char *path) {
         if (unlink(path) < 0 && errno != ENOENT)
                 return -errno;
         return 0;
+}
+
+int file_set_aside(const char *path, char **ret) {
+        for (unsigned i = 1; i <= ASIDE_MAX; i++) {
+                _cleanup_free_ char *to = NULL;
+                struct stat st;
+
+                if (format_text(&to, "%s.%u", path, i) < 0)
+                        return -ENOMEM;
+                if (lstat(to, &st) == 0)
+                        continue;
+                if (rename(path, to) < 0)
+                        return -errno;
+                *ret = TAKE_PTR(to);
+                return 0;
+        }
+        return -EEXIST;
 }
 
 int dir_make(const char *path) {

@@ -40,6 +40,10 @@ _must_check_ int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size);
 /* Removes a file; one that is not there is success. */
 _must_check_ int file_remove(const char *path);
 
+/* Moves what stands in the way, of whatever kind, to PATH.1, PATH.2 ...: the first that is free,
+ * which is returned in @ret (caller frees). -EEXIST: none is. */
+_must_check_ int file_set_aside(const char *path, char **ret);
+
 /* Makes a directory and what is missing above it, each with mode 0700. One that is there is
  * success. */
 _must_check_ int dir_make(const char *path);

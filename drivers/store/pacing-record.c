@@ -2,13 +2,13 @@
 #include "drivers/store/pacing-record.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
 #include "drivers/store/record.h"
 #include "model/base/array.h"
 
-#define FILE_NAME "pacing.json"
 #define LEDGER_MAX (4 * 1024 * 1024)
 
 static int read_entry(const char *agent, const Json *j, PaceEntry *ret) {
@@ -67,7 +67,7 @@ int pacing_record_read(const Paths *p, Pacing *ret) {
         int r;
 
         *ret = (Pacing){ 0 };
-        r = record_read(p->state, FILE_NAME, LEDGER_MAX, &j);
+        r = record_read(p->state, PACING_RECORD_FILE, LEDGER_MAX, &j);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
         boot = json_get_string(j, "boot_id");
@@ -116,12 +116,29 @@ static int put_ledger(const Pacing *pacing, char **ret) {
         return json_finish_text(&b, JSON_PLAIN, ret);
 }
 
-int pacing_record_write(const Paths *p, const Pacing *pacing) {
+/* A directory, a link, a file that cannot be read or holds something else. */
+static bool is_in_the_way(const Paths *p, const char *path) {
+        _cleanup_json_ Json *j = NULL;
+        struct stat st;
+        int r;
+
+        if (lstat(path, &st) < 0)
+                return false;
+        if (!S_ISREG(st.st_mode))
+                return true;
+        r = record_read(p->state, PACING_RECORD_FILE, LEDGER_MAX, &j);
+        return r < 0 && r != -ENOMEM;
+}
+
+int pacing_record_write(const Paths *p, const Pacing *pacing, char **ret_aside) {
         _cleanup_free_ char *path = NULL, *text = NULL, *old = NULL;
         size_t n_old;
         int r;
 
-        r = path_join(p->state, FILE_NAME, &path);
+        *ret_aside = NULL;
+        r = path_join(p->state, PACING_RECORD_FILE, &path);
+        if (r == 0 && is_in_the_way(p, path))
+                r = file_set_aside(path, ret_aside);
         if (r < 0)
                 return r;
         if (pacing->n_items == 0 && pacing->brake_usec == 0)

@@ -12,5 +12,9 @@
 /* A ledger that is not there, of another boot, or garbled is an empty one. -ENOMEM. */
 _must_check_ int pacing_record_read(const Paths *p, Pacing *ret);
 
-/* Writes only if it says something else than the file; an empty ledger is no file. */
-_must_check_ int pacing_record_write(const Paths *p, const Pacing *pacing);
+/* Writes only if it says something else than the file; an empty ledger is no file. What stands
+ * there and is no ledger (garbled, unreadable, a directory) is set aside: @ret_aside is its name
+ * then, else NULL; caller frees. */
+_must_check_ int pacing_record_write(const Paths *p, const Pacing *pacing, char **ret_aside);
+
+#define PACING_RECORD_FILE "pacing.json"

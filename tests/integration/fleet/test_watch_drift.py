@@ -432,6 +432,34 @@ class DriftSystemd(Drift, Fleet):
 class DriftDirect(Drift, Fleet):
     supervisor = 'direct'
 
+    def test_a_ledger_that_cannot_be_used(self):
+        """What stands in its place is set aside; where it cannot be written that is said by name, and nothing is lost."""
+        self.roster({n: self.agent(n, restart={'delay': '100ms'}) for n in ('a', 'b')})
+        c = self.watch()
+        state = self.bed.path_of('.local/state/mosaic/default')
+        self.bed.mkdir(state + '/pacing.json/in-the-way')
+
+        def kill_a(pids):
+            os.kill(pids['a'].pid, signal.SIGKILL)
+            wait_for(lambda: self.running().get('a') and self.running()['a'].key != pids['a'].key, 20, c.describe)
+
+        kill_a(self.running())
+        c.wait_converged()
+        self.assertTrue(os.path.isdir(state + '/pacing.json.1/in-the-way'))
+        self.assertEqual(len([e for e in c.events('source') if state + '/pacing.json.1' in e['message']]), 1, c.describe())
+        before = self.running()
+        os.chmod(state, 0o500)
+        self.addCleanup(os.chmod, state, 0o700)
+        os.kill(before['a'].pid, signal.SIGKILL)
+        c.wait_condition('Converged', 'error')
+        self.assertIn('cannot write %s/pacing.json: Permission denied' % state, c.condition('Converged')['message'])
+        for words in (('explain', 'a'), ('status',)):
+            self.assertIn('Converged: error for', self.fleet(*words).out)
+        self.assertEqual({n: p.key for n, p in self.running().items()}, {'b': before['b'].key})
+        os.chmod(state, 0o700)
+        self.wait_agents(['a', 'b'])
+        c.wait_converged()
+
 
 if __name__ == '__main__':
     harness.main()

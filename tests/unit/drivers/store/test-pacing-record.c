@@ -62,7 +62,10 @@ static Pacing ledger(PaceEntry items[3]) {
 }
 
 static void write_ledger(const Pacing *p) {
-        assert_int_equal(pacing_record_write(&paths, p), 0);
+        _cleanup_free_ char *aside = NULL;
+
+        assert_int_equal(pacing_record_write(&paths, p, &aside), 0);
+        assert_null(aside);
 }
 
 static void assert_empty(void) {
@@ -231,6 +234,48 @@ static void test_garbled(void **state _unused_) {
         assert_int_equal(rmdir(file), 0);
 }
 
+/* What is no ledger is kept beside the new one, whatever it is; also when there is nothing to
+ * write.
+ */
+static void test_set_aside(void **state _unused_) {
+        static const char *const kinds[] = { "directory", "garbled", "unreadable", "link" };
+        PaceEntry items[3];
+        Pacing full = ledger(items), none = { 0 };
+
+        for (size_t i = 0; i < 2 * ELEMENTSOF(kinds); i++) {
+                const char *kind = kinds[i / 2];
+                _cleanup_free_ char *aside = NULL, *wanted = NULL, *inside = NULL;
+                struct stat st;
+
+                assert_true(asprintf(&inside, "%s/x", file) > 0);
+                if (strcmp(kind, "directory") == 0)
+                        assert_int_equal(mkdir(file, 0700) | mkdir(inside, 0700), 0);
+                else if (strcmp(kind, "link") == 0)
+                        assert_int_equal(symlink("/nowhere", file), 0);
+                else
+                        put_text(strcmp(kind, "garbled") == 0 ? "{\"version\":1" : "");
+                if (strcmp(kind, "unreadable") == 0)
+                        assert_int_equal(chmod(file, 0), 0);
+                assert_empty();
+                assert_int_equal(
+                                pacing_record_write(&paths, i % 2 == 0 ? &full : &none, &aside), 0);
+                assert_true(asprintf(&wanted, "%s.%zu", file, i + 1) > 0);
+                assert_non_null(aside);
+                assert_string_equal(aside, wanted);
+                assert_int_equal(lstat(aside, &st), 0);
+                assert_int_equal(access(file, F_OK) == 0, i % 2 == 0);
+                assert_int_equal(file_remove(file), 0);
+        }
+        for (size_t i = 1; i <= 2 * ELEMENTSOF(kinds); i++) {
+                char path[sizeof(file) + 30];
+
+                (void)snprintf(path, sizeof(path), "%s.%zu/x", file, i);
+                (void)rmdir(path);
+                *strrchr(path, '/') = '\0';
+                assert_int_equal(remove(path), 0);
+        }
+}
+
 #define unit(test) cmocka_unit_test_teardown(test, tear_down)
 
 int main(void) {
@@ -241,6 +286,7 @@ int main(void) {
                 unit(test_unchanged),
                 unit(test_other_boot),
                 unit(test_garbled),
+                unit(test_set_aside),
         };
 
         return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
