@@ -364,6 +364,7 @@ static int follow_files(Watch *w) {
 
         if (w->files_io && sd_event_source_get_io_fd(w->files_io) != fd)
                 w->files_io = sd_event_source_disable_unref(w->files_io);
+        dirwatch_close_old(w->files);
         if (!w->files_io && fd >= 0) {
                 r = sd_event_add_io(w->event, &w->files_io, fd, EPOLLIN, on_files, w);
                 if (r < 0)

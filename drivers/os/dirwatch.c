@@ -38,6 +38,7 @@ typedef struct Target {
 
 struct DirWatch {
         int fd;
+        int old_fd; /* the one before, until nobody waits on it; -1: none */
         int error;
         Target *targets;
         size_t n_targets;
@@ -62,8 +63,15 @@ DirWatch *dirwatch_free(DirWatch *w) {
         free(w->targets);
         if (w->fd >= 0)
                 (void)close(w->fd);
+        dirwatch_close_old(w);
         free(w);
         return NULL;
+}
+
+void dirwatch_close_old(DirWatch *w) {
+        if (w->old_fd >= 0)
+                (void)close(w->old_fd);
+        w->old_fd = -1;
 }
 
 static void open_inotify(DirWatch *w) {
@@ -76,6 +84,7 @@ int dirwatch_new(DirWatch **ret) {
 
         if (!w)
                 return -ENOMEM;
+        w->old_fd = -1;
         open_inotify(w);
         *ret = w;
         return 0;
@@ -395,12 +404,12 @@ int dirwatch_take(DirWatch *w, bool *touched, size_t n) {
                 if (got < 0 && errno == EINTR)
                         continue;
                 if (got < 0 && errno != EAGAIN) {
-                        /* It cannot be trusted any more: a new one, and a look at everything.
-                         * Opened first, so that its number is not that of the old one. */
-                        int old = w->fd;
-
+                        /* It cannot be trusted any more: a new one, and a look at everything. The
+                         * old one stays open, for epoll forgets only what is: a process that was
+                         * forked meanwhile may have it too. */
+                        dirwatch_close_old(w);
+                        w->old_fd = w->fd;
                         open_inotify(w);
-                        (void)close(old);
                         for (size_t i = 0; i < n; i++)
                                 touched[i] = true;
                         break;

@@ -29,8 +29,12 @@ DEFINE_CLEANUP(DirWatch *, dirwatch_free)
 _must_check_ int dirwatch_add(DirWatch *w, const char *path, bool content);
 
 /* Readable when there is something to take in; -1: no inotify at all. Borrowed; may be another
- * descriptor after dirwatch_renew(). */
+ * descriptor after dirwatch_take() and dirwatch_renew(). */
 int dirwatch_fd(const DirWatch *w);
+
+/* After each of these two: nobody waits on another descriptor any more. Until then the one before
+ * stays open, so that an event loop can be told to let go of it. */
+void dirwatch_close_old(DirWatch *w);
 
 /* Takes in what has come, without waiting. Sets @touched[i] where it may concern the file that was
  * added as number i; @n is how many were. -ENOMEM. */

@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -690,6 +692,35 @@ static void test_bad_descriptor(void **state _unused_) {
         assert_told(w);
 }
 
+/* The loop lets go of the bad one before it is closed: somebody else has it open too, as a process
+ * that was forked meanwhile, and what epoll still has of it would be told to nobody, for ever. */
+static void test_bad_descriptor_in_a_loop(void **state _unused_) {
+        _cleanup_close_ int loop = epoll_create1(EPOLL_CLOEXEC), others = -1;
+        _cleanup_close_ int bad = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        _cleanup_(dirwatch_freep) DirWatch *w = NULL;
+        struct epoll_event event = { .events = EPOLLIN }, came;
+        int before;
+
+        write_in_place("roster", "x");
+        w = watch("roster");
+        before = dirwatch_fd(w);
+        assert_int_equal(dup3(bad, before, O_CLOEXEC), before); /* reading it fails */
+        assert_int_equal(close(TAKE_FD(bad)), 0);
+        others = fcntl(before, F_DUPFD_CLOEXEC, 0);
+        assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, before, &event), 0);
+        assert_int_equal(epoll_wait(loop, &came, 1, 0), 1);
+        assert_true(take(w));
+        assert_int_not_equal(dirwatch_fd(w), before);
+        assert_int_equal(epoll_ctl(loop, EPOLL_CTL_DEL, before, NULL), 0);
+        dirwatch_close_old(w);
+        assert_int_equal(fcntl(before, F_GETFD), -1);
+        assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, dirwatch_fd(w), &event), 0);
+        assert_int_equal(epoll_wait(loop, &came, 1, 0), 0);
+        write_in_place("roster", "y");
+        assert_int_equal(epoll_wait(loop, &came, 1, 10000), 1);
+        assert_told(w);
+}
+
 static void run_apart(int (*body)(void)) {
         int status;
         pid_t pid = fork();
@@ -893,6 +924,7 @@ int main(void) {
                 unit(test_overflow),
                 unit(test_no_instance),
                 unit(test_bad_descriptor),
+                unit(test_bad_descriptor_in_a_loop),
                 unit(test_no_watches),
                 unit(test_unreadable_directory),
                 unit(test_any_change_is_told),
