@@ -39,7 +39,10 @@ static int print_text(const AgentLook *a, const SignProbe *probes) {
                 _cleanup_free_ char *text = NULL;
                 int r;
 
-                printf("  %-14s %-5s %s\n", p->name, outcome(p), p->pattern ? p->pattern : "");
+                if (p->pattern)
+                        printf("  %-14s %-5s %s\n", p->name, outcome(p), p->pattern);
+                else
+                        printf("  %-14s %s\n", p->name, outcome(p));
                 if (!p->text)
                         continue;
                 r = copy_text(p->text, p->length, &text);

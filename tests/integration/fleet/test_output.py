@@ -127,6 +127,9 @@ class Output(Fleet):
         where = '%s: %s' % (state, ' '.join(args))
         if '\x1b' in r.out + r.err:
             self.note(where, 'colour without a terminal')
+        for line in (r.out + r.err).splitlines():
+            if line != line.rstrip() and args[0] != 'init':
+                self.note(where, 'blanks at the end of %r' % line)
         said = [l for l in (r.out or r.err).splitlines() if l.strip()]
         last = said[-1] if said else ''
         number = SUMMARY.search(last)

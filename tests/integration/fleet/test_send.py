@@ -427,7 +427,9 @@ class Send:
         self.assertEqual((found['composer'], found['composer rest'], found['busy'], found['waiting']),
                          ('yes', 'yes', 'yes', 'no'))
         self.assertEqual(d['state'], 'busy')
-        self.assertIn('yes', self.agent_verb('probe', 'web', code=0).out)
+        text = self.agent_verb('probe', 'web', code=0).out
+        self.assertIn('yes', text)
+        self.assertEqual([l for l in text.splitlines() if l.endswith(' ')], [])
         # A corrected pattern counts at once.
         runtimes = self.runtimes()
         runtimes['composer']['busy'] = {'pattern': 'never this'}
