@@ -25,6 +25,7 @@ static const struct {
         [CHECK_LINGER] = { "linger", CHECK_BY_VERIFY | CHECK_BY_DOCTOR, "loginctl enable-linger" },
         [CHECK_PERMISSIONS] = { "permissions", CHECK_BY_DOCTOR, NULL },
         [CHECK_RUNTIMES] = { "runtimes", CHECK_BY_DOCTOR, NULL },
+        [CHECK_STALE] = { "stale-preflight", CHECK_BY_DOCTOR, "mosaic fleet preflight" },
         [CHECK_UNITS] = { "units", LOOKED_AT_BY_ALL, "mosaic update" },
         [CHECK_HOLDER] = { "holder", LOOKED_AT_BY_ALL | CHECK_BY_STATUS,
                         "mosaic fleet stop; mosaic fleet start" },

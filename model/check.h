@@ -22,6 +22,7 @@ typedef enum CheckKind {
         CHECK_LINGER,
         CHECK_PERMISSIONS,
         CHECK_RUNTIMES,
+        CHECK_STALE,
         CHECK_UNITS,
         CHECK_HOLDER,
         CHECK_LIMITS,

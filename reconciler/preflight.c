@@ -8,6 +8,7 @@
 
 #include "drivers/machine/checks.h"
 #include "drivers/machine/scratch.h"
+#include "drivers/os/lock.h"
 #include "drivers/tmux/server.h"
 #include "drivers/os/process.h"
 #include "model/base/format.h"
@@ -457,10 +458,13 @@ static int check_live_message(Preflight *p, const char *name) {
 }
 
 /* Takes the throw-away fleet down, whatever state it is in. A signal that a person sends to all of
- * the terminal may also end what does this: then again. */
+ * the terminal may also end what does this: then again. WENT_WRONG with p->why: its directory
+ * stays, for the next try. */
 static int take_down(Preflight *p) {
         _cleanup_free_ char *left = NULL;
         int r = 0;
+
+        p->scratch->keep = true;
 
         for (int i = 0; i < 3; i++) {
                 /* Interrupted before there was a roster, it has nothing that could run. */
@@ -470,17 +474,57 @@ static int take_down(Preflight *p) {
                 if (r <= 0)
                         break;
         }
+        if (r == 0)
+                r = scratch_leftovers(p->scratch, p->unit_prefix, &left);
+        if (r != 0)
+                return r;
+        if (*left)
+                return went_wrong(p, "left behind: %s", left);
+        p->scratch->keep = false;
+        return 0;
+}
+
+static int check_gone(Preflight *p) {
+        int r = take_down(p);
+
         if (r < 0)
                 return r;
         if (r == WENT_WRONG)
                 return checks_add(p->checks, CHECK_GONE, CHECK_FAILED, "%s", p->why);
-        r = scratch_leftovers(p->scratch, p->unit_prefix, &left);
-        if (r < 0)
-                return r;
-        if (*left)
-                return checks_add(p->checks, CHECK_GONE, CHECK_FAILED, "left behind: %s", left);
         return checks_add(p->checks, CHECK_GONE, CHECK_OK,
                         "no process, unit, socket or file of the throw-away fleet is left");
+}
+
+/* One that was killed with -9 could not do that; its fleet is found by the lock that it left. */
+static int take_down_dead(Preflight *p, const char *top) {
+        int r = scratch_adopt(p->c->paths, top, &p->scratch);
+
+        if (r == LOCK_BUSY)
+                return 0;
+        if (r == 0)
+                r = take_down(p);
+        else if (r != -ENOMEM)
+                r = went_wrong(p, "%s", strerror(-r));
+        p->scratch = scratch_free(p->scratch);
+        if (r < 0)
+                return r;
+        if (r == WENT_WRONG)
+                return checks_add_help(p->checks, CHECK_STALE, CHECK_FAILED, NULL,
+                                "the throw-away fleet of a killed preflight could not be taken "
+                                "down: %s: %s",
+                                top, p->why);
+        return checks_add(p->checks, CHECK_STALE, CHECK_OK,
+                        "the throw-away fleet of a killed preflight was taken down: %s", top);
+}
+
+static int take_down_all_dead(Preflight *p) {
+        _cleanup_strv_ char **tops = NULL;
+        int r;
+
+        r = scratch_find_dead(&tops);
+        for (char **top = tops; r == 0 && top && *top && !p->callbacks->interrupted(); top++)
+                r = take_down_dead(p, *top);
+        return r;
 }
 
 /* --- all of it -----------------------------------------------------------------------------------
@@ -561,6 +605,10 @@ int preflight_run(Context *c, const PreflightCallbacks *callbacks, const char *l
                 r = check_live_message(&p, live);
                 show_since(&p, &n_shown);
         }
+        if (r == 0) {
+                r = take_down_all_dead(&p);
+                show_since(&p, &n_shown);
+        }
         if (r == 0)
                 r = scratch_new(c->paths, c->record->supervisor, &p.scratch);
         if (r == -ENOENT) {
@@ -572,7 +620,7 @@ int preflight_run(Context *c, const PreflightCallbacks *callbacks, const char *l
         if (r < 0)
                 return r;
         r = try_out(&p, &n_shown);
-        q = take_down(&p);
+        q = check_gone(&p);
         if (r == 0)
                 r = q;
         if (r == 0)

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "drivers/agent/program.h"
+#include "drivers/machine/scratch.h"
 #include "drivers/machine/site-facts.h"
 #include "drivers/os/file.h"
 #include "drivers/systemd/manager.h"
@@ -352,4 +353,17 @@ int check_runtimes(const CheckSubject *s, Checks *c) {
                 return -ENOMEM;
         return checks_add(c, CHECK_RUNTIMES, CHECK_OK, "%s%s",
                         b.length > 0 ? "found: " : "none is needed", strbuf_text(&b));
+}
+
+/* Said only where there is one: nobody misses it. */
+int check_stale(const CheckSubject *s _unused_, Checks *c) {
+        _cleanup_strv_ char **tops = NULL;
+        int r;
+
+        r = scratch_find_dead(&tops);
+        for (char **top = tops; r == 0 && top && *top; top++)
+                r = checks_add(c, CHECK_STALE, CHECK_NOTE,
+                                "a preflight was killed, and its throw-away fleet is left: %s",
+                                *top);
+        return r;
 }

@@ -257,6 +257,7 @@ static const CheckRow rows[_CHECK_KIND_MAX] = {
         [CHECK_LINGER] = { .check = check_linger, .only_systemd = true },
         [CHECK_PERMISSIONS] = { .check = check_permissions },
         [CHECK_RUNTIMES] = { .check = check_runtimes },
+        [CHECK_STALE] = { .check = check_stale },
         [CHECK_UNITS] = { .check = check_units, .only_systemd = true },
         [CHECK_HOLDER] = { .check = check_holder, .only_systemd = true, .needs_look = true },
         [CHECK_LIMITS] = { .check = check_limits, .needs_look = true },

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "drivers/os/file.h"
+#include "drivers/os/lock.h"
 #include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
@@ -14,6 +15,9 @@
 
 #define RUN_TIMEOUT_USEC (120 * USEC_PER_SEC)
 #define OUTPUT_MAX (4 * 1024 * 1024)
+#define TOP_PREFIX "mosaic-preflight-"
+#define LOCK_NAME "owner"
+#define LOCK_NOTE "preflight"
 #define ENVIRONMENT_MAX (4 * 1024 * 1024)
 
 static int
@@ -26,7 +30,7 @@ remove_one(const char *path, const struct stat *st _unused_, int type, struct FT
 Scratch *scratch_free(Scratch *s) {
         if (!s)
                 return NULL;
-        if (s->top)
+        if (s->top && !s->keep)
                 (void)nftw(s->top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
         free(s->top);
         free(s->roster);
@@ -34,16 +38,23 @@ Scratch *scratch_free(Scratch *s) {
         free(s->units);
         free(s->tmux_dir);
         strv_free(s->env);
+        if (s->lock >= 0)
+                (void)close(s->lock);
         free(s);
         return NULL;
 }
 
-static int make_top(char **ret) {
+/* $TMPDIR, if it is one. */
+static const char *parent_of_all(void) {
         const char *parent = getenv("TMPDIR");
+
+        return parent && parent[0] == '/' ? parent : "/tmp";
+}
+
+static int make_top(char **ret) {
         _cleanup_free_ char *path = NULL;
 
-        if (format_text(&path, "%s/mosaic-preflight-XXXXXX",
-                            parent && parent[0] == '/' ? parent : "/tmp") < 0)
+        if (format_text(&path, "%s/" TOP_PREFIX "XXXXXX", parent_of_all()) < 0)
                 return -ENOMEM;
         if (!mkdtemp(path))
                 return -errno;
@@ -117,19 +128,14 @@ static int make_environment(Scratch *s, const Paths *p) {
         return r < 0 ? r : add_place(s, "XDG_RUNTIME_DIR", "run");
 }
 
-int scratch_new(const Paths *p, Supervisor supervisor, Scratch **ret) {
-        _cleanup_(scratch_freep) Scratch *s = calloc(1, sizeof(Scratch));
+/* All that follows from its directory. */
+static int furnish(Scratch *s, const Paths *p) {
         int r;
 
-        if (!s)
-                return -ENOMEM;
-        s->supervisor = supervisor;
         s->program = strdup(p->program);
         if (!s->program)
                 return -ENOMEM;
-        r = make_top(&s->top);
-        if (r == 0)
-                r = make_environment(s, p);
+        r = make_environment(s, p);
         if (r == 0)
                 r = path_join(s->top, "mosaic/fleet/roster.yaml", &s->roster);
         if (r == 0)
@@ -137,8 +143,127 @@ int scratch_new(const Paths *p, Supervisor supervisor, Scratch **ret) {
         if (r < 0)
                 return r;
         s->tmux_dir = strdup(strv_env_get(s->env, "TMUX_TMPDIR"));
-        if (!s->tmux_dir)
+        return s->tmux_dir ? 0 : -ENOMEM;
+}
+
+int scratch_new(const Paths *p, Supervisor supervisor, Scratch **ret) {
+        _cleanup_(scratch_freep) Scratch *s = calloc(1, sizeof(Scratch));
+        _cleanup_free_ char *lock = NULL;
+        LockHolder holder;
+        int r;
+
+        if (!s)
                 return -ENOMEM;
+        s->lock = -1;
+        s->supervisor = supervisor;
+        r = make_top(&s->top);
+        if (r == 0)
+                r = path_join(s->top, LOCK_NAME, &lock);
+        if (r == 0)
+                r = lock_take_file(lock, LOCK_NOTE, &s->lock, &holder);
+        if (r == LOCK_BUSY)
+                r = -EBUSY;
+        if (r == 0)
+                r = furnish(s, p);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+/* --- those of killed processes -------------------------------------------------------------------
+ */
+
+/* Only what make_top() made, and only ours: a link or a directory of somebody else's that bears the
+ * name is none. */
+static bool is_top(const char *path) {
+        struct stat st;
+
+        return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+               (st.st_mode & 07777) == 0700;
+}
+
+/* 0 with the lock of its dead process; LOCK_BUSY, -ENOENT, another negative errno. */
+static int take_dead(const char *top, int *ret_lock) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+        LockHolder holder;
+        int r;
+
+        if (!is_top(top))
+                return -ENOENT;
+        r = path_join(top, LOCK_NAME, &path);
+        if (r == 0)
+                r = lock_take_dead(path, &fd, &holder);
+        if (r == 0 && strcmp(holder.verb, LOCK_NOTE) != 0)
+                r = -ENOENT;
+        if (r == 0)
+                *ret_lock = TAKE_FD(fd);
+        return r;
+}
+
+static int find_dead_in(const char *parent, char ***tops) {
+        _cleanup_closedir_ DIR *d = opendir(parent);
+
+        while (d) {
+                const struct dirent *e = readdir(d);
+                _cleanup_close_ int lock = -1;
+                _cleanup_free_ char *top = NULL;
+                int r;
+
+                if (!e)
+                        return 0;
+                if (strncmp(e->d_name, TOP_PREFIX, strlen(TOP_PREFIX)) != 0)
+                        continue;
+                r = path_join(parent, e->d_name, &top);
+                if (r < 0)
+                        return r;
+                r = take_dead(top, &lock);
+                if (r == 0 && !strv_find(*tops, top))
+                        r = strv_push(tops, top);
+                if (r == -ENOMEM)
+                        return r;
+        }
+        return 0;
+}
+
+int scratch_find_dead(char ***ret) {
+        _cleanup_strv_ char **tops = NULL;
+        int r;
+
+        r = find_dead_in("/tmp", &tops);
+        if (r == 0 && strcmp(parent_of_all(), "/tmp") != 0)
+                r = find_dead_in(parent_of_all(), &tops);
+        if (r < 0)
+                return r;
+        strv_sort(tops);
+        *ret = TAKE_PTR(tops);
+        return 0;
+}
+
+int scratch_adopt(const Paths *p, const char *top, Scratch **ret) {
+        _cleanup_(scratch_freep) Scratch *s = calloc(1, sizeof(Scratch));
+        _cleanup_free_ char *run = NULL;
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        s->lock = -1;
+        s->keep = true;
+        r = take_dead(top, &s->lock);
+        if (r == 0)
+                r = path_join(top, "run", &run);
+        if (r != 0)
+                return r;
+        s->top = strdup(top);
+        if (!s->top)
+                return -ENOMEM;
+        /* Without systemd it has a runtime directory of its own. */
+        s->supervisor = access(run, F_OK) == 0 ? SUPERVISOR_DIRECT : SUPERVISOR_SYSTEMD;
+        r = furnish(s, p);
+        if (r < 0)
+                return r;
+        s->keep = false;
         *ret = TAKE_PTR(s);
         return 0;
 }

@@ -19,13 +19,24 @@ typedef struct Scratch {
         char *units;    /* where its units would be */
         char *tmux_dir; /* where its socket would be */
         Supervisor supervisor;
+        int lock;  /* held as long as it is in use; dies with its process */
+        bool keep; /* something of it could not be taken down: the directory stays */
 } Scratch;
 
 /* Makes the directory, below $TMPDIR or /tmp. Units go where the user manager reads them until the
  * next logout. -ENOENT: @supervisor is systemd, and there is no place for that. */
 _must_check_ int scratch_new(const Paths *p, Supervisor supervisor, Scratch **ret);
 
-/* Frees it, and removes the directory with everything in it; what runs must have been stopped. */
+/* The directories of those whose process was killed before it could take them down: ours, below
+ * $TMPDIR or /tmp, and the lock in them is free. A NULL-terminated list or NULL; caller frees. */
+_must_check_ int scratch_find_dead(char ***ret);
+
+/* One of these, as if it were made here. LOCK_BUSY: somebody else has it by now; -ENOENT: it is
+ * gone, or the user manager that it needs is not there. */
+_must_check_ int scratch_adopt(const Paths *p, const char *top, Scratch **ret);
+
+/* Frees it, and removes the directory with everything in it, unless it is to be kept; what runs
+ * must have been stopped. */
 Scratch *scratch_free(Scratch *s);
 DEFINE_CLEANUP(Scratch *, scratch_free)
 

@@ -10,6 +10,7 @@
 
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
+#include "model/base/parse.h"
 
 #define CONTROLLER_LOCK "controller.lock"
 
@@ -195,6 +196,28 @@ int lock_take_agent(const Paths *p,
          * killed happens before the next one gets the lock. */
         if (fcntl(fd, F_SETFD, 0) < 0)
                 return -errno;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* Who asks whether it is dead has it for a moment. */
+#define FILE_TIMEOUT_USEC (5 * USEC_PER_SEC)
+
+int lock_take_file(const char *path, const char *note, int *ret_fd, LockHolder *ret_holder) {
+        return take(path, note, FILE_TIMEOUT_USEC, ret_fd, ret_holder);
+}
+
+int lock_take_dead(const char *path, int *ret_fd, LockHolder *ret_holder) {
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+        if (fd < 0)
+                return -errno;
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? LOCK_BUSY : -errno;
+        /* Its pid stands in it only once it had the lock. */
+        read_holder(fd, ret_holder);
+        if (ret_holder->pid == 0)
+                return LOCK_BUSY;
         *ret_fd = TAKE_FD(fd);
         return 0;
 }

@@ -64,5 +64,14 @@ _must_check_ int lock_take_agent(const Paths *p,
                 int *ret_fd,
                 LockHolder *ret_holder);
 
+/* A lock of somebody's own at @path, for life: as long as it is held, whatever lies beside it is in
+ * use. The same answers. */
+_must_check_ int lock_take_file(
+                const char *path, const char *note, int *ret_fd, LockHolder *ret_holder);
+
+/* Takes such a lock if its holder is dead, and leaves what that one wrote in it. LOCK_BUSY: it
+ * lives, or did not come as far as writing; -ENOENT: there is no such lock. */
+_must_check_ int lock_take_dead(const char *path, int *ret_fd, LockHolder *ret_holder);
+
 /* Writes another word into a lock that is held. */
 _must_check_ int lock_note(int fd, const char *note);

@@ -118,6 +118,49 @@ class Preflight(Fleet):
         self.assertGreaterEqual(cut_short, 2)
         self.assertEqual(self.pids(), pids)
 
+    def test_killed_the_next_one_takes_it_away(self):
+        """With -9 nothing can be cleaned up: doctor tells, the next preflight does it; a live one is not met."""
+        self.bring_up(['web'])
+        pids, before = self.pids(), self.bed.snapshot()
+        stopped, terminal = self.bed.pty([self.program, 'fleet', 'preflight'], env=self.env)
+        self.addCleanup(os.close, terminal)
+        seen = ['']
+
+        def has_said(pattern):
+            while select.select([terminal], [], [], 0)[0]:
+                try:
+                    seen[0] += os.read(terminal, 65536).decode()
+                except OSError:
+                    break
+            return re.search(pattern, seen[0])
+        harness.wait_for(lambda: has_said(r'ok +start '), 60, lambda: 'it starts: %r' % seen)
+        os.kill(stopped.pid, signal.SIGSTOP)
+        for name in ('start',):
+            code, said = self.interrupt_at(name, signal.SIGKILL)
+            self.assertEqual(code, -9, said)
+            left = [n for n in os.listdir(self.bed.home + '/tmp') if n.startswith('mosaic-preflight-')]
+            self.assertEqual(len(left), 2, left)
+            r = self.mosaic('doctor', env=self.env, code=0)
+            self.assertEqual(len(re.findall(r'^note +stale-preflight .*/tmp/mosaic-preflight-', r.out, re.M)), 1, r)
+            self.assertIn('= mosaic fleet preflight', r.out)
+            checks = self.checks()
+            self.assertIn('was taken down', checks['stale-preflight']['message'])
+            self.assertEqual(self.states(checks), dict.fromkeys(STEPS, 'ok'))
+            self.assertNotIn('stale-preflight', self.mosaic('doctor', env=self.env, code=0).out)
+        os.kill(stopped.pid, signal.SIGCONT)
+        harness.wait_for(lambda: has_said('zzz') or stopped.poll() is not None, 60, lambda: 'its end: %r' % seen)
+        self.assertEqual(stopped.returncode, 0, seen)
+        # Looks like one, and is none: a person's directory, and a link.
+        os.symlink(self.bed.home, self.bed.home + '/tmp/mosaic-preflight-link')
+        self.bed.mkdir('tmp/mosaic-preflight-mine', 0o700)
+        self.bed.write('tmp/mosaic-preflight-mine/owner', '1 preflight-not\n', 0o600)
+        self.assertNotIn('stale-preflight', self.checks())
+        self.assertEqual(self.bed.read('tmp/mosaic-preflight-mine/owner'), '1 preflight-not\n')
+        os.unlink(self.bed.home + '/tmp/mosaic-preflight-link')
+        self.bed.run(['rm', '-r', 'tmp/mosaic-preflight-mine'], cwd=self.bed.home)
+        self.assertEqual(before.diff(self.bed.snapshot(), ignore=NOISE), [])
+        self.assertEqual(self.pids(), pids)
+
 
 class PreflightDirect(Preflight):
     supervisor = 'direct'
