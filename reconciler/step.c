@@ -31,6 +31,13 @@ static uint64_t wish_for(const Remark *m, uint64_t removals_wait_usec) {
         return USEC_INFINITY;
 }
 
+/* Only removals are left, and a person is needed before anything is removed: trying again now would
+ * come to the same. */
+static bool waits_for_a_person(const Plan *rest) {
+        return plan_count_actions(rest, ACTION_REMOVE) == rest->n_actions &&
+               plan_count_remarks(rest, REMARK_BLOCKED) > 0;
+}
+
 uint64_t step_next(const Pass *p, uint64_t removals_wait_usec, uint64_t now_usec) {
         const Plan *last = p->rest ? p->rest : p->plan;
         uint64_t due = pacing_next(&p->observed->pacing, p->look_usec), next = USEC_INFINITY;
@@ -43,7 +50,7 @@ uint64_t step_next(const Pass *p, uint64_t removals_wait_usec, uint64_t now_usec
         if (due != USEC_INFINITY)
                 next = least(next, due > now_usec ? due - now_usec : 0);
         /* An action that is still asked for is tried again, not at once. */
-        if (p->rest && p->rest->n_actions > 0)
+        if (p->rest && p->rest->n_actions > 0 && !waits_for_a_person(p->rest))
                 next = least(next, LOOK_PASSING_USEC);
         return next;
 }

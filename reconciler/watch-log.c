@@ -40,9 +40,11 @@ struct WatchLog {
         const Context *c;
         WatchOutput *output;
         bool to_journal;
-        Json *remarks; /* of the last pass; NULL: none yet */
-        char *roster;  /* what was said of it last */
-        int exit;      /* of the last pass; -1: none yet */
+        Json *remarks;                 /* of the last pass; NULL: none yet */
+        char *roster;                  /* what was said of it last */
+        int exit;                      /* of the last pass; -1: none yet */
+        char **skipped, **skipped_now; /* what was said to be put off: by the last pass, by this one
+                                        */
 };
 
 WatchLog *watch_log_free(WatchLog *l) {
@@ -51,6 +53,8 @@ WatchLog *watch_log_free(WatchLog *l) {
         watch_output_free(l->output);
         json_free(l->remarks);
         free(l->roster);
+        strv_free(l->skipped);
+        strv_free(l->skipped_now);
         free(l);
         return NULL;
 }
@@ -195,6 +199,9 @@ void watch_log(WatchLog *l, WatchWord word, int priority, const char *format, ..
 /* --- events of a pass ----------------------------------------------------------------------------
  */
 
+#define NOTHING_NEW 1
+
+/* An action that is put off by each pass for the same reason is news once. */
 static int log_action(WatchLog *l, const Json *e) {
         const char *error = json_get_string(e, "error"), *agent = json_get_string(e, "agent");
         bool done = strcmp(json_text(e, "outcome"), "done") == 0;
@@ -211,6 +218,11 @@ static int log_action(WatchLog *l, const Json *e) {
                                                 json_number(e, "took_ms") * USEC_PER_MSEC));
         strbuf_addf(&b, ": %s", done || !error ? json_text(e, "message") : error);
         r = strbuf_finish(&b, &text);
+        if (r == 0 && strcmp(json_text(e, "outcome"), "skipped") == 0) {
+                r = strv_push(&l->skipped_now, text);
+                if (r == 0 && strv_find(l->skipped, text))
+                        return NOTHING_NEW;
+        }
         if (r < 0)
                 return r;
         say(l, WATCH_ACTION, done ? LOG_NOTICE : LOG_WARNING,
@@ -404,6 +416,8 @@ static int log_pass(WatchLog *l, const Json *e) {
         /* Another writer is at work: nothing was seen. */
         if (code == EXIT_LOCKED)
                 return 0;
+        strv_free(l->skipped);
+        l->skipped = TAKE_PTR(l->skipped_now);
         r = log_roster(l, e);
         if (r < 0)
                 return r;
@@ -441,5 +455,5 @@ int watch_log_event(WatchLog *l, const Json *event) {
                 return 0;
         if (r == 0 && l->c->json)
                 print_json(l, event);
-        return r;
+        return r < 0 ? r : 0;
 }

@@ -166,6 +166,11 @@ static int tell_pass(WatchPass *w, ExitCode code, const char *message) {
         return close_event(w, &b);
 }
 
+/* One of ours, or one that has the name of an agent and is in its way. */
+static bool matters(const WatchPass *w, const ObservedSession *s) {
+        return s->owner != SESSION_FOREIGN || desired_find(w->pass.desired, s->name);
+}
+
 /* Whose end is worth a look: the server, the keepers, and where no manager tells the agents. */
 static int tell_pids(WatchPass *w) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
@@ -176,7 +181,7 @@ static int tell_pids(WatchPass *w) {
         if (o->server_pid > 0)
                 json_put_uint(&b, NULL, (uint64_t)o->server_pid);
         for (size_t i = 0; i < o->n_sessions; i++)
-                if (o->sessions[i].owner != SESSION_FOREIGN && o->sessions[i].pane_pid > 0)
+                if (matters(w, o->sessions + i) && o->sessions[i].pane_pid > 0)
                         json_put_uint(&b, NULL, (uint64_t)o->sessions[i].pane_pid);
         for (size_t i = 0; i < o->n_run && o->supervisor == SUPERVISOR_DIRECT; i++)
                 if (o->run[i].alive)
@@ -284,6 +289,11 @@ static int keep(const Pacing *ledger, void *userdata) {
         return r;
 }
 
+/* What is only put off, pass after pass, is no history. */
+static bool was_busy(const Report *r) {
+        return r && report_count(r, OUTCOME_DONE) + report_count(r, OUTCOME_FAILED) > 0;
+}
+
 static int look_and_act(WatchPass *w) {
         StepCallbacks callbacks = {
                 .looked = looked,
@@ -302,7 +312,7 @@ static int look_and_act(WatchPass *w) {
         code = step_run(w->c, wait_usec, &callbacks, p);
         if (code < 0)
                 return code;
-        r = p->report ? history_append(w->c->paths, "watch", p->plan, p->report) : 0;
+        r = was_busy(p->report) ? history_append(w->c->paths, "watch", p->plan, p->report) : 0;
         if (r == -ENOMEM)
                 return r;
         wish(w, step_next(p, wait_usec, clock_monotonic_usec()));
