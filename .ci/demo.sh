@@ -35,6 +35,8 @@ XDG_CACHE_HOME=$DEMO/cache
 TMUX_TMPDIR=$DEMO
 export HOME MOSAIC_HOME XDG_STATE_HOME XDG_CACHE_HOME TMUX_TMPDIR PATH
 unset TMUX TMUX_PANE
+# What is shown goes on by itself.
+export MOSAIC_PAGER=
 umask 077
 mkdir "$HOME" "$XDG_STATE_HOME" || exit 1
 

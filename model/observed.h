@@ -105,8 +105,9 @@ typedef struct ObservedRun {
         char *agent;
         bool alive; /* same boot, same pid, same start time */
         pid_t pid;
-        pid_t server_pid;      /* the tmux server whose terminal it has; 0 unknown */
-        uint64_t started_usec; /* CLOCK_REALTIME */
+        pid_t server_pid;        /* the tmux server whose terminal it has; 0 unknown */
+        uint64_t started_usec;   /* CLOCK_REALTIME */
+        uint64_t monotonic_usec; /* the same moment by CLOCK_MONOTONIC; 0: not known */
         char *invocation;
         char *pane_id;
         uint64_t memory;   /* of the process alone, bytes; 0: not asked */

@@ -165,13 +165,17 @@ static void is_not_down(PaceEntry *e) {
         e->kept_down = false;
 }
 
-/* By the clock of the day. A start that lies far ahead was before that clock was set back: nothing
- * tells for how long it runs, and waiting until the clock is there again would be for ever. */
+/* By the clock that nobody sets and that stands still while the machine sleeps. Where only the
+ * clock of the day is known, a start that lies far ahead was before that clock was set back:
+ * nothing tells for how long it runs, and waiting until the clock is there again would be for ever.
+ */
 static uint64_t runs_for(const Observed *o, const char *agent) {
         const ObservedRun *run = observed_run(o, agent);
 
         if (!run || !run->alive)
                 return 0;
+        if (run->monotonic_usec != 0 && run->monotonic_usec <= o->monotonic_usec)
+                return o->monotonic_usec - run->monotonic_usec;
         if (run->started_usec > o->now_usec + PROBE_LASTED_USEC)
                 return USEC_INFINITY;
         return o->now_usec > run->started_usec ? o->now_usec - run->started_usec : 0;

@@ -144,6 +144,7 @@ int run_record_write(const Launcher *l, const AgentSpec *spec, char *const *term
         json_put_uint(&b, "pid", (uint64_t)getpid());
         json_put_uint(&b, "start_time", start_time);
         json_put_uint(&b, "started_usec", clock_realtime_usec());
+        json_put_uint(&b, "monotonic_usec", clock_monotonic_usec());
         json_put_string(&b, "invocation", getenv("INVOCATION_ID"));
         json_put_string(&b, "pane_id", strv_env_get(terminal, "TMUX_PANE"));
         json_put_uint(&b, "server_pid", server_pid(terminal));

@@ -185,6 +185,8 @@ static int add_run(Observed *o, const char *name, const Json *j, void *userdata)
                         record_get_fingerprint(j, "resolved", run->resolved) < 0)
                 return -EBADMSG;
         run->pid = (pid_t)pid;
+        if (json_get_uint64(j, "monotonic_usec", &run->monotonic_usec) < 0)
+                run->monotonic_usec = 0; /* of a launcher that did not write it */
         if (json_get_uint64(j, "server_pid", &server) == 0 && server <= INT32_MAX)
                 run->server_pid = (pid_t)server;
         run->alive = strcmp(boot, boot_now) == 0 && proc_start_time(run->pid, &start_now) == 0 &&

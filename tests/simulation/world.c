@@ -162,6 +162,7 @@ static void observe_agent(
                 run->alive = true;
                 run->pid = a->pid;
                 run->started_usec = a->started_usec;
+                run->monotonic_usec = a->started_mono_usec;
                 put_fingerprint(run->restart_fingerprint, a->running);
                 put_fingerprint(run->resolved, a->running_resolved);
         }
@@ -361,6 +362,7 @@ static int start_agent(World *w, WorldAgent *a) {
         a->pid = a->last_pid = w->next_pid++;
         a->n_starts++;
         a->started_usec = w->now_usec;
+        a->started_mono_usec = w->mono_usec;
         a->stopped_well = false;
         a->announced = 0;
         a->running = a->restart;

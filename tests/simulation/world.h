@@ -80,7 +80,7 @@ typedef struct WorldAgent {
         pid_t last_pid;  /* of the run that is, or was last */
         pid_t announced; /* the run that is ended to be started again */
         uint8_t running, running_resolved;
-        uint64_t started_usec;
+        uint64_t started_usec, started_mono_usec;
         bool stopped_well; /* a record of its end, with result success */
         uint64_t stopped_usec;
         /* tmux */

@@ -169,7 +169,7 @@ class Handover(unittest.TestCase):
         record = f.run_record('web')
         with open('/proc/sys/kernel/random/boot_id') as file:
             boot = file.read().strip()
-        started = record.pop('started_usec')
+        started, monotonic = record.pop('started_usec'), record.pop('monotonic_usec')
         self.assertEqual(record, {
             'version': 1, 'boot_id': boot, 'pid': agent.pid,
             'start_time': terminal.start_time(agent.pid), 'invocation': agent.invocation,
@@ -177,6 +177,8 @@ class Handover(unittest.TestCase):
             'runtime': None, 'restart_fingerprint': 'a' * 64, 'live_fingerprint': 'b' * 64, 'resolved': 'c' * 64})
         now = time.time() * 1e6
         self.assertTrue(now - 60e6 < started <= now)
+        now = time.monotonic() * 1e6
+        self.assertTrue(now - 60e6 < monotonic <= now)
         for path, mode in ((f.runtime + '/run', 0o700), (f.runtime + '/run/web.json', 0o600),
                            (f.runtime + '/keep', 0o700), (f.runtime + '/keep/web', 0o600),
                            (f.runtime + '/tmux.conf', 0o600)):

@@ -39,6 +39,8 @@ typedef struct Sim {
         bool server_gone;
         SourceState manager, runs, files;
         bool fleet_held;
+        int64_t clock_is_off; /* the clock of the day was set by so much since the starts */
+        bool old_records;     /* without the monotonic clock */
 } Sim;
 
 static void sim_done(Sim *s) {
@@ -91,6 +93,7 @@ static void show(const Sim *s, size_t i, Observed *o) {
                 run->agent = copy(name);
                 run->alive = true;
                 run->started_usec = 5000 * SECOND + l->started;
+                run->monotonic_usec = s->old_records ? 0 : l->started;
         }
         if (l->state != UNIT_ACTIVE) {
                 ObservedStop *stop = observed_add_stop(o);
@@ -117,7 +120,7 @@ static Observed *observe(const Sim *s) {
         o->manager.state = s->manager;
         o->runs.state = s->runs;
         o->files.state = s->files;
-        o->now_usec = 5000 * SECOND + s->now;
+        o->now_usec = 5000 * SECOND + s->now + (uint64_t)s->clock_is_off;
         o->monotonic_usec = s->now;
         for (size_t i = 0; i < s->d->n_agents; i++)
                 show(s, i, o);
@@ -316,6 +319,53 @@ static void test_forgotten(void **state _unused_) {
         pacing_forget(&s.p, "a000");
         pacing_started(&s.p, "a000", s.now);
         assert_int_equal(s.p.n_items, 0);
+}
+
+/* However the clock of the day is set: for how long one runs is not its business. */
+static void test_clock_is_set(void **state _unused_) {
+        static const int64_t steps[] = { -4000 * (int64_t)SECOND, -30 * (int64_t)MINUTE, -1, 0, 1,
+                30 * (int64_t)MINUTE, 4000 * (int64_t)SECOND };
+
+        for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
+                _cleanup_(sim_done) Sim s = sim_new(SUPERVISOR_SYSTEMD, 1);
+
+                s.now += delay_after_end(&s, 0);
+                look(&s);
+                start(&s, 0);
+                s.clock_is_off = steps[i];
+                s.now += 10 * MINUTE - 1;
+                look(&s);
+                assert_non_null(pacing_find(&s.p, "a000"));
+                s.now += 1;
+                look(&s);
+                assert_int_equal(s.p.n_items, 0);
+        }
+}
+
+/* A launcher that did not write the monotonic clock: the clock of the day, and never waited for. */
+static void test_old_records(void **state _unused_) {
+        static const struct {
+                int64_t step;
+                bool well; /* after a minute */
+        } cases[] = {
+                { 0, false },
+                { 9 * (int64_t)MINUTE, true },
+                { -(int64_t)MINUTE, false },
+                { -30 * (int64_t)MINUTE, true },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(sim_done) Sim s = sim_new(SUPERVISOR_SYSTEMD, 1);
+
+                s.old_records = true;
+                s.now += delay_after_end(&s, 0);
+                look(&s);
+                start(&s, 0);
+                s.clock_is_off = cases[i].step;
+                s.now += MINUTE;
+                look(&s);
+                assert_int_equal(s.p.n_items == 0, cases[i].well);
+        }
 }
 
 /* Nobody waits for what is not to run, and what was held against it is gone. */
@@ -915,6 +965,8 @@ int main(void) {
                 cmocka_unit_test(test_delays),
                 cmocka_unit_test(test_jitter),
                 cmocka_unit_test(test_forgotten),
+                cmocka_unit_test(test_clock_is_set),
+                cmocka_unit_test(test_old_records),
                 cmocka_unit_test(test_not_paced),
                 cmocka_unit_test(test_down_without_failure),
                 cmocka_unit_test(test_between),

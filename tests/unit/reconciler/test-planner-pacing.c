@@ -74,6 +74,7 @@ static Observed *observe(Controller *c, const Desired *d) {
                 uint64_t started = c->started[number_of(c, o->run[i].agent)];
 
                 o->run[i].started_usec = started ? REALTIME + started : 0;
+                o->run[i].monotonic_usec = started;
         }
         for (size_t i = 0; i < o->n_units; i++) {
                 ObservedStop *s;
