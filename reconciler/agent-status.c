@@ -222,10 +222,10 @@ static void add_note(Table *t,
                 add_end(s->pass->observed, spec->name, c, &b);
         if (*c->why)
                 strbuf_addf(&b, "%s%s", b.length > 0 ? "; " : "", c->why);
-        if (*c->why && c->help)
-                strbuf_addf(&b, "; %s", c->help);
         t->failed = t->failed || b.failed;
         table_notef(t, "%s", strbuf_text(&b));
+        if (*c->why && c->help)
+                table_helpf(t, "%s", c->help);
 }
 
 static void add_row(Table *t, const AgentStatus *s, size_t i) {
@@ -294,11 +294,15 @@ static void print_summary(const AgentStatus *s) {
 }
 
 int agent_status_print(const Context *c, const AgentStatus *s) {
+        static const unsigned char spare[] = { COLUMN_CPU, COLUMN_MEMORY, COLUMN_RESTARTS,
+                COLUMN_OUTPUT, COLUMN_PID, COLUMN_SINCE };
         _cleanup_table_ Table t = TABLE_INIT(titles);
         const Observed *o = s->pass->observed;
         const Source *sources[] = { &o->tmux, &o->manager, &o->runs, &o->files };
         int r;
 
+        t.spare = spare;
+        t.n_spare = ELEMENTSOF(spare);
         for (size_t i = 0; i < s->pass->desired->n_agents; i++)
                 if (is_asked(s, i))
                         add_row(&t, s, i);

@@ -41,8 +41,10 @@ void output_controller(const Context *c, const Json *controller, uint64_t now_us
         char first[32], second[32];
 
         if (!controller) {
-                printf("Controller  none runs: what drifts stays so until 'apply'; start one with\n"
-                       "            %s%s%s\n\n",
+                printf("Controller  ");
+                output_wrapped(c, "none runs: what drifts stays so until 'apply'; start one with",
+                                12);
+                printf("\n            %s%s%s\n\n",
                                 c->record->supervisor == SUPERVISOR_SYSTEMD
                                                 ? "systemctl --user enable --now "
                                                 : "mosaic fleet watch",

@@ -82,15 +82,23 @@ static void fill_row(const Pass *p, const AgentSpec *spec, const Condition *cond
 
 /* Why, and what to do about it, below the row. */
 static void add_why(const Condition *condition, Table *t) {
-        if (condition->help && *condition->why)
-                table_notef(t, "%s; %s", condition->why, condition->help);
-        else
-                table_notef(t, "%s", condition->why);
+        table_notef(t, "%s", condition->why);
+        if (condition->help)
+                table_helpf(t, "%s", condition->help);
 }
 
 int output_status(const Context *c, const Pass *p) {
-        _cleanup_table_ Table t = TABLE_INIT(titles);
+        static const unsigned char spare[] = { COLUMN_MEMORY, COLUMN_RESTARTS, COLUMN_UNIT,
+                COLUMN_PANE, COLUMN_WANTED, COLUMN_PID, COLUMN_SINCE };
+        const char *names[_COLUMN_MAX];
+        _cleanup_table_ Table t = TABLE_INIT(names);
         int r;
+
+        memcpy(names, titles, sizeof(names));
+        if (p->observed->supervisor == SUPERVISOR_DIRECT)
+                names[COLUMN_UNIT] = "PROCESS"; /* there are no units */
+        t.spare = spare;
+        t.n_spare = ELEMENTSOF(spare);
 
         for (size_t i = 0; i < p->desired->n_agents; i++) {
                 const AgentSpec *spec = p->desired->agents[i];

@@ -86,26 +86,29 @@ static const char *short_path(const Context *c, char *buffer, size_t n) {
         return buffer;
 }
 
-static void print_source(const char *name, const Source *s, pid_t pid) {
+static void add_source(StrBuf *b, const char *name, const Source *s, pid_t pid) {
         if (s->state == SOURCE_PRESENT && pid > 0)
-                printf("%s ok (pid %d)", name, (int)pid);
+                strbuf_addf(b, "%s ok (pid %d)", name, (int)pid);
         else if (s->state == SOURCE_PRESENT)
-                printf("%s ok", name);
+                strbuf_addf(b, "%s ok", name);
         else
-                printf("%s %s", name, source_state_to_string(s->state));
+                strbuf_addf(b, "%s %s", name, source_state_to_string(s->state));
 }
 
 static void print_header(const Context *c, const Pass *p) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         char path[4096], took[32];
 
         printf("%sRoster%s    %s  %.8s  %zu agent%s\n", output_begin(c, STYLE_BOLD), output_end(c),
                         short_path(c, path, sizeof(path)), p->desired->roster_sha256,
                         p->plan->n_agents, p->plan->n_agents == 1 ? "" : "s");
         printf("%sObserved%s  ", output_begin(c, STYLE_BOLD), output_end(c));
-        print_source("tmux", &p->observed->tmux, p->observed->server_pid);
-        printf(", ");
-        print_source(supervisor_to_string(p->observed->supervisor), &p->observed->manager, 0);
-        printf(", %s\n", format_duration(took, sizeof(took), p->observe_usec));
+        add_source(&b, "tmux", &p->observed->tmux, p->observed->server_pid);
+        strbuf_add(&b, ", ");
+        add_source(&b, supervisor_to_string(p->observed->supervisor), &p->observed->manager, 0);
+        strbuf_addf(&b, ", %s", format_duration(took, sizeof(took), p->observe_usec));
+        output_wrapped(c, strbuf_text(&b), 10);
+        putchar('\n');
 }
 
 /* Width of the address column over everything that is going to be printed. */
@@ -155,6 +158,15 @@ static const char *address(const Action *a, char *buffer, size_t n) {
         return buffer;
 }
 
+/* The word for people. Where the address does not say it, what it is done to. */
+static const char *phrase(ActionKind k, bool has_address) {
+        if (k == ACTION_HOLDER_START)
+                return has_address ? "start" : "server start";
+        if (k == ACTION_HOLDER_REPAIR)
+                return has_address ? "repair" : "server repair";
+        return action_kind_to_string(k);
+}
+
 static void print_action(const Context *c, const Action *a, int width) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         char name[64];
@@ -162,7 +174,7 @@ static void print_action(const Context *c, const Action *a, int width) {
         printf("%s%3s %-*s%s  ", output_begin(c, action_style(a->kind)),
                         action_kind_to_sign(a->kind), width, address(a, name, sizeof(name)),
                         output_end(c));
-        strbuf_addf(&b, "%s: %s", action_kind_to_string(a->kind), a->text);
+        strbuf_addf(&b, "%s: %s", phrase(a->kind, /* has_address= */ true), a->text);
         if (a->line > 0)
                 strbuf_addf(&b, " (line %u)", a->line);
         output_wrapped(c, strbuf_text(&b), (size_t)width + 6);
@@ -248,7 +260,8 @@ static void add_counts(const Plan *plan, StrBuf *b) {
 
                 if (n == 0)
                         continue;
-                strbuf_addf(b, "%s%zu %s", separator, n, action_kind_to_string((ActionKind)k));
+                strbuf_addf(b, "%s%zu %s", separator, n,
+                                phrase((ActionKind)k, /* has_address= */ false));
                 separator = ", ";
         }
         if (*separator)
@@ -344,14 +357,23 @@ static Style check_style(CheckState s) {
         return STYLE_RED;
 }
 
+#define CHECK_INDENT 26
+
 void output_check(const Context *c, const Check *check) {
-        printf("%s%-8s%s %-16s ", output_begin(c, check_style(check->state)),
-                        check_state_to_string(check->state), output_end(c),
-                        check_name(check->kind));
-        output_wrapped(c, check->text, 26);
+        /* Beside the name, or, where that leaves no room, below it. */
+        bool narrow = c->width > 0 && c->width < CHECK_INDENT + 34;
+        int indent = narrow ? 4 : CHECK_INDENT;
+
+        printf("%s%-8s%s ", output_begin(c, check_style(check->state)),
+                        check_state_to_string(check->state), output_end(c));
+        if (narrow)
+                printf("%s\n%*s", check_name(check->kind), indent, "");
+        else
+                printf("%-16s ", check_name(check->kind));
+        output_wrapped(c, check->text, (size_t)indent);
         putchar('\n');
         if (check->help && check->state != CHECK_OK)
-                printf("%-8s %-16s %s= %s%s\n", "", "", output_begin(c, STYLE_DIM), check->help,
+                printf("%*s%s= %s%s\n", indent, "", output_begin(c, STYLE_DIM), check->help,
                                 output_end(c));
         (void)fflush(stdout);
 }
@@ -461,7 +483,8 @@ void output_report(const Context *c, const Pass *p) {
                         printf("%s%-11s%s %-*s  ", output_begin(c, outcome_style(r->outcome)),
                                         outcome_to_string(r->outcome), output_end(c), width,
                                         address(p->plan->actions + i, name, sizeof(name)));
-                        strbuf_addf(&b, "%s: %s", action_kind_to_string(p->plan->actions[i].kind),
+                        strbuf_addf(&b, "%s: %s",
+                                        phrase(p->plan->actions[i].kind, /* has_address= */ true),
                                         r->text ? r->text : "interrupted");
                         output_wrapped(c, strbuf_text(&b), (size_t)width + 14);
                         putchar('\n');

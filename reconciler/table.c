@@ -16,6 +16,7 @@ void table_done(Table *t) {
                 for (size_t k = 0; k < t->n_columns; k++)
                         free(t->rows[i].cells[k]);
                 free(t->rows[i].note);
+                free(t->rows[i].help);
         }
         free(t->rows);
         t->rows = NULL;
@@ -91,6 +92,19 @@ void table_notef(Table *t, const char *format, ...) {
         replace(t, &t->rows[t->n_rows - 1].note, text);
 }
 
+void table_helpf(Table *t, const char *format, ...) {
+        char *text;
+        va_list ap;
+
+        if (t->failed)
+                return;
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        replace(t, &t->rows[t->n_rows - 1].help, text);
+}
+
 /* Cells on the terminal. */
 static size_t width_of(const char *s) {
         size_t n = strlen(s), width = 0;
@@ -105,6 +119,19 @@ static size_t width_of(const char *s) {
                 n -= length;
         }
         return width;
+}
+
+/* Leaves out what is spare until the rest fits. */
+static void make_fit(const Table *t, size_t room, size_t *widths) {
+        size_t total = 0;
+
+        for (size_t k = 0; k < t->n_columns; k++)
+                total += widths[k] > 0 ? widths[k] + GAP : 0;
+        for (size_t i = 0; i < t->n_spare && total > room + GAP; i++)
+                if (widths[t->spare[i]] > 0) {
+                        total -= widths[t->spare[i]] + GAP;
+                        widths[t->spare[i]] = 0;
+                }
 }
 
 /* 0: the column is left out. */
@@ -134,12 +161,27 @@ static void print_cell(const Context *c, const char *text, Style style, size_t w
         *due = GAP + width - width_of(text);
 }
 
+static void print_note(const Context *c, const TableRow *row) {
+        size_t room = c->width > 0 ? c->width : SIZE_MAX;
+        size_t n = NOTE_INDENT + width_of(row->note);
+
+        printf("%*s%s", NOTE_INDENT, "", output_begin(c, STYLE_DIM));
+        output_wrapped(c, row->note, NOTE_INDENT);
+        if (row->help && n + 2 + width_of(row->help) <= room)
+                printf("; %s", row->help);
+        else if (row->help)
+                printf("\n%*s= %s", NOTE_INDENT, "", row->help);
+        printf("%s\n", output_end(c));
+}
+
 int table_print(const Context *c, const Table *t) {
         size_t widths[TABLE_COLUMNS_MAX], due = 0;
 
         if (t->failed)
                 return -ENOMEM;
         measure(t, widths);
+        if (c->width > 0)
+                make_fit(t, c->width, widths);
         for (size_t k = 0; k < t->n_columns; k++)
                 if (widths[k] > 0)
                         print_cell(c, t->titles[k], STYLE_BOLD, widths[k], &due);
@@ -153,11 +195,8 @@ int table_print(const Context *c, const Table *t) {
                                 print_cell(c, row->cells[k] ? row->cells[k] : "-", row->styles[k],
                                                 widths[k], &due);
                 putchar('\n');
-                if (!row->note || !*row->note)
-                        continue;
-                printf("%*s%s", NOTE_INDENT, "", output_begin(c, STYLE_DIM));
-                output_wrapped(c, row->note, NOTE_INDENT);
-                printf("%s\n", output_end(c));
+                if (row->note && *row->note)
+                        print_note(c, row);
         }
         return 0;
 }

@@ -14,6 +14,7 @@ typedef struct TableRow {
         char *cells[TABLE_COLUMNS_MAX]; /* NULL: nothing to say, shown as "-" */
         Style styles[TABLE_COLUMNS_MAX];
         char *note;
+        char *help; /* a command that is not broken; NULL: none */
 } TableRow;
 
 typedef struct Table {
@@ -21,6 +22,9 @@ typedef struct Table {
         size_t n_columns;
         TableRow *rows;
         size_t n_rows;
+        const unsigned char
+                        *spare; /* columns that a narrow terminal does without, the first first */
+        size_t n_spare;
         bool failed;
 } Table;
 
@@ -39,6 +43,10 @@ void table_style(Table *t, size_t column, Style style);
 
 /* What is said below the last row; "" is nothing. */
 void table_notef(Table *t, const char *format, ...) _printf_(2, 3);
+
+/* The command that a note ends with: behind it where there is room for both, else on a line of its
+ * own, so that it can be copied. */
+void table_helpf(Table *t, const char *format, ...) _printf_(2, 3);
 
 /* 0 or -ENOMEM. */
 _must_check_ int table_print(const Context *c, const Table *t);

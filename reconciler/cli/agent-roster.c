@@ -59,18 +59,21 @@ static void set_directory(const Context *c, Table *t, const AgentSpec *spec) {
 static void set_hold(Table *t, const AgentSpec *spec, const ObservedHold *hold) {
         if (!hold)
                 return;
-        table_notef(t, "%s by %s%s%s; mosaic fleet start%s%s",
-                        hold->agent ? "held" : "held with the whole fleet", hold->by,
-                        hold->reason ? ": " : "", hold->reason ? hold->reason : "",
-                        hold->agent ? " " : "", hold->agent ? spec->name : "");
+        table_notef(t, "%s by %s%s%s", hold->agent ? "held" : "held with the whole fleet", hold->by,
+                        hold->reason ? ": " : "", hold->reason ? hold->reason : "");
+        table_helpf(t, "mosaic fleet start%s%s", hold->agent ? " " : "",
+                        hold->agent ? spec->name : "");
 }
 
 static int print_text(
                 const Context *c, const Desired *d, const Observed *held, char *const *names) {
+        static const unsigned char spare[] = { COLUMN_RUNTIME, COLUMN_WANTED };
         _cleanup_table_ Table t = TABLE_INIT(titles);
         size_t n_agents = 0, n_held = 0, n_elsewhere = 0;
         int r;
 
+        t.spare = spare;
+        t.n_spare = ELEMENTSOF(spare);
         for (size_t i = 0; i < d->n_agents; i++) {
                 const AgentSpec *spec = d->agents[i];
                 const ObservedHold *hold = observed_hold(held, spec->name);

@@ -43,10 +43,13 @@ static const char *age(uint64_t now, uint64_t at, char *buffer, size_t n) {
 
 static void print_desired(const Explained *e) {
         const AgentSpec *s = e->spec;
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
         title(e->c, "Desired");
-        printf("%s, runtime %s, in %s (line %u)\n", desired_state_to_string(s->state), s->runtime,
-                        s->workdir, s->line);
+        strbuf_addf(&b, "%s, runtime %s, in %s (line %u)", desired_state_to_string(s->state),
+                        s->runtime, s->workdir, s->line);
+        output_wrapped(e->c, strbuf_text(&b), 10);
+        putchar('\n');
         printf("%-10srestart %s, on_change %s, spec %.12s\n", "",
                         restart_policy_to_string(s->restart_policy),
                         on_change_to_string(s->on_change), s->restart_fingerprint);

@@ -586,6 +586,19 @@ class OutputDirect(Life, Output):
             for args in (('plan',), ('status',), ('verify',), ('explain', 'a')):
                 text = ESCAPE.sub('', self.on_terminal(args, cols=cols))
                 self.assertIn('(exit 2)', ' '.join(text.split()), (cols, args, text))
+        # A table leaves out what it can do without; a command to be typed stays whole.
+        self.apply()
+        self.fleet('stop', 'a', '--reason', 'its disk is being moved to another machine', code=0)
+        everything = {'AGENT', 'CONDITION', 'WANTED', 'PROCESS', 'PANE', 'PID', 'SINCE'}
+        for cols in (200, 40):
+            lines = ESCAPE.sub('', self.on_terminal(('status',), cols=cols)).splitlines()
+            table = lines[[l.startswith('AGENT') for l in lines].index(True):]
+            table = table[:table.index('')]
+            titles = set(table[0].split())
+            self.assertEqual(titles, everything if cols == 200 else titles & everything - {'PROCESS'})
+            self.assertLessEqual({'AGENT', 'CONDITION'}, titles)
+            self.assertEqual([l for l in table if len(l) > cols], [])
+            self.assertEqual(len([l for l in table if l.endswith('mosaic fleet start a')]), 1, table)
 
     def test_no_secrets(self):
         """Values of env and credentials are in no output."""
