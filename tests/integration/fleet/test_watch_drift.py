@@ -243,26 +243,6 @@ class Drift:
         self.fleet('uninstall-systemd', code=0)
         self.assertEqual(self.running(), {})
 
-    def test_a_removal_that_waits_for_a_person(self):
-        """Somebody's session has the name of another agent: no look every two seconds, and one once it is gone."""
-        self.roster(['a', 'b'])
-        c = self.watch()
-        self.tmux('new-session', '-d', '-s', 'c', 'sleep', '1000', check=True)
-        self.roster(['a', 'c'])
-        c.wait_converged(reason='not_converged')
-        wait_for(lambda: [e for e in c.events('action') if e['verb'] == 'remove'], 15, c.describe)
-        f = c.file()
-        self.assertGreater(f['next_pass_usec'] - f['last_pass']['at_usec'], 30e6, f)
-        self.assertEqual(set(self.running()), {'a', 'b'})
-        for _ in range(3):
-            c.ask()
-        told = [(e['agent'], e['outcome']) for e in c.events('action') if e['verb'] == 'remove']
-        self.assertEqual(told, [('b', 'skipped')])
-        self.assertNotIn('skipped', self.fleet('explain', 'a').out)
-        self.tmux('kill-session', '-t', '=c', check=True)
-        self.wait_agents(['a', 'c'], timeout=10)
-        c.wait_converged()
-
     def test_crash_loop(self):
         """It ends in a named state with cause and last words; one command clears it."""
         self.roster({'x': self.agent('x', 'crasher', restart={'delay': '100ms', 'attempts': 2, 'window': '1m'}),
@@ -451,6 +431,26 @@ class DriftSystemd(Drift, Fleet):
 
 class DriftDirect(Drift, Fleet):
     supervisor = 'direct'
+
+    def test_a_removal_that_waits_for_a_person(self):
+        """Somebody's session has the name of another agent: no look every two seconds, and one once it is gone."""
+        self.roster(['a', 'b'])
+        c = self.watch()
+        self.tmux('new-session', '-d', '-s', 'c', 'sleep', '1000', check=True)
+        self.roster(['a', 'c'])
+        c.wait_converged(reason='not_converged')
+        wait_for(lambda: [e for e in c.events('action') if e['verb'] == 'remove'], 15, c.describe)
+        f = c.file()
+        self.assertGreater(f['next_pass_usec'] - f['last_pass']['at_usec'], 30e6, f)
+        self.assertEqual(set(self.running()), {'a', 'b'})
+        for _ in range(3):
+            c.ask()
+        told = [(e['agent'], e['outcome']) for e in c.events('action') if e['verb'] == 'remove']
+        self.assertEqual(told, [('b', 'skipped')])
+        self.assertNotIn('skipped', self.fleet('explain', 'a').out)
+        self.tmux('kill-session', '-t', '=c', check=True)
+        self.wait_agents(['a', 'c'], timeout=10)
+        c.wait_converged()
 
     def test_a_ledger_that_cannot_be_used(self):
         """What stands in its place is set aside; where it cannot be written that is said by name, and nothing is lost."""
