@@ -364,6 +364,13 @@ for line in sys.stdin:
         env = {'PATH': self.bed.home + '/bin:/usr/bin:/bin'}
         r = self.agent_verb('logs', '-f', '-n', '7', 'a', env=env, code=0)
         self.assertEqual(r.out, '<--user-unit=mosaic-agent@a.service><--lines=7><--follow>')
+        # What is said of the pager holds there too.
+        self.bed.write('bin/journalctl', '#!/bin/sh\nprintf \'<%s>\' "$@" "${SYSTEMD_PAGER-unset}"\n', 0o755)
+        for more, said in (({}, 'unset'), ({'PAGER': 'most'}, 'unset'), ({'MOSAIC_PAGER': ''}, ''), ({'MOSAIC_PAGER': 'most -x'}, 'most -x')):
+            r = self.agent_verb('logs', '-f', 'a', env={**env, **more}, code=0)
+            self.assertEqual(r.out, '<--user-unit=mosaic-agent@a.service><--lines=200><--follow><%s>' % said)
+        r = self.agent_verb('logs', '-f', 'a', '--no-pager', env=env, code=0)
+        self.assertEqual(r.out, '<--user-unit=mosaic-agent@a.service><--lines=200><--follow><--no-pager><unset>')
 
 
     # --- status ---
