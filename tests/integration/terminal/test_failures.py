@@ -261,7 +261,7 @@ class Failures(unittest.TestCase):
         f = self.fleet
         wanted = {
             ('-s',): {'exit-empty': 'off', 'exit-unattached': 'off', 'set-clipboard': 'off',
-                      'escape-time': '10', 'focus-events': 'on', 'extended-keys': 'off',
+                      'escape-time': '10', 'focus-events': 'off', 'extended-keys': 'off',
                       'default-terminal': 'tmux-256color'},
             ('-g',): {'destroy-unattached': 'off', 'set-titles': 'off', 'update-environment': '',
                       'default-size': '80x24', 'history-limit': '2000'},
