@@ -175,8 +175,10 @@ static DeliveryStep press(Delivery *d, const DeliveryLook *look) {
         return DELIVERY_PRESS;
 }
 
+#define GONE "the text was gone before it was submitted"
+
 static DeliveryStep look_echo(Delivery *d, const DeliveryLook *look) {
-        bool late = look->now_usec - d->pasted_usec >= ECHO_USEC;
+        bool late = look->now_usec - d->pasted_usec >= ECHO_USEC, settled;
 
         if (!look->alive)
                 return end(d, DELIVERY_UNCERTAIN, "the agent ended while the text was typed",
@@ -187,9 +189,10 @@ static DeliveryStep look_echo(Delivery *d, const DeliveryLook *look) {
                                 : look->verdict->state == SCREEN_WAITING
                                                 ? "a dialog opened before the text was submitted; "
                                                   "it may still stand in the input box"
-                                : look->verdict->composer_empty
-                                                ? "the text did not appear in the input box"
-                                                : "the input box does not come to rest",
+                                : !look->verdict->composer_empty
+                                                ? "the input box does not come to rest"
+                                : d->echoed ? GONE
+                                            : "the text did not appear in the input box",
                                 look->now_usec);
         if (!look->seen)
                 return wait_for(d, POLL_FAST);
@@ -200,17 +203,19 @@ static DeliveryStep look_echo(Delivery *d, const DeliveryLook *look) {
                 return wait_for(d, POLL_READY);
         }
         if (look->verdict->composer_empty) {
-                if (d->echoed)
-                        return end(d, DELIVERY_UNCERTAIN,
-                                        "the text was gone before it was submitted",
-                                        look->now_usec);
+                /* Somebody took it away. If nobody can have, the program drew its old box once
+                 * more. */
+                if (d->echoed && look->screen->attached > 0)
+                        return end(d, DELIVERY_UNCERTAIN, GONE, look->now_usec);
+                d->marked = false;
                 return wait_for(d, POLL_FAST);
         }
-        if (!d->echoed) {
-                d->echoed = true;
+        if (!d->marked)
                 d->echoed_usec = look->now_usec;
-        }
-        if (!has_settled(d, look))
+        settled = has_settled(d, look);
+        /* A look into the middle of a redraw shows no box either: it counts when seen twice. */
+        d->echoed = d->echoed || d->mark_usec < look->now_usec;
+        if (!settled)
                 return wait_for(d, POLL_FAST);
         if (d->options.no_submit)
                 return end(d, DELIVERY_TYPED, "as was asked for", look->now_usec);

@@ -31,6 +31,7 @@ typedef struct Sim {
         uint64_t echo_lag;
         unsigned ignore_enters;
         bool newline_enter; /* the next Enter makes a new line */
+        unsigned redraws;   /* looks after the paste that see no box, only a half-drawn screen */
 
         unsigned n_pastes, n_approved, n_submitted;
         bool human_typed;
@@ -88,6 +89,12 @@ static void show(Sim *s, DeliveryLook *look) {
                          : *s->box     ? SCREEN_DRAFT
                                        : SCREEN_IDLE,
         };
+        if (s->n_pastes > 0 && s->redraws > 0) {
+                s->redraws--;
+                s->screen.cursor_x = 0;
+                s->verdict.composer_empty = false;
+                s->verdict.state = SCREEN_UNKNOWN;
+        }
         *look = (DeliveryLook){
                 .now_usec = s->now,
                 .seen = !s->gone,
@@ -248,6 +255,13 @@ static void ends(void **state) {
                                 DELIVERY_UNCERTAIN, 1, 1, 0 },
                 { "slow echo", { .echo_lag = 9 * USEC_PER_SEC }, false, false, DELIVERY_SUBMITTED,
                                 1, 1, 1 },
+                { "a look into a redraw", { .echo_lag = 200 * MSEC, .redraws = 1, .attached = 1 },
+                                false, false, DELIVERY_SUBMITTED, 1, 1, 1 },
+                { "a slow redraw", { .echo_lag = 200 * MSEC, .redraws = 3 }, false, false,
+                                DELIVERY_SUBMITTED, 1, 1, 1 },
+                { "the same, or somebody took the text away",
+                                { .echo_lag = 200 * MSEC, .redraws = 3, .attached = 1 }, false,
+                                false, DELIVERY_UNCERTAIN, 1, 0, 0 },
                 { "no echo", { .echo_lag = 99 * USEC_PER_SEC }, false, false, DELIVERY_UNCERTAIN, 1,
                                 0, 0 },
         };
