@@ -50,6 +50,7 @@ typedef struct DriverScreen {
 
 typedef enum DriverInputKind {
         DRIVER_INPUT_LEAVE_MODE, /* copy mode, and its like */
+        DRIVER_INPUT_FOCUS,      /* the program is told that the terminal has the focus */
         DRIVER_INPUT_PASTE,      /* @text; at most once a message */
         DRIVER_INPUT_PRESS,      /* @key, as tmux names it */
 } DriverInputKind;
@@ -58,8 +59,8 @@ typedef enum DriverInputKind {
 typedef struct DriverInput {
         DriverInputKind kind;
         const char *agent;
-        const Screen *screen; /* the look that it was decided by: the same pane, and for paste and
-                                 press the cursor where it was, else nothing is done */
+        const Screen *screen; /* the look that it was decided by: the same pane, and (but to leave
+                                 a mode) the cursor where it was, else nothing is done */
         const char *id;       /* of the message */
         const char *text;
         size_t size;

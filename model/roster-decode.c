@@ -95,6 +95,7 @@ static const RosterTable ready_table = TABLE(RUNTIME("ready"), ready_keys);
 static const RosterKey composer_keys[] = {
         { "pattern", KIND_TEXT, EFFECT_NONE, AT(composer_pattern), NULL },
         { "rest", KIND_TEXT, EFFECT_NONE, AT(composer_rest), NULL },
+        { "unfocused", KIND_TEXT, EFFECT_NONE, AT(composer_unfocused), NULL },
         { "misreads", KIND_TEXT, EFFECT_NONE, AT(composer_misreads), NULL },
         { "prefix", KIND_TEXT, EFFECT_NONE, AT(composer_prefix), NULL },
 };

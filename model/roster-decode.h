@@ -56,7 +56,7 @@ typedef struct RosterAgent {
 typedef struct RosterRuntimeData {
         RosterValue command, model_args, env, resume_args, success_exit_status, install;
         RosterValue reset_keys, reset_settle, ready_pattern, ready_timeout, composer_pattern,
-                        composer_rest, composer_misreads, composer_prefix;
+                        composer_rest, composer_unfocused, composer_misreads, composer_prefix;
         RosterValue busy_pattern, busy_title, waiting_pattern, waiting_title;
         RosterValue quit_keys, submit_key, submit_delay;
 } RosterRuntimeData;

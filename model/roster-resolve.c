@@ -305,6 +305,7 @@ static int resolve_talk(const Resolver *v) {
                 { &d->quit_keys, &t->quit_keys },
                 { &d->composer_pattern, &t->composer_pattern },
                 { &d->composer_rest, &t->composer_rest },
+                { &d->composer_unfocused, &t->composer_unfocused },
                 { &d->composer_misreads, &t->composer_misreads },
                 { &d->composer_prefix, &t->composer_prefix },
                 { &d->busy_title, &t->busy_title },

@@ -74,6 +74,7 @@ typedef struct RuntimeTalk {
         /* Matched on "what stands from the cursor on" LF "the line below": an input box is empty
          * only if this matches too. NULL: not looked at. */
         char *composer_rest;
+        char *composer_unfocused;   /* matched on a line: an empty box that the cursor has left */
         char *composer_misreads;    /* matched on a whole message: it would not arrive as text */
         char *composer_prefix;      /* stands before the label line of a message */
         char *busy_title;           /* pattern on the pane's title; may be NULL */

@@ -10,6 +10,7 @@ static const struct {
         { "ready_pattern", AT(ready_pattern) },
         { "composer_pattern", AT(composer_pattern) },
         { "composer_rest", AT(composer_rest) },
+        { "composer_unfocused", AT(composer_unfocused) },
         { "composer_misreads", AT(composer_misreads) },
         { "composer_prefix", AT(composer_prefix) },
         { "busy_pattern", AT(busy_pattern) },

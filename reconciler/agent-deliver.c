@@ -144,6 +144,9 @@ static int act(AgentLook *a, Delivery *machine, DeliveryStep step, int lock, Del
         case DELIVERY_LEAVE_MODE:
                 input.kind = DRIVER_INPUT_LEAVE_MODE;
                 break;
+        case DELIVERY_FOCUS:
+                input.kind = DRIVER_INPUT_FOCUS;
+                break;
         case DELIVERY_PASTE:
                 /* Whoever comes after a sender that was killed sees whose text that is. */
                 (void)snprintf(note, sizeof(note), NOTE_TYPED "%s", d->id);

@@ -104,6 +104,8 @@ static const char *sign_phrase(const ScreenVerdict *v) {
         case SIGN_COMPOSER:
                 return v->state == SCREEN_DRAFT ? "somebody's text stands in its input box"
                                                 : "an empty input box is at the cursor";
+        case SIGN_UNFOCUSED:
+                return "an empty input box is there, the cursor is elsewhere";
         case SIGN_READY:
                 return "its ready sign is there";
         case SIGN_AGE:

@@ -106,6 +106,9 @@ int terminal_input(const TmuxServer *tmux,
         case DRIVER_INPUT_LEAVE_MODE:
                 r = typing_leave_mode(tmux, &pane, &reply);
                 break;
+        case DRIVER_INPUT_FOCUS:
+                r = typing_focus(tmux, &pane, &reply);
+                break;
         case DRIVER_INPUT_PASTE:
                 r = typing_paste(tmux, &pane, input->id, input->text, input->size, &reply);
                 break;

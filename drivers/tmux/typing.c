@@ -110,6 +110,20 @@ int typing_press_command(StrBuf *b,
         return 0;
 }
 
+int typing_focus_command(StrBuf *b, const char *fleet, const TypingPane *p, const char *word) {
+        int r;
+
+        r = begin(b, fleet, p);
+        if (r < 0)
+                return r;
+        begin_still(b, p);
+        /* "\033[I": what tmux itself sends when somebody attaches. */
+        strbuf_addf(b, "send-keys -t '%s' -H 1b 5b 49", p->pane_id);
+        end_still(b, "", word);
+        finish(b, "", word);
+        return 0;
+}
+
 int typing_leave_command(StrBuf *b, const char *fleet, const TypingPane *p, const char *word) {
         int r;
 
@@ -203,6 +217,14 @@ int typing_press(const TmuxServer *s, const TypingPane *p, const char *key, Typi
         int r;
 
         r = typing_press_command(&b, s->fleet, p, key, WORD);
+        return r < 0 ? r : run(s, &b, ret);
+}
+
+int typing_focus(const TmuxServer *s, const TypingPane *p, TypingReply *ret) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+        int r;
+
+        r = typing_focus_command(&b, s->fleet, p, WORD);
         return r < 0 ? r : run(s, &b, ret);
 }
 

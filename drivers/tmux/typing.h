@@ -47,6 +47,8 @@ _must_check_ int typing_press_command(StrBuf *b,
                 const TypingPane *p,
                 const char *key,
                 const char *word);
+_must_check_ int typing_focus_command(
+                StrBuf *b, const char *fleet, const TypingPane *p, const char *word);
 _must_check_ int typing_leave_command(
                 StrBuf *b, const char *fleet, const TypingPane *p, const char *word);
 
@@ -63,6 +65,8 @@ _must_check_ int typing_paste(const TmuxServer *s,
                 TypingReply *ret);
 _must_check_ int typing_press(
                 const TmuxServer *s, const TypingPane *p, const char *key, TypingReply *ret);
+/* Tells the program, as terminals do, that it has the focus. */
+_must_check_ int typing_focus(const TmuxServer *s, const TypingPane *p, TypingReply *ret);
 _must_check_ int typing_leave_mode(const TmuxServer *s, const TypingPane *p, TypingReply *ret);
 
 /* Deletes the buffers that killed senders to this agent left. To be called with its lock held. */

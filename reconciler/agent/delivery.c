@@ -9,6 +9,7 @@
 #define POLL_READY (50 * USEC_PER_MSEC)
 #define POLL_SLOW (250 * USEC_PER_MSEC)
 #define YOUNG_USEC (500 * USEC_PER_MSEC)
+#define FOCUS_USEC USEC_PER_SEC /* not more often is a program told that it has the focus */
 #define PATIENCE_FAST (2 * USEC_PER_SEC) /* then it is looked at slowly */
 
 /* How long the echo must stand still: 80 ms, and 1 ms for each KiB. */
@@ -81,6 +82,16 @@ static DeliveryStep leave_mode(Delivery *d, const DeliveryLook *look) {
         return look->screen->attached == 0 ? DELIVERY_LEAVE_MODE : wait_for(d, POLL_SLOW);
 }
 
+/* Only a cursor in the box proves that the box takes the keys. */
+static DeliveryStep bring_cursor_back(Delivery *d, const DeliveryLook *look) {
+        if (d->told_usec != 0 && look->now_usec - d->told_usec < FOCUS_USEC)
+                return wait_for(d, POLL_FAST);
+        d->told_usec = look->now_usec;
+        d->x = look->screen->cursor_x;
+        d->y = look->screen->cursor_y;
+        return DELIVERY_FOCUS;
+}
+
 /* --- before anything is typed ------------------------------------------------------------------
  */
 
@@ -114,6 +125,8 @@ static DeliveryStep give_up_ready(Delivery *d, const DeliveryLook *look) {
         }
         return end(d, DELIVERY_NOT_READY,
                         look->line_mode ? "it does not read its terminal key by key"
+                        : look->verdict->unfocused
+                                        ? "its cursor does not come back into its input box"
                                         : "it shows no empty input box",
                         look->now_usec);
 }
@@ -150,6 +163,8 @@ static DeliveryStep look_ready(Delivery *d, const DeliveryLook *look) {
                 return give_up_ready(d, look);
         if (look->seen && look->screen->in_mode)
                 return leave_mode(d, look);
+        if (look->seen && look->verdict->unfocused && !look->other_foreground && !look->line_mode)
+                return bring_cursor_back(d, look);
         return wait_for(d, waited < PATIENCE_FAST ? POLL_READY : POLL_SLOW);
 }
 
@@ -189,7 +204,7 @@ static DeliveryStep look_echo(Delivery *d, const DeliveryLook *look) {
                                 : look->verdict->state == SCREEN_WAITING
                                                 ? "a dialog opened before the text was submitted; "
                                                   "it may still stand in the input box"
-                                : !look->verdict->composer_empty
+                                : !look->verdict->composer_empty && !look->verdict->unfocused
                                                 ? "the input box does not come to rest"
                                 : d->echoed ? GONE
                                             : "the text did not appear in the input box",
@@ -202,7 +217,7 @@ static DeliveryStep look_echo(Delivery *d, const DeliveryLook *look) {
                 d->marked = false;
                 return wait_for(d, POLL_READY);
         }
-        if (look->verdict->composer_empty) {
+        if (look->verdict->composer_empty || look->verdict->unfocused) {
                 /* Somebody took it away. If nobody can have, the program drew its old box once
                  * more. */
                 if (d->echoed && look->screen->attached > 0)
@@ -251,6 +266,8 @@ static DeliveryStep look_confirm(Delivery *d, const DeliveryLook *look) {
                 return wait_for(d, POLL_FAST);
         if (look->screen->in_mode)
                 return leave_mode(d, look);
+        if (look->verdict->unfocused)
+                return bring_cursor_back(d, look);
         if (look->verdict->state == SCREEN_WAITING) {
                 d->marked = false;
                 return wait_for(d, POLL_READY);
@@ -330,6 +347,7 @@ void delivery_reply(Delivery *d, DeliveryReply reply, uint64_t now_usec) {
                 reply_to_press(d, reply, now_usec);
                 break;
         case DELIVERY_LEAVE_MODE: /* the next look shows it */
+        case DELIVERY_FOCUS:
         case DELIVERY_WAIT:
         case DELIVERY_END:
                 break;

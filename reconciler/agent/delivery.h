@@ -34,6 +34,7 @@ const char *delivery_result_to_string(DeliveryResult r);
 typedef enum DeliveryStep {
         DELIVERY_WAIT,       /* wait_usec, then look again */
         DELIVERY_LEAVE_MODE, /* copy mode */
+        DELIVERY_FOCUS,      /* tell the program that it has the focus; if the cursor is at x, y */
         DELIVERY_PASTE,      /* only if the cursor is at x, y */
         DELIVERY_PRESS,      /* the submit key; likewise */
         DELIVERY_END,
@@ -91,6 +92,7 @@ typedef struct Delivery {
 
         bool empty;          /* the input box of a young agent was so at the last look ... */
         uint64_t empty_usec; /* ... since */
+        uint64_t told_usec;  /* when the program was told last that it has the focus; 0: never */
 
         /* the echo as it was last seen, and since when */
         uint64_t mark;

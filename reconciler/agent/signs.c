@@ -9,7 +9,7 @@
 /* An agent at work moves: all five that we know draw a spinner. tmux counts whole seconds. */
 #define ACTIVE_USEC (2 * USEC_PER_SEC)
 /* A busy sign further up than this many lines from the bottom, on a screen that does not move, is a
- * quotation. */
+ * quotation; so is an input box without a cursor. */
 #define NEAR_LINES 10
 #define STILL_USEC (4 * USEC_PER_SEC)
 /* How far up a draft of several lines may begin. */
@@ -21,6 +21,7 @@ typedef enum Which {
         WHICH_READY,
         WHICH_COMPOSER,
         WHICH_REST,
+        WHICH_UNFOCUSED,
         WHICH_BUSY,
         WHICH_BUSY_TITLE,
         WHICH_WAITING,
@@ -60,6 +61,7 @@ const char *screen_sign_to_string(ScreenSign s) {
                 [SIGN_FOREGROUND] = "foreground",
                 [SIGN_ACTIVITY] = "activity",
                 [SIGN_COMPOSER] = "composer",
+                [SIGN_UNFOCUSED] = "unfocused",
                 [SIGN_READY] = "ready",
                 [SIGN_AGE] = "age",
                 [SIGN_ERROR] = "error",
@@ -87,6 +89,7 @@ int signs_new(const RuntimeTalk *talk, Signs **ret) {
         s->text[WHICH_READY] = talk->ready_pattern;
         s->text[WHICH_COMPOSER] = talk->composer_pattern;
         s->text[WHICH_REST] = talk->composer_rest;
+        s->text[WHICH_UNFOCUSED] = talk->composer_unfocused;
         s->text[WHICH_BUSY] = talk->busy_pattern;
         s->text[WHICH_BUSY_TITLE] = talk->busy_title;
         s->text[WHICH_WAITING] = talk->waiting_pattern;
@@ -283,7 +286,9 @@ static int judge_rest(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
         unsigned above;
         int r;
 
-        r = v->composer_empty || !s->text[WHICH_COMPOSER] ? 0 : find_draft(s, f->screen, &found);
+        r = v->composer_empty || v->unfocused || !s->text[WHICH_COMPOSER]
+                            ? 0
+                            : find_draft(s, f->screen, &found);
         if (r < 0)
                 return r;
         draft = r > 0;
@@ -291,7 +296,7 @@ static int judge_rest(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
         if (r < 0)
                 return r;
         ready = r > 0;
-        if (young && !v->composer_empty && !draft && !ready)
+        if (young && !v->composer_empty && !v->unfocused && !draft && !ready)
                 return decide(v, SCREEN_STARTING, SIGN_AGE);
         if (draft) {
                 v->text = found.text;
@@ -306,6 +311,10 @@ static int judge_rest(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
                 v->line = f->screen->cursor_y + 1;
                 return decide(v, SCREEN_IDLE, SIGN_COMPOSER);
         }
+        if (v->unfocused) {
+                r = search_lines(s, WHICH_UNFOCUSED, f->screen, v, &above);
+                return r < 0 ? r : decide(v, SCREEN_IDLE, SIGN_UNFOCUSED);
+        }
         v->text = found.text;
         v->length = found.length;
         v->line = found.line;
@@ -313,7 +322,8 @@ static int judge_rest(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
 }
 
 static int judge(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
-        ScreenVerdict busy = { 0 };
+        ScreenVerdict busy = { 0 }, box = { 0 };
+        unsigned above;
         int r;
 
         r = composer_at(s, f->screen, f->screen->cursor_x, f->screen->cursor_y);
@@ -322,6 +332,10 @@ static int judge(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
         if (r < 0)
                 return r;
         v->composer_empty = r > 0;
+        r = v->composer_empty ? 0 : search_lines(s, WHICH_UNFOCUSED, f->screen, &box, &above);
+        if (r < 0)
+                return r;
+        v->unfocused = r > 0 && above < NEAR_LINES;
         r = judge_busy(s, f, &busy);
         if (r < 0)
                 return r;
@@ -331,6 +345,7 @@ static int judge(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
                 return r;
         if (v->busy) {
                 busy.composer_empty = v->composer_empty;
+                busy.unfocused = v->unfocused;
                 busy.busy = true;
                 *v = busy;
                 return 1;
@@ -361,6 +376,7 @@ int signs_probe(const Signs *s, const Screen *screen, SignProbe ret[static SIGN_
                 [WHICH_READY] = "ready",
                 [WHICH_COMPOSER] = "composer",
                 [WHICH_REST] = "composer rest",
+                [WHICH_UNFOCUSED] = "composer unfocused",
                 [WHICH_BUSY] = "busy",
                 [WHICH_BUSY_TITLE] = "busy title",
                 [WHICH_WAITING] = "waiting",
@@ -387,6 +403,7 @@ int signs_probe(const Signs *s, const Screen *screen, SignProbe ret[static SIGN_
                         found.text = screen->title;
                         found.length = screen->title ? strlen(screen->title) : 0;
                         break;
+                case WHICH_UNFOCUSED:
                 case WHICH_READY:
                 case WHICH_BUSY:
                 case WHICH_WAITING:

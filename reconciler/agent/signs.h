@@ -32,6 +32,7 @@ typedef enum ScreenSign {
         SIGN_FOREGROUND, /* another program has the terminal */
         SIGN_ACTIVITY,   /* the window changed a moment ago */
         SIGN_COMPOSER,   /* the input box, empty or with text */
+        SIGN_UNFOCUSED,  /* an empty input box that the cursor has left */
         SIGN_READY,      /* ready pattern; only of runtimes without a composer pattern */
         SIGN_AGE,        /* it was started a moment ago */
         SIGN_ERROR,      /* a pattern took too long, or the screen is no UTF-8 */
@@ -55,6 +56,7 @@ typedef struct ScreenVerdict {
         size_t length;
         unsigned line;       /* where that is, from 1; 0: on no line */
         bool composer_empty; /* an empty input box at the cursor, whatever the state is */
+        bool unfocused;      /* instead: an empty one that the cursor has left */
         bool busy;           /* a busy sign is there, whatever the state is */
 } ScreenVerdict;
 
@@ -88,7 +90,7 @@ typedef struct SignProbe {
         size_t length;
 } SignProbe;
 
-#define SIGN_PROBES 7
+#define SIGN_PROBES 8
 
 /* Tries every pattern. Returns 0 or -ENOMEM. */
 _must_check_ int signs_probe(

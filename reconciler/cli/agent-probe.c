@@ -40,18 +40,18 @@ static int print_text(const AgentLook *a, const SignProbe *probes) {
                 int r;
 
                 if (p->pattern)
-                        printf("  %-14s %-5s %s\n", p->name, outcome(p), p->pattern);
+                        printf("  %-18s %-5s %s\n", p->name, outcome(p), p->pattern);
                 else
-                        printf("  %-14s %s\n", p->name, outcome(p));
+                        printf("  %-18s %s\n", p->name, outcome(p));
                 if (!p->text)
                         continue;
                 r = copy_text(p->text, p->length, &text);
                 if (r < 0)
                         return r;
                 if (p->line > 0)
-                        printf("  %-20s line %u: %s\n", "", p->line, text);
+                        printf("  %-24s line %u: %s\n", "", p->line, text);
                 else
-                        printf("  %-20s title: %s\n", "", text);
+                        printf("  %-24s title: %s\n", "", text);
         }
         return 0;
 }

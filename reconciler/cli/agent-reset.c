@@ -34,7 +34,8 @@ static int wait_ready(AgentLook *a, bool *ret) {
 
                 if (r < 0)
                         return r;
-                *ret = a->shown.known && a->verdict.composer_empty && !a->verdict.busy;
+                *ret = a->shown.known && !a->verdict.busy &&
+                       (a->verdict.composer_empty || a->verdict.unfocused);
                 if (*ret || !a->alive || clock_monotonic_usec() >= deadline)
                         break;
         }

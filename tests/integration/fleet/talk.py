@@ -44,6 +44,17 @@ class Talk(Fleet):
                 self.wait_box(n)
         return agents
 
+    def visit(self, name):
+        """Somebody attaches, and goes."""
+        client, fd = self.bed.pty(['tmux', '-N', '-L', harness.SOCKET, 'attach', '-t', '=%s:' % name])
+        try:
+            wait_for(lambda: self.tmux('list-clients').out.strip(), 10, lambda: 'the client')
+            self.tmux('detach-client', '-s', '=' + name, check=True)
+            client.wait(10)
+        finally:
+            os.close(fd)
+        wait_for(lambda: not self.tmux('list-clients').out.strip(), 10, lambda: 'nobody')
+
     def wait_box(self, name, timeout=15):
         wait_for(lambda: '\n> \n' in self.screen(name).replace(' \n', '\n').replace('\n>\n', '\n> \n'), timeout,
                  lambda: 'the box of %s; screen: %r' % (name, self.screen(name)))

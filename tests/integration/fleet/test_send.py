@@ -15,7 +15,7 @@ import time
 
 import harness
 from harness import wait_for
-from talk import (DOWN, NOT_READY, PERSON, REFUSED, SUBMITTED, UNCERTAIN, USAGE, Talk)
+from talk import (DOWN, NOT_READY, PERSON, REFUSED, SUBMITTED, TALK, UNCERTAIN, USAGE, Talk)
 
 
 def lines(n):
@@ -461,6 +461,28 @@ class SendSystemd(Send, Talk):
 
 class SendDirect(Send, Talk):
     supervisor = 'direct'
+
+    def test_cursor_that_leaves_its_box(self):
+        """As one program has it while nobody is attached, from the first visit on."""
+        runtimes = self.runtimes()
+        runtimes['composer']['composer'] = {**TALK['composer'], 'rest': '^Say something', 'unfocused': '^> Say something'}
+        self.bring_up({'web': self.agent('web', 'composer', args=['--focus'])}, runtimes=runtimes)
+        self.send('web', 'before')
+        for body in ('one', 'two'):
+            self.visit('web')
+            d = self.document(self.agent_verb('probe', 'web', '--json', code=0), 'agent-probe.schema.json')
+            self.assertEqual((d['composer_empty'], {p['name']: p['matches'] for p in d['patterns']}['composer unfocused']),
+                             (False, 'yes'), d)
+            self.send('web', body)
+        self.steer('web', 'draft mine')
+        self.visit('web')
+        self.assertIn('mine', self.send('web', 'no', '--timeout', '0s', code=PERSON)['evidence']['text'])
+        self.steer('web', 'clear')
+        self.steer('web', 'dialog on')
+        self.visit('web')
+        self.send('web', 'no', '--timeout', '0s', code=PERSON)
+        self.assertEqual(self.bodies('web'), [b'before', b'one', b'two'])
+        self.assertFalse([r for r in self.records('web') if 'approved' in r])
 
 
 if __name__ == '__main__':

@@ -58,6 +58,7 @@ static void put_talk(JsonBuilder *b, const AgentSpec *s) {
         json_put_string(b, "ready", s->talk.ready_pattern);
         json_put_string(b, "composer", s->talk.composer_pattern);
         json_put_string(b, "composer_rest", s->talk.composer_rest);
+        json_put_string(b, "composer_unfocused", s->talk.composer_unfocused);
         json_put_string(b, "composer_misreads", s->talk.composer_misreads);
         json_put_string(b, "composer_prefix", s->talk.composer_prefix);
         json_put_string(b, "busy", s->talk.busy_pattern);

@@ -119,6 +119,7 @@ static void assert_same_agent(const AgentSpec *a, const AgentSpec *b) {
         assert_same_text(a->talk.waiting_pattern, b->talk.waiting_pattern);
         assert_same_text(a->talk.composer_pattern, b->talk.composer_pattern);
         assert_same_text(a->talk.composer_rest, b->talk.composer_rest);
+        assert_same_text(a->talk.composer_unfocused, b->talk.composer_unfocused);
         assert_same_text(a->talk.composer_misreads, b->talk.composer_misreads);
         assert_same_text(a->talk.composer_prefix, b->talk.composer_prefix);
         assert_same_text(a->talk.busy_title, b->talk.busy_title);

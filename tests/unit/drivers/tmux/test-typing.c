@@ -24,7 +24,8 @@ static const TypingPane pane = {
 #define IF_STILL "if-shell -F -t '%7' '#{==:#{cursor_x} #{cursor_y} #{pane_in_mode},2 40 0}' { "
 
 static void command_lines(void **state) {
-        _cleanup_strbuf_ StrBuf paste = STRBUF_NULL, press = STRBUF_NULL, leave = STRBUF_NULL;
+        _cleanup_strbuf_ StrBuf paste = STRBUF_NULL, press = STRBUF_NULL, focus = STRBUF_NULL,
+                                leave = STRBUF_NULL;
 
         (void)state;
         assert_int_equal(typing_paste_command(&paste, "default", &pane, "b", "W"), 0);
@@ -38,6 +39,10 @@ static void command_lines(void **state) {
                         "send-keys -t '%7' -- 'Enter' ; display-message -p 'W done' } { "
                         "display-message -p 'W moved' } } { display-message -p 'W "
                         "gone' }\n");
+        assert_int_equal(typing_focus_command(&focus, "default", &pane, "W"), 0);
+        assert_string_equal(strbuf_text(&focus), IF_OURS IF_STILL
+                        "send-keys -t '%7' -H 1b 5b 49 ; display-message -p 'W done' } { "
+                        "display-message -p 'W moved' } } { display-message -p 'W gone' }\n");
         assert_int_equal(typing_leave_command(&leave, "default", &pane, "W"), 0);
         assert_string_equal(strbuf_text(&leave), IF_OURS
                         "if-shell -F -t '%7' '#{pane_in_mode}' { send-keys -t '%7' -X cancel } "
@@ -69,6 +74,7 @@ static void hostile_words(void **state) {
                 p.pane_id = cases[i].pane;
                 assert_int_equal(typing_paste_command(&b, cases[i].fleet, &p, "b", "W"), -EINVAL);
                 assert_int_equal(typing_press_command(&b, cases[i].fleet, &p, "k", "W"), -EINVAL);
+                assert_int_equal(typing_focus_command(&b, cases[i].fleet, &p, "W"), -EINVAL);
                 assert_int_equal(typing_leave_command(&b, cases[i].fleet, &p, "W"), -EINVAL);
                 assert_int_equal(b.length, 0);
         }

@@ -22,6 +22,8 @@
 /* A pane with an input box. */
 typedef struct Sim {
         uint64_t now;
+        bool unfocused; /* the cursor has left the box until it is told of the focus or typed to */
+        bool deaf;      /* to that */
         bool gone, dead, in_mode, dialog, busy, foreground, young, starting, line_mode;
         unsigned attached;
         unsigned scroll;     /* how far down the box is */
@@ -33,7 +35,7 @@ typedef struct Sim {
         bool newline_enter; /* the next Enter makes a new line */
         unsigned redraws;   /* looks after the paste that see no box, only a half-drawn screen */
 
-        unsigned n_pastes, n_approved, n_submitted;
+        unsigned n_told, n_pastes, n_approved, n_submitted;
         bool human_typed;
         char submitted[64];
 
@@ -52,6 +54,7 @@ static void insert(Sim *s, const char *text) {
 
 static void take_pending(Sim *s) {
         if (*s->pending && s->now >= s->pending_at) {
+                s->unfocused = false;
                 insert(s, s->pending);
                 *s->pending = '\0';
         }
@@ -89,6 +92,12 @@ static void show(Sim *s, DeliveryLook *look) {
                          : *s->box     ? SCREEN_DRAFT
                                        : SCREEN_IDLE,
         };
+        if (s->unfocused && !s->dialog) {
+                s->screen.cursor_x = 0;
+                s->screen.cursor_y = y + 1;
+                s->verdict.unfocused = s->verdict.composer_empty;
+                s->verdict.composer_empty = false;
+        }
         if (s->n_pastes > 0 && s->redraws > 0) {
                 s->redraws--;
                 s->screen.cursor_x = 0;
@@ -133,6 +142,7 @@ static DeliveryReply press(Sim *s, const Delivery *d) {
                 return REPLY_GONE;
         if (!guard(s, d))
                 return REPLY_MOVED;
+        s->unfocused = false;
         if (s->dialog) {
                 s->n_approved++;
                 s->dialog = false;
@@ -173,6 +183,12 @@ static DeliveryResult run(Sim *s, Delivery *d, Event every, Event before, void *
                         break;
                 case DELIVERY_LEAVE_MODE:
                         s->in_mode = false;
+                        delivery_reply(d, REPLY_DONE, s->now);
+                        break;
+                case DELIVERY_FOCUS:
+                        s->n_told++;
+                        if (guard(s, d))
+                                s->unfocused = s->unfocused && s->deaf;
                         delivery_reply(d, REPLY_DONE, s->now);
                         break;
                 case DELIVERY_PASTE:
@@ -253,6 +269,10 @@ static void ends(void **state) {
                 { "a new line, and somebody may have typed",
                                 { .newline_enter = true, .attached = 1 }, false, false,
                                 DELIVERY_UNCERTAIN, 1, 1, 0 },
+                { "the cursor elsewhere", { .unfocused = true }, false, false, DELIVERY_SUBMITTED,
+                                1, 1, 1 },
+                { "and it stays there", { .unfocused = true, .deaf = true }, false, false,
+                                DELIVERY_NOT_READY, 0, 0, 0 },
                 { "slow echo", { .echo_lag = 9 * USEC_PER_SEC }, false, false, DELIVERY_SUBMITTED,
                                 1, 1, 1 },
                 { "a look into a redraw", { .echo_lag = 200 * MSEC, .redraws = 1, .attached = 1 },
@@ -369,7 +389,7 @@ static void misfortune(Sim *s, const Delivery *d, DeliveryStep step, void *userd
         (void)step;
         if (next(seed) % 6 != 0)
                 return;
-        switch (next(seed) % 12) {
+        switch (next(seed) % 13) {
         case 0:
                 s->dialog = !s->dialog;
                 break;
@@ -407,6 +427,9 @@ static void misfortune(Sim *s, const Delivery *d, DeliveryStep step, void *userd
                         insert(s, "h");
                         s->human_typed = true;
                 }
+                break;
+        case 11: /* somebody detached */
+                s->unfocused = true;
                 break;
         default:
                 s->dead = s->dead || next(seed) % 50 == 0;

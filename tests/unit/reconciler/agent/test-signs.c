@@ -17,7 +17,9 @@
 static char text_ready[] = "^> ready", text_composer_pi[] = "─{8,}[^\\n]*\\n$",
             text_rest_pi[] = "^\\n─{8,}", text_composer_claude[] = "\\n❯[ \\x{a0}]$",
             text_busy[] = "esc to interrupt", text_title[] = "^[⠁-⣿]",
-            text_waiting[] = "Do you want to", text_prompt[] = "[$#] $", text_faulty[] = "(";
+            text_composer_gemini[] = "\\n > $", text_rest_gemini[] = "^ +Type your",
+            text_unfocused[] = "^ > +Type your", text_waiting[] = "Do you want to",
+            text_prompt[] = "[$#] $", text_faulty[] = "(";
 
 static const RuntimeTalk talk_pi = {
         .composer_pattern = text_composer_pi,
@@ -30,6 +32,14 @@ static const RuntimeTalk talk_claude = {
         .busy_title = text_title,
         .waiting_pattern = text_waiting,
         .ready_timeout_usec = 20 * USEC_PER_SEC,
+};
+static const RuntimeTalk talk_gemini = {
+        .composer_pattern = text_composer_gemini,
+        .composer_rest = text_rest_gemini,
+        .composer_unfocused = text_unfocused,
+        .busy_pattern = text_busy,
+        .waiting_pattern = text_waiting,
+        .ready_timeout_usec = 40 * USEC_PER_SEC,
 };
 static const RuntimeTalk talk_shell = {
         .composer_pattern = text_prompt,
@@ -52,7 +62,7 @@ typedef struct Case {
         const char *title;
         uint64_t quiet_sec; /* 0: long */
         uint64_t age_sec;   /* 0: long */
-        bool foreground;
+        bool foreground, unfocused;
 } Case;
 
 static const Case cases[] = {
@@ -99,6 +109,27 @@ static const Case cases[] = {
         { "the same line on a screen that moves", &talk_claude,
                         "esc to interrupt\n1\n2\n3\n4\n5\n6\n7\n8\n9\n" RULE "❯ \n", 2, 11,
                         SCREEN_BUSY, SIGN_BUSY, "esc to interrupt", 1, true, .quiet_sec = 3 },
+        { "gemini, empty", &talk_gemini, "\n >   Type your message\n\n~\n", 3, 1, SCREEN_IDLE,
+                        SIGN_COMPOSER, " >   Type your message", 2, true },
+        { "gemini, the cursor below its box", &talk_gemini, "\n >   Type your message\n\n~\n", 0, 4,
+                        SCREEN_IDLE, SIGN_UNFOCUSED, " >   Type your message", 2, false,
+                        .age_sec = 2, .unfocused = true },
+        { "gemini, so and busy", &talk_gemini, "esc to interrupt\n >   Type your message\n\n~\n", 0,
+                        4, SCREEN_BUSY, SIGN_BUSY, "esc to interrupt", 1, false,
+                        .unfocused = true },
+        { "gemini, so and just written to", &talk_gemini, "\n >   Type your message\n\n~\n", 0, 4,
+                        SCREEN_BUSY, SIGN_ACTIVITY, NULL, 0, false, .quiet_sec = 1,
+                        .unfocused = true },
+        { "gemini, so and a dialog", &talk_gemini, "\n >   Type your message\nDo you want to go?\n",
+                        0, 3, SCREEN_WAITING, SIGN_WAITING, "Do you want to go?", 3, false,
+                        .unfocused = true },
+        { "gemini, so with a draft", &talk_gemini, "\n > mine\n\n~\n", 0, 4, SCREEN_DRAFT,
+                        SIGN_COMPOSER, "mine", 2, false },
+        { "gemini, the cursor at the begin of a draft", &talk_gemini, "\n > mine\n\n~\n", 3, 1,
+                        SCREEN_DRAFT, SIGN_COMPOSER, "mine", 2, false },
+        { "gemini, a quotation far up", &talk_gemini,
+                        " >   Type your message\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n", 0, 11,
+                        SCREEN_DRAFT, SIGN_COMPOSER, "  Type your message", 1, false },
         { "shell, prompt", &talk_shell, "ls\nana@host:~$ \n", 12, 1, SCREEN_IDLE, SIGN_COMPOSER,
                         "ana@host:~$", 2, true },
         { "shell, draft behind a long prompt", &talk_shell,
@@ -153,7 +184,8 @@ static void judgements(void **state) {
                 assert_int_equal(signs_new(c->talk, &signs), 0);
                 assert_int_equal(signs_judge(signs, &facts, &v), 0);
                 if (v.state != c->state || v.sign != c->sign ||
-                                v.composer_empty != c->composer_empty)
+                                v.composer_empty != c->composer_empty ||
+                                v.unfocused != c->unfocused)
                         fail_msg("%s: %s by %s", c->what, screen_state_to_string(v.state),
                                         screen_sign_to_string(v.sign));
                 assert_int_equal(v.line, c->line);
