@@ -14,6 +14,8 @@
 
 /* How long the echo must stand still: 80 ms, and 1 ms for each KiB. */
 #define SETTLE_USEC (80 * USEC_PER_MSEC)
+/* So many bytes of a wrapped line tell our text. */
+#define ENOUGH_TEXT 16
 /* A runtime that gets a long text needs seconds to draw it. */
 #define ECHO_USEC (15 * USEC_PER_SEC)
 #define CONFIRM_USEC (20 * USEC_PER_SEC)
@@ -171,6 +173,40 @@ static DeliveryStep look_ready(Delivery *d, const DeliveryLook *look) {
 /* --- the text is on its way --------------------------------------------------------------------
  */
 
+/*
+ * Does the last line of the text end at the cursor, or so much of it as no dialog shows by chance?
+ * Before it there may only be a margin or a prompt. A waiting sign is then a quotation: in the text
+ * itself, or further up in the conversation.
+ */
+static bool is_behind_text(const Delivery *d, const DeliveryLook *look) {
+        const char *text = d->options.text, *line;
+        size_t size = d->options.size, length, n, same = 0, whole;
+        unsigned missing;
+
+        line = screen_line(look->screen, look->screen->cursor_y, &length);
+        n = screen_bytes(line, length, look->screen->cursor_x, &missing);
+        while (n > 0 && line[n - 1] == ' ')
+                n--;
+        while (size > 0 && text[size - 1] == ' ')
+                size--;
+        for (whole = 0; whole < size && text[size - whole - 1] != '\n'; whole++)
+                ;
+        while (same < n && same < whole && line[n - same - 1] == text[size - same - 1])
+                same++;
+        if (same == 0 || (same < whole && same < ENOUGH_TEXT))
+                return false;
+        for (size_t i = 0; i < n - same; i++)
+                if ((line[i] >= '0' && line[i] <= '9') || (line[i] >= 'A' && line[i] <= 'Z') ||
+                                (line[i] >= 'a' && line[i] <= 'z'))
+                        return false;
+        return true;
+}
+
+/* A dialog: nothing may be pressed. */
+static bool is_dialog(const Delivery *d, const DeliveryLook *look) {
+        return look->verdict->state == SCREEN_WAITING && !is_behind_text(d, look);
+}
+
 /* Notes how the input box looks; whether that has not changed for long enough. */
 static bool has_settled(Delivery *d, const DeliveryLook *look) {
         uint64_t mark = look_mark(look);
@@ -201,7 +237,7 @@ static DeliveryStep look_echo(Delivery *d, const DeliveryLook *look) {
         if (late)
                 return end(d, DELIVERY_UNCERTAIN,
                                 !look->seen ? "its terminal could not be read"
-                                : look->verdict->state == SCREEN_WAITING
+                                : is_dialog(d, look)
                                                 ? "a dialog opened before the text was submitted; "
                                                   "it may still stand in the input box"
                                 : !look->verdict->composer_empty && !look->verdict->unfocused
@@ -213,7 +249,7 @@ static DeliveryStep look_echo(Delivery *d, const DeliveryLook *look) {
                 return wait_for(d, POLL_FAST);
         if (look->screen->in_mode)
                 return leave_mode(d, look);
-        if (look->verdict->state == SCREEN_WAITING || look->other_foreground || look->line_mode) {
+        if (is_dialog(d, look) || look->other_foreground || look->line_mode) {
                 d->marked = false;
                 return wait_for(d, POLL_READY);
         }
@@ -257,7 +293,7 @@ static DeliveryStep look_confirm(Delivery *d, const DeliveryLook *look) {
                                 look->now_usec);
         if (since >= CONFIRM_USEC)
                 return end(d, DELIVERY_UNCERTAIN,
-                                look->seen && look->verdict->state == SCREEN_WAITING
+                                look->seen && is_dialog(d, look)
                                                 ? "a dialog is open, so whether the text was taken "
                                                   "cannot be seen"
                                                 : "the input box did not become empty",
@@ -268,7 +304,7 @@ static DeliveryStep look_confirm(Delivery *d, const DeliveryLook *look) {
                 return leave_mode(d, look);
         if (look->verdict->unfocused)
                 return bring_cursor_back(d, look);
-        if (look->verdict->state == SCREEN_WAITING) {
+        if (is_dialog(d, look)) {
                 d->marked = false;
                 return wait_for(d, POLL_READY);
         }

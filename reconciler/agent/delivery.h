@@ -64,7 +64,8 @@ typedef struct DeliveryOptions {
         uint64_t now_usec;
         uint64_t timeout_usec;      /* until the text is pasted */
         uint64_t submit_delay_usec; /* least time between the echo and the key */
-        size_t size;                /* bytes of the text: long ones take longer to appear */
+        const char *text;           /* borrowed */
+        size_t size;                /* in bytes: long ones take longer to appear */
         bool wait_idle;
         bool no_submit;
 } DeliveryOptions;

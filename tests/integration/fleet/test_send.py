@@ -212,6 +212,15 @@ class Send:
         self.send('web', 'now')
         self.assertEqual(self.bodies('web'), [b'now'])
 
+    def test_words_of_a_dialog(self):
+        """In a message, and then in the conversation."""
+        self.composers('web')
+        bodies = ('Do you want to proceed?', 'Do you want to proceed?\n' + 80 * 'long ' + 'tail', 'after')
+        self.steer('web', 'say Do you want to proceed?')
+        for body in bodies:
+            self.send('web', body)
+        self.assertEqual(self.bodies('web'), [b.encode() for b in bodies])
+
     def test_dialog_between_text_and_key(self):
         self.composers('web')
         self.steer('web', 'dialog-on-paste on')

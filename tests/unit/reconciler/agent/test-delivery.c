@@ -24,6 +24,7 @@ typedef struct Sim {
         uint64_t now;
         bool unfocused; /* the cursor has left the box until it is told of the focus or typed to */
         bool deaf;      /* to that */
+        bool quoted;    /* somewhere on the screen stands what a dialog says */
         bool gone, dead, in_mode, dialog, busy, foreground, young, starting, line_mode;
         unsigned attached;
         unsigned scroll;     /* how far down the box is */
@@ -86,11 +87,11 @@ static void show(Sim *s, DeliveryLook *look) {
         s->verdict = (ScreenVerdict){
                 .composer_empty = !s->dialog && !*s->box && !s->starting,
                 .busy = s->busy,
-                .state = s->dialog     ? SCREEN_WAITING
-                         : s->busy     ? SCREEN_BUSY
-                         : s->starting ? SCREEN_STARTING
-                         : *s->box     ? SCREEN_DRAFT
-                                       : SCREEN_IDLE,
+                .state = s->dialog || (s->quoted && *s->box) ? SCREEN_WAITING
+                         : s->busy                           ? SCREEN_BUSY
+                         : s->starting                       ? SCREEN_STARTING
+                         : *s->box                           ? SCREEN_DRAFT
+                                                             : SCREEN_IDLE,
         };
         if (s->unfocused && !s->dialog) {
                 s->screen.cursor_x = 0;
@@ -207,6 +208,7 @@ static DeliveryOptions options(void) {
         return (DeliveryOptions){
                 .now_usec = BEGIN,
                 .timeout_usec = 5 * USEC_PER_SEC,
+                .text = message,
                 .size = sizeof(message) - 1,
         };
 }
@@ -273,6 +275,8 @@ static void ends(void **state) {
                                 1, 1, 1 },
                 { "and it stays there", { .unfocused = true, .deaf = true }, false, false,
                                 DELIVERY_NOT_READY, 0, 0, 0 },
+                { "a quotation of a dialog", { .quoted = true, .ignore_enters = 1 }, false, false,
+                                DELIVERY_SUBMITTED, 1, 2, 1 },
                 { "slow echo", { .echo_lag = 9 * USEC_PER_SEC }, false, false, DELIVERY_SUBMITTED,
                                 1, 1, 1 },
                 { "a look into a redraw", { .echo_lag = 200 * MSEC, .redraws = 1, .attached = 1 },
@@ -389,7 +393,7 @@ static void misfortune(Sim *s, const Delivery *d, DeliveryStep step, void *userd
         (void)step;
         if (next(seed) % 6 != 0)
                 return;
-        switch (next(seed) % 13) {
+        switch (next(seed) % 14) {
         case 0:
                 s->dialog = !s->dialog;
                 break;
@@ -427,6 +431,9 @@ static void misfortune(Sim *s, const Delivery *d, DeliveryStep step, void *userd
                         insert(s, "h");
                         s->human_typed = true;
                 }
+                break;
+        case 12:
+                s->quoted = !s->quoted;
                 break;
         case 11: /* somebody detached */
                 s->unfocused = true;
