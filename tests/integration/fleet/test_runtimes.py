@@ -101,9 +101,14 @@ class Real:
         found = []
         for line in (self.bed.read('model.jsonl') or '').splitlines():
             for text in json.loads(line)['texts']:
+                text = self.plain(text)
                 if text.startswith('[from ') and text not in found:
                     found.append(text)
         return found
+
+    def plain(self, text):
+        """Without what the agent wraps around what was typed."""
+        return text
 
     def wait_asked(self, n):
         wait_for(lambda: len(self.asked()) >= n, self.patience, lambda: '%d questions, there are %d; screen:\n%s' % (
@@ -140,6 +145,13 @@ class Real:
         self.wait_asked(1)
         self.same(self.asked()[0], '[from ci to web #%s]\nbefore it is ready' % d['id'])
         print('# %s: started and asked in %.1f s' % (self.runtime, time.monotonic() - self.begin))
+        # Some draw differently when told that nobody looks on any more.
+        self.wait_idle()
+        self.visit('web')
+        self.wait_idle()
+        d = self.send('web', 'after a visit', '--source-label', 'ci')
+        self.wait_asked(2)
+        self.same(self.asked()[1], '[from ci to web #%s]\nafter a visit' % d['id'])
 
     def test_busy_and_reset(self):
         self.send('web', 'one', '--timeout', '%ds' % self.patience, '--source-label', 'ci')
@@ -198,6 +210,11 @@ class RealPi(Real, talk.Talk):
 class RealClaude(Real, talk.Talk):
     runtime = 'claude'
 
+    def plain(self, text):
+        """From 2.1.332 on it tells the model what was pasted."""
+        m = re.fullmatch(r'\s*<pasted_content id="(\w+)">\n(.*)\n</pasted_content id="\1">\s*', text, re.DOTALL)
+        return m.group(2) if m else text
+
     def prepare(self, url):
         self.bed.write('.claude.json', json.dumps({
             'hasCompletedOnboarding': True, 'customApiKeyResponses': {'approved': ['x' * 20], 'rejected': []},
@@ -228,7 +245,8 @@ class RealGemini(Real, talk.Talk):
             'security': {'auth': {'selectedType': 'gemini-api-key'}, 'folderTrust': {'enabled': False}},
             'general': {'disableAutoUpdate': True}, 'privacy': {'usageStatisticsEnabled': False}}))
         self.bed.write('keys', 'GEMINI_API_KEY=none\n', 0o600)
-        return {'env': {'GOOGLE_GEMINI_BASE_URL': url}, 'env_files': ['~/keys']}
+        # By itself it would ask a model first which model to ask.
+        return {'env': {'GOOGLE_GEMINI_BASE_URL': url}, 'env_files': ['~/keys'], 'model': 'gemini-2.5-flash'}
 
 
 class RealOpencode(Real, talk.Talk):
