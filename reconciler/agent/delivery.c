@@ -187,6 +187,9 @@ static bool is_behind_text(const Delivery *d, const DeliveryLook *look) {
         n = screen_bytes(line, length, look->screen->cursor_x, &missing);
         while (n > 0 && line[n - 1] == ' ')
                 n--;
+        /* A key that was taken for a new line left an empty one. */
+        for (unsigned up = 1; n == 0 && up <= d->presses && up <= look->screen->cursor_y; up++)
+                line = screen_line_trimmed(look->screen, look->screen->cursor_y - up, &n);
         while (size > 0 && text[size - 1] == ' ')
                 size--;
         for (whole = 0; whole < size && text[size - whole - 1] != '\n'; whole++)
