@@ -173,36 +173,53 @@ static DeliveryStep look_ready(Delivery *d, const DeliveryLook *look) {
 /* --- the text is on its way --------------------------------------------------------------------
  */
 
+static size_t without_blanks(const char *text, size_t size) {
+        while (size > 0 && text[size - 1] == ' ')
+                size--;
+        return size;
+}
+
+static bool has_words(const char *text, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                if ((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'A' && text[i] <= 'Z') ||
+                                (text[i] >= 'a' && text[i] <= 'z'))
+                        return true;
+        return false;
+}
+
 /*
- * Does the last line of the text end at the cursor, or so much of it as no dialog shows by chance?
- * Before it there may only be a margin or a prompt. A waiting sign is then a quotation: in the text
+ * Does all of the text end at the cursor, or so much of it as no dialog shows by chance? Before
+ * each line there may only be a margin or a prompt. A waiting sign is then a quotation: in the text
  * itself, or further up in the conversation.
  */
 static bool is_behind_text(const Delivery *d, const DeliveryLook *look) {
         const char *text = d->options.text, *line;
-        size_t size = d->options.size, length, n, same = 0, whole;
-        unsigned missing;
+        size_t size = d->options.size, length, n, found = 0;
+        unsigned y = look->screen->cursor_y, missing;
 
-        line = screen_line(look->screen, look->screen->cursor_y, &length);
-        n = screen_bytes(line, length, look->screen->cursor_x, &missing);
-        while (n > 0 && line[n - 1] == ' ')
-                n--;
+        line = screen_line(look->screen, y, &length);
+        n = without_blanks(line, screen_bytes(line, length, look->screen->cursor_x, &missing));
         /* A key that was taken for a new line left an empty one. */
-        for (unsigned up = 1; n == 0 && up <= d->presses && up <= look->screen->cursor_y; up++)
-                line = screen_line_trimmed(look->screen, look->screen->cursor_y - up, &n);
-        while (size > 0 && text[size - 1] == ' ')
-                size--;
-        for (whole = 0; whole < size && text[size - whole - 1] != '\n'; whole++)
-                ;
-        while (same < n && same < whole && line[n - same - 1] == text[size - same - 1])
-                same++;
-        if (same == 0 || (same < whole && same < ENOUGH_TEXT))
-                return false;
-        for (size_t i = 0; i < n - same; i++)
-                if ((line[i] >= '0' && line[i] <= '9') || (line[i] >= 'A' && line[i] <= 'Z') ||
-                                (line[i] >= 'a' && line[i] <= 'z'))
+        for (unsigned up = 0; n == 0 && up < d->presses && y > 0; up++)
+                line = screen_line_trimmed(look->screen, --y, &n);
+        for (;;) {
+                size_t same = 0, whole = 0;
+
+                size = without_blanks(text, size);
+                while (whole < size && text[size - whole - 1] != '\n')
+                        whole++;
+                while (same < n && same < whole && line[n - same - 1] == text[size - same - 1])
+                        same++;
+                found += same;
+                if (has_words(line, n - same) || (same < whole && found < ENOUGH_TEXT))
                         return false;
-        return true;
+                if (found >= ENOUGH_TEXT || whole == size)
+                        return found > 0;
+                if (y == 0)
+                        return false;
+                size -= whole + 1;
+                line = screen_line_trimmed(look->screen, --y, &n);
+        }
 }
 
 /* A dialog: nothing may be pressed. */

@@ -339,6 +339,64 @@ static void dialogs_in_between(void **state) {
         }
 }
 
+/* After the paste a waiting pattern matches. Is the key pressed? */
+static void waiting_signs(void **state) {
+        static const char labelled[] = "[from box:operator to web #12ab]\n2";
+        static const struct {
+                const char *text, *screen;
+                unsigned x, y;
+                bool pressed;
+        } cases[] = {
+                { labelled, "Proceed?\n\n> [from box:operator to web #12ab]\n  2\n", 3, 3, true },
+                { labelled, "#Proceed?\n \n| > [from box:oper\n| ator to web #12ab]\n| 2\n", 3, 4,
+                                true },
+                { labelled, "Proceed?\n> 2\n", 3, 1, false }, /* it went into the dialog */
+                { labelled, "Proceed?\n> 1. Yes\n", 3, 1, false },
+                { labelled, "Proceed? to web #12ab]\n> 2\n", 3, 1, false },
+                { labelled, "> [from box:operator to web #12ab] yes\n  2\n", 3, 1, false },
+                { labelled, "  2\n", 3, 0, false },
+                { "go on with the work", "Do you want that?\n> go on with the work\n", 21, 1,
+                                true },
+                { "go on with the work", "Proceed? go on with the work\n", 28, 0, false },
+                { "go on with the work", "> the work\n", 10, 0, false },
+                { "yes", "Proceed?\n> yes\n", 5, 1, true }, /* all there is */
+                { "yes", "Proceed? yes\n", 12, 0, false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                DeliveryOptions o = options();
+                ScreenVerdict verdict = { .composer_empty = true, .state = SCREEN_IDLE };
+                Screen screen = {
+                        .text = (char[]){ "> \n" }, .width = 80, .height = 24, .cursor_x = 2
+                };
+                DeliveryLook look = { .now_usec = BEGIN,
+                        .seen = true,
+                        .alive = true,
+                        .screen = &screen,
+                        .verdict = &verdict };
+                _cleanup_free_ char *text = strdup(cases[i].screen);
+                bool pressed = false;
+                Delivery d;
+
+                o.text = cases[i].text;
+                o.size = strlen(o.text);
+                delivery_init(&d, &o);
+                assert_int_equal(delivery_look(&d, &look), DELIVERY_PASTE);
+                delivery_reply(&d, REPLY_DONE, BEGIN);
+                verdict = (ScreenVerdict){ .state = SCREEN_WAITING };
+                screen.text = text;
+                screen.cursor_x = cases[i].x;
+                screen.cursor_y = cases[i].y;
+                for (unsigned k = 0; k < 100 && !pressed; k++) {
+                        look.now_usec += 20 * MSEC;
+                        pressed = delivery_look(&d, &look) == DELIVERY_PRESS;
+                }
+                if (pressed != cases[i].pressed)
+                        fail_msg("case %zu: %s", i, pressed ? "pressed" : "not pressed");
+        }
+}
+
 /* tmux does not answer: the text may have been pasted, so it never is again. */
 static void no_answer(void **state) {
         for (unsigned was_done = 0; was_done < 2; was_done++) {
@@ -497,6 +555,7 @@ int main(void) {
                 cmocka_unit_test(plain),
                 cmocka_unit_test(ends),
                 cmocka_unit_test(dialogs_in_between),
+                cmocka_unit_test(waiting_signs),
                 cmocka_unit_test(no_answer),
                 cmocka_unit_test(given_up),
                 cmocka_unit_test(whatever_happens),
