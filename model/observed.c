@@ -81,6 +81,17 @@ int observed_new(Supervisor supervisor, Observed **ret) {
         return 0;
 }
 
+void observed_drop_sessions(Observed *o, size_t n) {
+        while (o->n_sessions > n) {
+                ObservedSession *s = o->sessions + --o->n_sessions;
+
+                free(s->agent);
+                free(s->id);
+                free(s->name);
+                free(s->pane_id);
+        }
+}
+
 Observed *observed_free(Observed *o) {
         if (!o)
                 return NULL;
@@ -88,14 +99,7 @@ Observed *observed_free(Observed *o) {
         free(o->manager.why);
         free(o->runs.why);
         free(o->files.why);
-        for (size_t i = 0; i < o->n_sessions; i++) {
-                ObservedSession *s = o->sessions + i;
-
-                free(s->agent);
-                free(s->id);
-                free(s->name);
-                free(s->pane_id);
-        }
+        observed_drop_sessions(o, 0);
         for (size_t i = 0; i < o->n_units; i++) {
                 free(o->units[i].agent);
                 free(o->units[i].result);

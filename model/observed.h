@@ -199,6 +199,9 @@ ObservedStop *observed_add_stop(Observed *o);
 ObservedHold *observed_add_hold(Observed *o);
 ObservedFiles *observed_add_files(Observed *o);
 
+/* Forgets all sessions from the one at @n on. */
+void observed_drop_sessions(Observed *o, size_t n);
+
 /* Sorts every list by agent name; to be called once all sources are in and before any find. */
 void observed_sort(Observed *o);
 

@@ -8,17 +8,17 @@
 
 /*
  * Fixed fields first, free text (marker and name) last. Fields are separated by a tab: tmux writes
- * control bytes of a name as escapes, but an option's value comes raw, so a foreign marker may hold
- * tabs and newlines. A line that does not begin with the tag is the rest of such a value and is
- * left out; a tagged line with too many fields is a foreign session. Window and pane index tell the
- * first pane.
+ * control bytes of a name as escapes, and what is no printable ASCII in the marker, which anybody
+ * can set, is replaced by tmux itself. (Raw, a marker could hold a line that passes for one about
+ * the session listed next.) Window and pane index tell the first pane.
  */
 #define TAG "mosaic-1"
 #define END "."
 
 #define FORMAT                                                                                     \
         TAG "\t#{pid}\t#{session_id}\t#{session_created}\t#{session_attached}\t#{window_activity}" \
-            "\t#{pane_id}\t#{pane_pid}\t#{pane_dead}\t#{session_name}\t#{@mosaic}\t" END
+            "\t#{pane_id}\t#{pane_pid}\t#{pane_dead}\t#{session_name}\t#{s/[^ "                    \
+            "-~]/?/:@mosaic}\t" END
 
 #define BEGIN_LINE TAG " begin "
 #define SESSION_LINE TAG " session"
@@ -114,9 +114,7 @@ static int parse_line(char *line, const char *fleet, Observed *o) {
         size_t n;
 
         n = cut(line, f);
-        if (strcmp(f[0], TAG) != 0)
-                return 0;
-        if (n < FIELD_NAME)
+        if (n != _FIELD_MAX || strcmp(f[FIELD_TAG], TAG) != 0 || strcmp(f[FIELD_END], END) != 0)
                 return -EBADMSG;
         if (read_pid(f[FIELD_SERVER], &server) < 0 || !is_id(f[FIELD_SESSION], '$') ||
                         parse_uint64(f[FIELD_CREATED], &created) < 0 ||
@@ -139,7 +137,7 @@ static int parse_line(char *line, const char *fleet, Observed *o) {
         if (!s)
                 return -ENOMEM;
         s->id = strdup(f[FIELD_SESSION]);
-        s->name = strdup(n > FIELD_NAME ? f[FIELD_NAME] : "");
+        s->name = strdup(f[FIELD_NAME]);
         s->pane_id = strdup(f[FIELD_PANE]);
         if (!s->id || !s->name || !s->pane_id)
                 return -ENOMEM;
@@ -149,8 +147,6 @@ static int parse_line(char *line, const char *fleet, Observed *o) {
         s->pane_pid = pane;
         s->pane_dead = dead;
         s->n_panes = 1;
-        if (n != _FIELD_MAX || strcmp(f[FIELD_END], END) != 0)
-                return 0;
         return read_marker(f[FIELD_MARKER], fleet, s);
 }
 
@@ -181,37 +177,49 @@ static bool is_complete(const char *text, size_t length) {
         return last && strcmp(last + 1, END_LINE "\n") == 0;
 }
 
-/* How many sessions the server said it has: the lines between the first one and the panes. */
-static size_t count_sessions(const char *text) {
+/* Skips the first line and those that only say that there is a session; counts the latter. */
+static char *skip_sessions(char *text, size_t *ret_n) {
         static const char line[] = SESSION_LINE "\n";
-        size_t n = 0;
 
-        for (text = strchr(text, '\n') + 1; strncmp(text, line, sizeof(line) - 1) == 0; n++)
+        for (text = strchr(text, '\n') + 1; strncmp(text, line, sizeof(line) - 1) == 0; ++*ret_n)
                 text += sizeof(line) - 1;
-        return n;
+        return text;
 }
 
-int tmux_listing_parse(const char *text, const char *fleet, Observed *o) {
-        _cleanup_free_ char *copy = NULL;
-        size_t n_expected, n_before = o->n_sessions;
+static int parse_panes(char *text, const char *fleet, Observed *o) {
+        size_t n_expected = 0, n_before = o->n_sessions;
+        char *line = skip_sessions(text, &n_expected);
 
-        if (!is_complete(text, strlen(text)))
-                return -EBADMSG;
-        n_expected = count_sessions(text);
-        copy = strdup(text);
-        if (!copy)
-                return -ENOMEM;
-        for (char *line = copy, *next; *line; line = next) {
+        while (strcmp(line, END_LINE "\n") != 0) {
                 char *end = strchr(line, '\n');
                 int r;
 
                 *end = '\0';
-                next = end + 1;
                 r = parse_line(line, fleet, o);
                 if (r < 0)
                         return r;
+                line = end + 1;
         }
         /* Each session has a pane: one whose line could not be read must not look like one that is
          * gone. */
         return o->n_sessions - n_before == n_expected ? 0 : -EBADMSG;
+}
+
+int tmux_listing_parse(const char *text, const char *fleet, Observed *o) {
+        _cleanup_free_ char *copy = NULL;
+        size_t n_before = o->n_sessions;
+        pid_t server_before = o->server_pid;
+        int r;
+
+        if (!is_complete(text, strlen(text)))
+                return -EBADMSG;
+        copy = strdup(text);
+        if (!copy)
+                return -ENOMEM;
+        r = parse_panes(copy, fleet, o);
+        if (r < 0) {
+                observed_drop_sessions(o, n_before);
+                o->server_pid = server_before;
+        }
+        return r;
 }

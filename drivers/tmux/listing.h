@@ -22,6 +22,7 @@ bool tmux_listing_is_empty(const char *text, Observed *o);
 /*
  * Adds one ObservedSession per session (its first pane) to @o and sets o->server_pid. @fleet is
  * the fleet id or "default": a session is ours if its marker names this fleet and its own session
- * id. Returns 0, -EBADMSG if the listing is incomplete or garbled, -ENOMEM.
+ * id. Returns 0, -EBADMSG if the listing is incomplete or garbled (then nothing of it is in @o),
+ * -ENOMEM.
  */
 _must_check_ int tmux_listing_parse(const char *text, const char *fleet, Observed *o);

@@ -429,7 +429,7 @@ int plan_agent(PlanContext *c, const AgentSpec *spec) {
                 .stop = observed_stop(o, spec->name),
                 .hold = observed_hold(o, spec->name),
                 .files = observed_files(o, spec->name),
-                .session = observed_session(o, spec->name),
+                .session = c->can_see_sessions ? observed_session(o, spec->name) : NULL,
         };
 
         v.state = v.unit ? v.unit->state : UNIT_NOT_LOADED;

@@ -53,8 +53,10 @@ static const struct {
         { "marker with a bad name", LINE("$1", "%1", "x", "default:We b:$1"), 0, 1,
                         SESSION_FOREIGN },
         { "session called $0", LINE("$1", "%1", "$0", ""), 0, 1, SESSION_FOREIGN },
-        { "tab in a marker", LINE("$1", "%1", "web", "default:web:$1\tx"), 0, 1, SESSION_FOREIGN },
-        { "newline in a marker", LINE("$1", "%1", "web", "a\nb"), 0, 1, SESSION_FOREIGN },
+        /* tmux writes neither: such a listing is not to be believed. */
+        { "tab in a marker", LINE("$1", "%1", "web", "default:web:$1\tx"), -EBADMSG, 0,
+                        SESSION_FOREIGN },
+        { "newline in a marker", LINE("$1", "%1", "web", "a\nb"), -EBADMSG, 0, SESSION_FOREIGN },
         { "two panes",
                         LINE("$1", "%1", "web", "default:web:$1")
                                         LINE("$1", "%2", "web", "default:web:$1"),
@@ -64,7 +66,7 @@ static const struct {
         { "not a number", LINE("$x", "%1", "web", ""), -EBADMSG, 0, SESSION_FOREIGN },
         { "two servers",
                         LINE("$1", "%1", "a", "") "mosaic-1\t4101\t$2\t1\t0\t1\t%2\t1\t0\tb\t\t.\n",
-                        -EBADMSG, 1, SESSION_FOREIGN },
+                        -EBADMSG, 0, SESSION_FOREIGN },
 };
 
 static void test_cases(void **state _unused_) {
