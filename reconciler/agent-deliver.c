@@ -15,6 +15,7 @@
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
+#include "model/base/utf8.h"
 
 #define LOG_MAX (4 * 1024 * 1024)
 #define NOTE_TYPED "typed-"
@@ -373,8 +374,10 @@ int agent_deliver(AgentLook *a, const DeliverRequest *request, Delivered *ret) {
  */
 
 static void print_safe(FILE *to, const char *s) {
-        for (; *s; s++)
-                fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, to);
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+        utf8_add_safe(&b, s, strlen(s));
+        fputs(strbuf_text(&b), to);
 }
 
 void agent_deliver_print(const AgentLook *a, const DeliverRequest *q, const Delivered *d) {

@@ -6,6 +6,7 @@
 
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
+#include "model/base/utf8.h"
 
 static const char *age(char *buffer, size_t n, uint64_t from, uint64_t to) {
         if (to < from + USEC_PER_SEC)
@@ -33,12 +34,22 @@ static void print_condition(const Context *c, const Json *condition, size_t inde
         printf("%s\n", output_end(c));
 }
 
+static void print_last_pass(const Json *pass, uint64_t next, uint64_t now) {
+        const char *cause = json_text(pass, "cause");
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+        char first[32], second[32];
+
+        utf8_add_safe(&b, cause, strlen(cause));
+        printf("            last pass %s ago (%s, %" PRIu64 " ms), the next in %s\n",
+                        age(first, sizeof(first), json_number(pass, "at_usec"), now),
+                        strbuf_text(&b), json_number(pass, "took_ms"),
+                        age(second, sizeof(second), now, next));
+}
+
 void output_controller(const Context *c, const Json *controller, uint64_t now_usec) {
         const Json *pass = json_get(controller, "last_pass");
         const Json *conditions = json_get(controller, "conditions");
-        uint64_t at = json_number(pass, "at_usec"),
-                 next = json_number(controller, "next_pass_usec");
-        char first[32], second[32];
+        char since[32];
 
         if (!controller) {
                 printf("Controller  ");
@@ -68,14 +79,11 @@ void output_controller(const Context *c, const Json *controller, uint64_t now_us
         }
         printf("Controller  pid %" PRIu64 ", for %s, generation %" PRIu64 "\n",
                         json_number(controller, "pid"),
-                        age(first, sizeof(first), json_number(controller, "started_usec"),
+                        age(since, sizeof(since), json_number(controller, "started_usec"),
                                         now_usec),
                         json_number(controller, "generation"));
-        if (at > 0)
-                printf("            last pass %s ago (%s, %" PRIu64 " ms), the next in %s\n",
-                                age(first, sizeof(first), at, now_usec), json_text(pass, "cause"),
-                                json_number(pass, "took_ms"),
-                                age(second, sizeof(second), now_usec, next));
+        if (json_number(pass, "at_usec") > 0)
+                print_last_pass(pass, json_number(controller, "next_pass_usec"), now_usec);
         for (size_t i = 0; i < json_length(conditions); i++)
                 print_condition(c, json_at(conditions, i), 12, now_usec);
         putchar('\n');

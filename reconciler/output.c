@@ -6,6 +6,7 @@
 
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
+#include "model/base/utf8.h"
 #include "model/diag-render.h"
 
 const char *output_begin(const Context *c, Style s) {
@@ -38,13 +39,7 @@ void output_findings(const Context *c, const Pass *p, bool warnings) {
 }
 
 void output_add_safe(StrBuf *b, const char *s) {
-        for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
-                if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) {
-                        strbuf_add_char(b, '?');
-                        p++;
-                } else
-                        strbuf_add_char(b, *p < 0x20 || *p == 0x7f ? '?' : (char)*p);
-        }
+        utf8_add_safe(b, s, strlen(s));
 }
 
 static void print_safe(const char *s, int width) {
@@ -213,8 +208,7 @@ static void print_remark(const Context *c, const Remark *m, int width) {
                 print_safe(m->subject, width);
         printf("%s  ", output_end(c));
         strbuf_addf(&b, "%s: ", remark_kind_to_string(m->kind));
-        for (const char *p = m->text; *p; p++)
-                strbuf_add_char(&b, (unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p);
+        strbuf_add(&b, m->text);
         if (m->line > 0)
                 strbuf_addf(&b, " (line %u)", m->line);
         output_wrapped(c, strbuf_text(&b), (size_t)width + 6);

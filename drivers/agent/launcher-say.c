@@ -28,24 +28,6 @@ void say_to_terminal(int fd) {
         terminal_fd = fd;
 }
 
-/* Paths and names in a message were written by others: nothing in them may drive a terminal. */
-static void add_safely(StrBuf *b, const char *text) {
-        size_t n = strlen(text);
-
-        while (n > 0) {
-                uint32_t c;
-                size_t length = utf8_decode(text, n, &c);
-
-                if (length == 0 || utf8_is_unsafe(c)) {
-                        strbuf_add_char(b, '?');
-                        length = length == 0 ? 1 : length;
-                } else
-                        strbuf_add_bytes(b, text, length);
-                text += length;
-                n -= length;
-        }
-}
-
 _printf_(1, 0) static void say_list(const char *format, va_list ap) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
         _cleanup_free_ char *text = NULL;
@@ -57,10 +39,11 @@ _printf_(1, 0) static void say_list(const char *format, va_list ap) {
         }
         strbuf_add(&b, "mosaic-launcher: ");
         if (subject) {
-                add_safely(&b, subject);
+                utf8_add_safe(&b, subject, strlen(subject));
                 strbuf_add(&b, ": ");
         }
-        add_safely(&b, text);
+        /* Paths and names in it were written by others. */
+        utf8_add_safe(&b, text, strlen(text));
         if (terminal_fd >= 0) {
                 /* The terminal may be raw, and stopped: a message must not hold the launcher up. */
                 int flags = fcntl(terminal_fd, F_GETFL);

@@ -209,3 +209,18 @@ bool utf8_is_unsafe(uint32_t c) {
 
         return in_ranges(unsafe, ELEMENTSOF(unsafe), c);
 }
+
+void utf8_add_safe(StrBuf *b, const char *s, size_t n) {
+        while (n > 0) {
+                uint32_t c;
+                size_t length = utf8_decode(s, n, &c);
+
+                if (length == 0 || utf8_is_unsafe(c))
+                        strbuf_add_char(b, '?');
+                else
+                        strbuf_add_bytes(b, s, length);
+                length = length == 0 ? 1 : length;
+                s += length;
+                n -= length;
+        }
+}

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "model/base/cleanup.h"
+#include "model/base/strbuf.h"
 
 /* Decodes one character at @s (@n bytes left). Returns its length, 0 if it is invalid or @n is 0.
  */
@@ -30,3 +31,7 @@ unsigned utf8_width(uint32_t c);
 /* Controls, DEL, C1, line and paragraph separators, and the marks that reorder or hide text. Tab
  * and newline are controls too. */
 bool utf8_is_unsafe(uint32_t c);
+
+/* Appends text of others so that it does nothing to a terminal: a '?' for each unsafe character and
+ * for each byte that is not UTF-8. */
+void utf8_add_safe(StrBuf *b, const char *s, size_t n);

@@ -3,6 +3,7 @@
 
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
+#include "model/base/utf8.h"
 #include "reconciler/agent-look.h"
 #include "reconciler/output.h"
 #include "reconciler/run.h"
@@ -12,9 +13,7 @@ static int copy_text(const char *text, size_t length, char **ret) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
         /* A screen's text does not act on ours. */
-        for (size_t i = 0; i < length; i++)
-                strbuf_add_char(&b,
-                                (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
+        utf8_add_safe(&b, text, length);
         return strbuf_finish(&b, ret);
 }
 
