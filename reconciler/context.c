@@ -82,6 +82,12 @@ int context_open(Context *c) {
         }
         if (r == -ENOENT)
                 return make_up_record(c);
+        if (r == -EPERM)
+                fprintf(stderr,
+                                "mosaic: %s/fleet.json is another user's, or others may write it; "
+                                "whoever did could say what this fleet runs: look at it, then "
+                                "remove it or give it back its mode 0600\n",
+                                c->paths->state);
         if (r == -EBADMSG) {
                 fprintf(stderr,
                                 "mosaic: %s/fleet.json is not a record of this version of mosaic; "

@@ -70,7 +70,7 @@ static int print_overview(Context *c, const char *group) {
 static int open_fleet(Context *c) {
         int r = context_open(c);
 
-        if (r == -EBADMSG) /* said already */
+        if (r == -EBADMSG || r == -EPERM) /* said already */
                 return EXIT_INTERNAL;
         if (r < 0) {
                 fprintf(stderr, "mosaic: cannot find out where this fleet lives: %s\n",

@@ -122,6 +122,12 @@ int run_look(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
         return pass_plan(c, policy, details, p);
 }
 
+int run_refuse_shared(const Context *c, const char *verb) {
+        return run_refuse(c, verb, EXIT_BLOCKED,
+                        "somebody else may write to %s or %s; 'mosaic doctor' says what to do",
+                        c->paths->state, c->paths->runtime);
+}
+
 int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
         LockHolder holder;
         int r;
@@ -134,6 +140,8 @@ int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
         }
         if (r == -EINTR)
                 return run_refuse(c, verb, EXIT_INTERNAL, "interrupted; nothing was changed");
+        if (r == -EPERM)
+                return run_refuse_shared(c, verb);
         if (r != LOCK_BUSY)
                 return r;
         return run_refuse(c, verb, EXIT_LOCKED, "another writer works on this fleet: '%s', pid %d",

@@ -29,7 +29,8 @@ typedef struct RunChange {
 /* For apply, start, restart and stop. Returns the exit code or a negative errno. */
 _must_check_ int run_change(Context *c, const RunChange *change, const Options *o);
 
-/* Takes the writer's lock; prints who holds it. 0, EXIT_LOCKED, negative errno. */
+/* Takes the writer's lock; prints who holds it, or why it may not be. 0, EXIT_LOCKED, EXIT_BLOCKED,
+ * negative errno. */
 _must_check_ int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd);
 
 /* Refuses: a sentence with the code on standard error and, where JSON was asked for, a document
@@ -37,6 +38,9 @@ _must_check_ int run_lock(Context *c, const char *verb, const Options *o, int *r
 _must_check_ int run_refuse(
                 const Context *c, const char *verb, ExitCode code, const char *format, ...)
                 _printf_(4, 5);
+
+/* The same for a fleet whose directories others may write to: EXIT_BLOCKED. */
+_must_check_ int run_refuse_shared(const Context *c, const char *verb);
 
 /* The names the user gave must be agents of the roster; else a sentence and EXIT_USAGE. */
 _must_check_ int run_check_names(const Desired *d, char *const *names);

@@ -577,6 +577,8 @@ int watch_run(Context *c, const WatchOptions *options) {
                                 "a controller of this fleet runs already, pid %d; see: mosaic "
                                 "fleet status",
                                 (int)holder.pid);
+        if (r == -EPERM)
+                return run_refuse_shared(c, "watch");
         if (r < 0)
                 return r;
         w.lock = lock;

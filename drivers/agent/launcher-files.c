@@ -25,11 +25,13 @@ static int read_record(const char *path, Json **ret) {
         size_t size;
         int r;
 
-        r = file_read_limited(path, RECORD_MAX, &bytes, &size);
+        r = file_read_own(path, RECORD_MAX, &bytes, &size);
         if (r == -ENOENT)
                 return refuse("there is no %s; run `mosaic fleet apply`", path);
         if (r == -ENOMEM)
                 return no_memory();
+        if (r == -EPERM)
+                return refuse("%s is not of this user, or others may write it", path);
         if (r < 0)
                 return try_again("cannot read %s: %s", path, strerror(-r));
         r = json_parse(bytes, size, &j);
@@ -84,13 +86,14 @@ static int get_list(const Json *j, const char *key, char ***ret) {
 static int get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]) {
         const char *s = json_get_string(j, key);
 
-        if (!s || strlen(s) >= FINGERPRINT_SIZE)
+        /* The run file repeats it, and whoever reads that wants a whole one. */
+        if (!s || strlen(s) != FINGERPRINT_SIZE - 1)
                 return -EINVAL;
         (void)stpcpy(ret, s);
         return 0;
 }
 
-static int get_spec(const Json *j, const char *name, AgentSpec *s) {
+int spec_from_json(const Json *j, const char *name, AgentSpec *s) {
         int r;
 
         r = json_get_strdup(j, "name", /* optional= */ false, &s->name);
@@ -157,7 +160,7 @@ int read_spec(const Launcher *l, AgentSpec **ret) {
         s = calloc(1, sizeof(AgentSpec));
         if (!s)
                 return no_memory();
-        r = get_spec(j, l->name, s);
+        r = spec_from_json(j, l->name, s);
         if (r == -ENOMEM)
                 return no_memory();
         if (r < 0)

@@ -62,6 +62,10 @@ int no_memory(void);
  * success_exit_status and fingerprints are filled in. */
 int read_spec(const Launcher *l, AgentSpec **ret);
 
+/* The same from the record itself, into zeroed memory; freed by the caller also on failure. 0,
+ * negative errno: it is no spec of @name. */
+_must_check_ int spec_from_json(const Json *j, const char *name, AgentSpec *s);
+
 /* state/fleet.json. */
 int read_fleet_file(const Launcher *l, FleetFile *ret);
 

@@ -44,7 +44,7 @@ static int open_previous(const Launcher *l, pid_t *ret_pid) {
                 path = NULL;
                 return r;
         }
-        r = file_read_limited(path, RECORD_MAX, &bytes, &size);
+        r = file_read_own(path, RECORD_MAX, &bytes, &size);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || json_parse(bytes, size, &j) < 0)

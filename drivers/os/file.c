@@ -276,7 +276,11 @@ int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size) {
         return 0;
 }
 
-int file_read_limited(const char *path, size_t max, char **ret, size_t *ret_size) {
+static bool others_can_write(const struct stat *st) {
+        return st->st_mode & (S_IWGRP | S_IWOTH);
+}
+
+static int read_path(const char *path, bool own, size_t max, char **ret, size_t *ret_size) {
         _cleanup_close_ int fd = -1;
         struct stat st;
 
@@ -290,7 +294,17 @@ int file_read_limited(const char *path, size_t max, char **ret, size_t *ret_size
                 return -errno;
         if (!S_ISREG(st.st_mode))
                 return -EINVAL;
+        if (own && ((st.st_uid != geteuid() && st.st_uid != 0) || others_can_write(&st)))
+                return -EPERM;
         return file_read_fd(fd, max, ret, ret_size);
+}
+
+int file_read_limited(const char *path, size_t max, char **ret, size_t *ret_size) {
+        return read_path(path, /* own= */ false, max, ret, ret_size);
+}
+
+int file_read_own(const char *path, size_t max, char **ret, size_t *ret_size) {
+        return read_path(path, /* own= */ true, max, ret, ret_size);
 }
 
 int file_remove(const char *path) {
@@ -344,4 +358,12 @@ int dir_make(const char *path) {
         if (stat(path, &st) < 0)
                 return -errno;
         return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int dir_check_own(const char *path) {
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return st.st_uid != geteuid() || others_can_write(&st) ? -EPERM : 0;
 }

@@ -37,6 +37,10 @@ _must_check_ int file_read_limited(const char *path, size_t max, char **ret, siz
 /* The same from a descriptor, from its position on, without asking what kind of file it is. */
 _must_check_ int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size);
 
+/* The same from a path, if nobody else can have written the file: -EPERM if it is another user's
+ * (not root's), or others may write it. */
+_must_check_ int file_read_own(const char *path, size_t max, char **ret, size_t *ret_size);
+
 /* Removes a file; one that is not there is success. */
 _must_check_ int file_remove(const char *path);
 
@@ -47,3 +51,7 @@ _must_check_ int file_set_aside(const char *path, char **ret);
 /* Makes a directory and what is missing above it, each with mode 0700. One that is there is
  * success. */
 _must_check_ int dir_make(const char *path);
+
+/* May nobody else put anything into this directory? -EPERM if it is another user's, or others may
+ * write to it. One that is not there is success. */
+_must_check_ int dir_check_own(const char *path);

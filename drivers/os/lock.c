@@ -108,6 +108,10 @@ static int take_state(const Paths *p,
 
         r = dir_make(p->state);
         if (r == 0)
+                r = dir_check_own(p->state);
+        if (r == 0)
+                r = dir_check_own(p->runtime);
+        if (r == 0)
                 r = path_join(p->state, file, &path);
         return r < 0 ? r : take(path, verb, timeout_usec, ret_fd, ret_holder);
 }

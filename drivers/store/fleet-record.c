@@ -52,6 +52,8 @@ int fleet_record_read(const Paths *p, FleetRecord **ret) {
                         json_get_strdup(j, "tmux_socket", /* optional= */ false,
                                         &record->tmux_socket) < 0 ||
                         json_get_strdup(j, "runtime", /* optional= */ true, &record->runtime) < 0 ||
+                        record->tmux_tmpdir[0] != '/' || record->tmux_socket[0] != '/' ||
+                        (record->runtime && record->runtime[0] != '/') ||
                         get_number(j, "width", &record->width) < 0 ||
                         get_number(j, "height", &record->height) < 0 ||
                         get_number(j, "history", &record->history) < 0)

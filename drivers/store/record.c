@@ -16,7 +16,7 @@ int record_read(const char *dir, const char *file, size_t max, Json **ret) {
         r = path_join(dir, file, &path);
         if (r < 0)
                 return r;
-        r = file_read_limited(path, max, &bytes, &size);
+        r = file_read_own(path, max, &bytes, &size);
         if (r < 0)
                 return r;
         r = json_parse(bytes, size, &j);

@@ -8,7 +8,7 @@
 #include "model/spec.h"
 
 /* Reads DIR/FILE of at most @max bytes. -EBADMSG: it is no such object of this version; else what
- * file_read_limited() says. */
+ * file_read_own() says. */
 _must_check_ int record_read(const char *dir, const char *file, size_t max, Json **ret);
 
 /* The fingerprint at @key of @j. -EBADMSG: none is there, or not one of the right length. */

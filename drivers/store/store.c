@@ -41,7 +41,9 @@ static int record_name(const char *file, const char *special, char **ret) {
 static void source_failed(Source *source, const char *dir, const char *file, int error) {
         source_set(source, SOURCE_UNKNOWN, "cannot read %s/%s: %s", dir, file,
                         error == -EBADMSG ? "it is not a record of this version; remove it"
-                                          : strerror(-error));
+                        : error == -EPERM
+                                        ? "it is another user's, or others may write it; remove it"
+                                        : strerror(-error));
 }
 
 /* Opens PARENT/SUB. *ret_dir stays NULL if it is not there, or cannot be read (@source then says

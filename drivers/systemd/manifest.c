@@ -106,7 +106,7 @@ int manifest_read(const Paths *p, Manifest *ret) {
         r = manifest_path(p, &path);
         if (r < 0)
                 return r;
-        r = file_read_limited(path, MANIFEST_SIZE_MAX, &bytes, &size);
+        r = file_read_own(path, MANIFEST_SIZE_MAX, &bytes, &size);
         if (r == -ENOENT) {
                 *ret = (Manifest){ 0 };
                 return 0;

@@ -36,9 +36,10 @@ static int teardown(void **state _unused_) {
         return 0;
 }
 
+#define PRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define REST                                                                                       \
-        "\"stop_timeout_usec\":5,\"restart_fingerprint\":\"r\",\"live_fingerprint\":\"l\","        \
-        "\"resolved\":\"s\""
+        "\"stop_timeout_usec\":5,\"restart_fingerprint\":\"" PRINT                                 \
+        "\",\"live_fingerprint\":\"" PRINT "\",\"resolved\":\"" PRINT "\""
 
 static void test_spec(void **state _unused_) {
         _cleanup_(agent_spec_freep) AgentSpec *s = NULL;
@@ -55,7 +56,7 @@ static void test_spec(void **state _unused_) {
         assert_int_equal(s->n_credentials, 1);
         assert_string_equal(s->credentials[0].file, "/f");
         assert_int_equal(s->stop_timeout_usec, 5);
-        assert_string_equal(s->resolved, "s");
+        assert_string_equal(s->resolved, PRINT);
 }
 
 static void test_spec_refused(void **state _unused_) {
