@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "drivers/os/file.h"
+#include "drivers/os/process.h"
 #include "drivers/tmux/command.h"
 #include "model/base/strv.h"
 
@@ -244,8 +245,8 @@ int holder_run(const Launcher *l) {
         if (r != 0)
                 return r;
         raise_descriptor_limit();
-        (void)execvpe("tmux", argv, environ);
-        if (errno == ENOENT)
+        r = process_become(argv, NULL);
+        if (r == -ENOENT)
                 return refuse("there is no tmux in PATH");
-        return try_again("cannot execute tmux: %s", strerror(errno));
+        return try_again("cannot execute tmux: %s", strerror(-r));
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -14,6 +15,7 @@
 #include "model/base/strbuf.h"
 
 #define ERRORS_MAX 4096
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
 void process_result_done(ProcessResult *r) {
         free(r->output);
@@ -60,14 +62,50 @@ static int pipes_open(bool input, Pipes *p) {
         return 0;
 }
 
+static bool is_program(const char *path) {
+        struct stat st;
+
+        return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+/* Where a program is, by $PATH. Only its absolute parts count: what lies in the working directory,
+ * agents may have written. */
+static int find_program(const char *name, char **ret) {
+        const char *path = getenv("PATH");
+
+        if (strchr(name, '/')) {
+                *ret = strdup(name);
+                return *ret ? 0 : -ENOMEM;
+        }
+        for (const char *p = path ? path : DEFAULT_PATH; *p;) {
+                _cleanup_free_ char *candidate = NULL;
+                size_t n = strcspn(p, ":");
+
+                if (asprintf(&candidate, "%.*s/%s", (int)n, p, name) < 0) {
+                        candidate = NULL;
+                        return -ENOMEM;
+                }
+                if (*p == '/' && is_program(candidate)) {
+                        *ret = TAKE_PTR(candidate);
+                        return 0;
+                }
+                p += n + (p[n] == ':');
+        }
+        return -ENOENT;
+}
+
 /* The child gets default signals: what the caller blocks or ignores is not its business. An output
  * without a pipe is the caller's. */
 static int start(const ProcessRequest *request, Pipes *p, pid_t *ret) {
+        _cleanup_free_ char *program = NULL;
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         sigset_t all, none;
         int r;
 
+        r = find_program(request->argv[0], &program);
+        if (r < 0)
+                return r;
         r = posix_spawn_file_actions_init(&actions);
         if (r != 0)
                 return -r;
@@ -91,7 +129,7 @@ static int start(const ProcessRequest *request, Pipes *p, pid_t *ret) {
                 r = posix_spawnattr_setflags(
                                 &attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
         if (r == 0)
-                r = posix_spawnp(ret, request->argv[0], &actions, &attributes, request->argv,
+                r = posix_spawn(ret, program, &actions, &attributes, request->argv,
                                 request->env ? request->env : environ);
         (void)posix_spawn_file_actions_destroy(&actions);
         (void)posix_spawnattr_destroy(&attributes);
@@ -329,6 +367,12 @@ int process_feed(char *const *argv, const char *text, size_t n) {
 }
 
 int process_become(char *const *argv, char *const *env) {
-        (void)execvpe(argv[0], argv, env ? env : environ);
+        _cleanup_free_ char *program = NULL;
+        int r;
+
+        r = find_program(argv[0], &program);
+        if (r < 0)
+                return r;
+        (void)execve(program, argv, env ? env : environ);
         return -errno;
 }

@@ -13,7 +13,7 @@
 #include "model/base/cleanup.h"
 
 typedef struct ProcessRequest {
-        char *const *argv; /* [0] is looked up in PATH */
+        char *const *argv; /* [0] is looked up in the absolute parts of PATH */
         char *const *env;  /* NULL: the caller's */
         const char *input; /* what the child reads; NULL: /dev/null */
         size_t input_size;
@@ -45,7 +45,7 @@ _must_check_ int process_run(const ProcessRequest *request, ProcessResult *ret);
  * started. */
 _must_check_ int process_feed(char *const *argv, const char *text, size_t n);
 
-/* Becomes another program: @argv[0] is looked up in PATH, @env NULL is the caller's. Returns only
+/* Becomes another program: @argv[0] is looked up as above, @env NULL is the caller's. Returns only
  * if that failed, a negative errno. */
 int process_become(char *const *argv, char *const *env);
 

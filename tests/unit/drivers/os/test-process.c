@@ -44,6 +44,36 @@ static int run(const char *script, uint64_t timeout_usec, ProcessResult *ret) {
         return r;
 }
 
+/* What a program is called finds it in the absolute parts of PATH only. */
+static void test_path(void **state _unused_) {
+        static const struct {
+                const char *path;
+                int result;
+        } table[] = {
+                { "/nowhere:/usr/bin:/bin", 0 },
+                { "/", -ENOENT },
+                { "", -ENOENT },
+                { ".", -ENOENT },
+                { ":/nowhere:", -ENOENT },
+                { "bin:usr/bin", -ENOENT },
+                { "bin:/bin", 0 },
+        };
+        char name[] = "true";
+        char *argv[] = { name, NULL };
+        const ProcessRequest request = { .argv = argv, .timeout_usec = 10 * USEC_PER_SEC };
+        _cleanup_free_ char *before = strdup(getenv("PATH")), *directory = getcwd(NULL, 0);
+
+        assert_true(before && directory);
+        assert_int_equal(chdir("/bin"), 0);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
+
+                assert_int_equal(setenv("PATH", table[i].path, 1), 0);
+                assert_int_equal(process_run(&request, &result), table[i].result);
+        }
+        assert_int_equal(setenv("PATH", before, 1) | chdir(directory), 0);
+}
+
 static void test_outcomes(void **state _unused_) {
         _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
 
@@ -93,6 +123,7 @@ static void test_end_after_signals(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_outcomes),
+                cmocka_unit_test(test_path),
                 cmocka_unit_test(test_deadline),
                 cmocka_unit_test(test_end_after_signals),
         };
