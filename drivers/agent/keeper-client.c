@@ -130,7 +130,7 @@ static int parse_end(char *text, KeeperCall *call) {
         return 0;
 }
 
-static int parse_answer(char *packet, KeeperCall *call) {
+int keeper_answer_parse(char *packet, KeeperCall *call) {
         if (call->request == KEEPER_ASK_QUERY && packet[0] == KEEPER_STATE)
                 return parse_state(packet + 1, call);
         if (call->request == KEEPER_ASK_STOP && packet[0] == KEEPER_DONE)
@@ -155,7 +155,7 @@ static int receive_answer(int fd, KeeperCall *call) {
         if (n == 0)
                 return -ECONNRESET;
         packet[n] = '\0';
-        return parse_answer(packet, call);
+        return keeper_answer_parse(packet, call);
 }
 
 /* --- many at once -------------------------------------------------------------------------------

@@ -74,6 +74,9 @@ _must_check_ int keeper_stop(const char *runtime_dir,
                 char ret_code[16],
                 char ret_status[16]);
 
+/* Takes the packet that answers @call, cut up in place (pure). What KeeperCall.error says. */
+_must_check_ int keeper_answer_parse(char *packet, KeeperCall *call);
+
 /* A connection to a keeper that is ours by its uid; for what KeeperCall does not cover. Negative
  * errno. */
 _must_check_ int keeper_connect(const char *runtime_dir, const char *name);

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The whole way from bytes to the desired state or to findings, and the rendering of both kinds. */
+/*
+ * The whole way from bytes to the desired state or to findings, and the rendering of both kinds:
+ * every agent that is accepted has a drop-in, and no finding acts on a terminal, whatever it
+ * quotes.
+ */
 
 #include <assert.h>
 #include <string.h>
 
+#include "drivers/systemd/dropin.h"
 #include "framework/assets.h"
+#include "model/base/utf8.h"
 #include "model/diag-render.h"
 #include "model/roster.h"
 #include "tests/fuzz/entry.h"
@@ -22,6 +28,7 @@ static const Machine machine = {
 static void check_desired(const Desired *d) {
         for (size_t i = 0; i < d->n_agents; i++) {
                 const AgentSpec *s = d->agents[i];
+                _cleanup_free_ char *dropin = NULL;
 
                 assert(agent_name_is_valid(s->name));
                 assert(s->argv && s->argv[0] && s->workdir[0] == '/');
@@ -31,6 +38,25 @@ static void check_desired(const Desired *d) {
                 assert(strlen(s->resolved) == 64 && s->line > 0);
                 assert(i == 0 || strcmp(d->agents[i - 1]->name, s->name) < 0);
                 assert(desired_find(d, s->name) == s);
+                assert(dropin_render(s, &dropin) == 0);
+        }
+}
+
+/* Colours and lines; nothing else that a terminal would heed. */
+static void check_harmless(const char *text) {
+        for (const char *p = text; *p;) {
+                uint32_t c;
+                size_t n;
+
+                if (*p == '\033') {
+                        n = p[1] == '[' ? strspn(p + 2, "0123456789;") : 0;
+                        assert(n > 0 && p[2 + n] == 'm');
+                        p += n + 3;
+                        continue;
+                }
+                n = utf8_decode(p, strlen(p), &c);
+                assert(n > 0 && (c == '\n' || !utf8_is_unsafe(c)));
+                p += n;
         }
 }
 
@@ -40,6 +66,8 @@ static void check_findings(const Diags *d, const char *bytes, size_t size) {
 
         assert(diags_render_text(d, "roster.yaml", bytes, size, /* color= */ true, &text) == 0);
         assert(diags_render_github(d, "roster.yaml", bytes, size, &annotations) == 0);
+        check_harmless(text);
+        check_harmless(annotations);
         assert(diags_to_json(d, "roster.yaml", bytes, size, &json) == 0);
         for (size_t i = 1; i < d->n_items; i++)
                 assert(d->items[i - 1].span.start + 1 <= d->items[i].span.start + 1);
