@@ -47,9 +47,13 @@ for target; do
         esac
         [ -f "$root/tests/fuzz/dictionaries/$target.dict" ] &&
                 set -- "$@" "-dict=$root/tests/fuzz/dictionaries/$target.dict"
-        folders=$root/tests/fuzz/corpus/$target
-        [ "$target" = yaml ] && folders=$root/tests/fuzz/corpus/roster
-        if "$build/tests/fuzz/fuzz-$target" "$@" "$own" "$folders" >"$log" 2>&1; then
+        # The first folder is the one that grows.
+        case $target in
+        roster | yaml) set -- "$@" "$own" "$root/tests/fuzz/corpus/roster" "$root/tests/unit/model/rosters" \
+                "$root/framework/fleet/examples" ;;
+        *) set -- "$@" "$own" "$root/tests/fuzz/corpus/$target" ;;
+        esac
+        if "$build/tests/fuzz/fuzz-$target" "$@" >"$log" 2>&1; then
                 verdict=ok
         else
                 verdict=FAILED

@@ -258,6 +258,7 @@ static void check_start(Referee *r, const World *w, const WorldAgent *a) {
                 blame(r, "starts", a, "is started at once after a failure");
         if (seen->unit == UNIT_FAILED && seen->has_entry &&
                         seen->live == world_number(s->live_fingerprint) &&
+                        seen->resolved == world_number(s->resolved) &&
                         (!a->has_entry || a->entry.n_starts <= seen->entry.n_starts))
                 blame(r, "starts", a, "is started, and the ledger does not know it");
 }

@@ -236,6 +236,36 @@ static void test_remove_and_make(void **state _unused_) {
                         0);
 }
 
+/* What others may have written is not read, and a directory that they can write to is not ours. */
+static void test_own(void **state _unused_) {
+        static const struct {
+                mode_t mode;
+                int result;
+        } modes[] = { { 0600, 0 }, { 0400, 0 }, { 0644, 0 }, { 0620, -EPERM }, { 0602, -EPERM } };
+        _cleanup_free_ char *bytes = NULL;
+        size_t n;
+
+        assert_int_equal(file_replace("f", "one", 3, 0600), 0);
+        assert_int_equal(mkdir("d", 0700) | symlink("d", "link"), 0);
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++) {
+                _cleanup_free_ char *text = NULL;
+
+                assert_int_equal(chmod("f", modes[i].mode) | chmod("d", modes[i].mode | 0100), 0);
+                assert_int_equal(file_read_own("f", 10, &text, &n), modes[i].result);
+                assert_int_equal(dir_check_own("d"), modes[i].result);
+                assert_int_equal(dir_check_own("link"), modes[i].result);
+        }
+        assert_int_equal(file_read_own("none", 10, &bytes, &n), -ENOENT);
+        assert_int_equal(dir_check_own("none"), 0);
+        if (geteuid() == 0) {
+                assert_int_equal(chmod("f", 0600) | chmod("d", 0700), 0);
+                assert_int_equal(chown("f", 12345, 12345) | chown("d", 12345, 12345), 0);
+                assert_int_equal(file_read_own("f", 10, &bytes, &n), -EPERM);
+                assert_int_equal(dir_check_own("d"), -EPERM);
+        }
+        assert_int_equal(unlink("f") | unlink("link") | rmdir("d"), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_replace),
@@ -245,6 +275,7 @@ int main(void) {
                 cmocka_unit_test(test_replace_many_failures),
                 cmocka_unit_test(test_read),
                 cmocka_unit_test(test_remove_and_make),
+                cmocka_unit_test(test_own),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -115,9 +116,23 @@ static void test_agent_lock(void **state _unused_) {
         (void)close(pipes[1]);
 }
 
+/* Where others can write, nobody takes a lock. */
+static void test_shared(void **state _unused_) {
+        const Paths p = { .state = top, .runtime = top };
+        _cleanup_close_ int fd = -1;
+        LockHolder holder;
+
+        assert_int_equal(chmod(top, 0770), 0);
+        assert_int_equal(lock_take(&p, "apply", 0, &fd, &holder), -EPERM);
+        assert_int_equal(lock_take_controller(&p, &fd, &holder), -EPERM);
+        assert_int_equal(chmod(top, 0700), 0);
+        assert_int_equal(lock_take(&p, "apply", 0, &fd, &holder), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = { cmocka_unit_test(test_lock),
-                cmocka_unit_test(test_agent_lock), cmocka_unit_test(test_controller) };
+                cmocka_unit_test(test_agent_lock), cmocka_unit_test(test_controller),
+                cmocka_unit_test(test_shared) };
 
         return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -75,12 +75,34 @@ static void unsafe_characters(void **state) {
                 assert_false(utf8_is_unsafe(safe[i]));
 }
 
+static void harmless_text(void **state) {
+        static const struct {
+                const char *text, *safe;
+        } cases[] = {
+                { "", "" },
+                { "plain é 日", "plain é 日" },
+                { "a\x1b[2Jb\n\t", "a?[2Jb??" },
+                { "c1 \xc2\x9b and \x9b", "c1 ? and ?" },
+                { "turned \u202e around", "turned ? around" },
+                { "cut \xe6\x97", "cut ??" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+                utf8_add_safe(&b, cases[i].text, strlen(cases[i].text));
+                assert_string_equal(strbuf_text(&b), cases[i].safe);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(round_trip_of_every_character),
                 cmocka_unit_test(invalid_forms),
                 cmocka_unit_test(lengths_and_widths),
                 cmocka_unit_test(unsafe_characters),
+                cmocka_unit_test(harmless_text),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
