@@ -46,6 +46,7 @@ typedef struct DriverScreen {
         Screen screen;         /* as far as the pane answered, also if the agent is dead */
         bool other_foreground; /* another program than the agent has the terminal; if known */
         bool line_mode;        /* the terminal collects lines: nobody reads single keys */
+        char terminal[32];     /* its device; "" unknown */
 } DriverScreen;
 
 typedef enum DriverInputKind {

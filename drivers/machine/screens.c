@@ -86,9 +86,9 @@ static int read_facts(char *text, DriverScreen *shown) {
         s->pane_pid = (pid_t)v[FACT_PANE_PID];
         s->activity_usec = v[FACT_ACTIVITY] * USEC_PER_SEC;
         tty = strsep(&text, " ");
-        if (!text)
+        if (!text || strlen(tty) >= sizeof(shown->terminal))
                 return -EBADMSG;
-        shown->line_mode = proc_terminal_collects_lines(tty);
+        (void)stpcpy(shown->terminal, tty);
         s->title = strdup(text);
         return s->title ? 0 : -ENOMEM;
 }
@@ -123,8 +123,7 @@ static char *cut_screen(
         return NULL;
 }
 
-/* All or nothing: of an output that is not whole nothing is believed. */
-static int cut_screens(char *output, const char *word, DriverScreen *screens, size_t n) {
+int screens_read(char *output, const char *word, DriverScreen *screens, size_t n) {
         char *p = output, *rest;
         int error = 0;
 
@@ -133,8 +132,10 @@ static int cut_screens(char *output, const char *word, DriverScreen *screens, si
         rest = p ? after_word(p, word) : NULL;
         if (error == 0 && rest && strcmp(rest, "end\n") == 0)
                 return 0;
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
                 screen_done(&screens[i].screen);
+                screens[i] = (DriverScreen){ .known = false };
+        }
         return error == -ENOMEM ? error : 0;
 }
 
@@ -157,13 +158,15 @@ int screens_capture(const TmuxServer *tmux,
         if (r == -ENOMEM)
                 return r;
         if (r >= 0) {
-                r = cut_screens(output, word, screens, strv_length(agents));
+                r = screens_read(output, word, screens, strv_length(agents));
                 if (r < 0)
                         return r;
         }
         for (size_t i = 0; agents[i]; i++) {
                 const ObservedRun *run = observed_run(observed, agents[i]);
 
+                screens[i].line_mode = *screens[i].terminal &&
+                                       proc_terminal_collects_lines(screens[i].terminal);
                 screens[i].known =
                                 screens[i].screen.text && !screens[i].screen.dead && run &&
                                 run->alive &&
