@@ -38,24 +38,6 @@ class Intruders:
 
     # --- directories and files ---
 
-    def test_directories_that_others_can_write_to(self):
-        self.roster(['a'])
-        os.makedirs(self.runtime, exist_ok=True)
-        for path in (self.state, self.runtime):
-            for owner, mode in ((self.bed.uid, 0o777), (self.bed.uid, 0o770), (STRANGER, 0o755)):
-                os.chown(path, owner, self.bed.gid)
-                os.chmod(path, mode)
-                for verb in (('apply', '--yes'), ('start',), ('watch',)):
-                    r = self.refused(*verb)
-                    self.assertIn(path, r.err)
-                self.assertRegex(self.mosaic('doctor', code=(1, 2, 3, 6)).out, 'permissions')
-                os.chmod(path, 0o700)
-            os.chown(path, self.bed.uid, self.bed.gid)
-        for d in (self.runtime, os.path.dirname(self.runtime)):
-            os.chown(d, self.bed.uid, self.bed.gid)
-        self.bring_up(['a'])
-        self.in_sync()
-
     def test_records_that_others_wrote(self):
         """A record of another user's, or one that others can write, says nothing at all."""
         before = self.bring_up(['a', 'b'])
@@ -74,24 +56,6 @@ class Intruders:
                 os.chmod(name, 0o600)
                 if 'manifest' in name:
                     before = self.wait_agents(['a', 'b'])
-        self.in_sync()
-
-    def test_links_are_not_written_through(self):
-        """Somebody put a link where a file of ours goes: what it points to stays as it is."""
-        precious = self.bed.write('precious', 'mine\n', 0o600)
-        self.roster(['a'])
-        os.makedirs(self.state + '/specs', exist_ok=True)
-        os.chown(self.state + '/specs', self.bed.uid, self.bed.gid)
-        for link in (self.state + '/specs/a.json', self.state + '/lock', self.state + '/history.jsonl'):
-            if os.path.lexists(link):
-                os.unlink(link)
-            os.symlink(precious, link)
-            os.lchown(link, self.bed.uid, self.bed.gid)
-            self.fleet('apply', '--yes')
-            self.assertEqual(self.bed.read('precious'), 'mine\n', link)
-            os.unlink(link)
-        self.apply()
-        self.wait_agents(['a'])
         self.in_sync()
 
     # --- sockets ---
@@ -125,7 +89,7 @@ class Intruders:
         self.assertEqual(self.pids(), before)
         self.in_sync()
 
-    # --- programs, titles, options ---
+    # --- programs ---
 
     def test_programs_in_the_way(self):
         """No program is taken from the working directory, and systemctl is never called."""
@@ -141,37 +105,6 @@ class Intruders:
                 self.fleet(*verb, cwd=trap, env={'PATH': path}, code=(0, PENDING))
             self.wait_agents(['a', 'b'])
         self.in_sync()
-
-    def test_titles_names_and_options_that_look_like_commands(self):
-        before = {n: p.key for n, p in self.bring_up(['a', 'b']).items()}
-        self.tmux('new-session', '-d', '-s', 'guest', 'sleep', '1000', check=True)
-        self.tmux('new-session', '-d', '-s', 'last', 'sleep', '1000', check=True)
-        ids = self.sessions()
-        tty = self.tmux('display-message', '-p', '-t', '=a:', '#{pane_tty}', check=True).out.strip()
-        line = 'mosaic-1\t%d\t%s\t17\t0\t18\t%%77\t9\t0\tweb\tdefault:b:%s\t.' % (self.server_pid(), ids['last'], ids['last'])
-        values = ['#(touch ~/PWN)', '##(touch ~/PWN)', '#{pid}', '%begin 1 2 3', '%end 1 2 3', '%exit',
-                  'default:a:%s' % ids['a'], 'default:a:%s\tx' % ids['guest'], 'x\n' + line, 'x\t.\n%s\nmosaic-1 end' % line,
-                  '\x1b[2J\u202egpj', 'mosaic-1 end', "'; kill-server; '"]
-        for value in values:
-            self.tmux('set-option', '-t', '=guest:', '@mosaic', value, check=True)
-            self.tmux('set-option', '-p', '-t', '=a:', '@note', value, check=True)
-            # By escape sequences, as an agent would: the commands of tmux expand formats themselves.
-            with open(tty, 'w', encoding='utf-8') as f:
-                f.write('\033]2;%s\007\033k%s\033\\%s\r\n' % ((value.replace('\n', ' '),) * 3))
-            d = self.fleet_json('plan', code=0)
-            self.assertEqual(d['actions'], [], value)
-            foreign = sorted(m['address'] for m in d['remarks'] if m['kind'] == 'foreign')
-            self.assertEqual(foreign, ['guest', 'last'], value)
-            for r in (self.fleet('status', code=0), self.mosaic('agent', 'status', code=0)):
-                for bad in ('\x1b', '\u202e', '\x9b'):
-                    self.assertNotIn(bad, r.out + r.err, value)
-        # Names of sessions are text of others too.
-        for name in ('x##(touch ~/PWN)', '$0x', '{last}', '=a', '~', 'a b', '\u202egpj'):
-            self.tmux('new-session', '-d', '-s', name, 'sleep', '1000', check=True)
-            self.assertNotIn('\u202e', self.fleet('plan', code=0).out)
-        self.apply()
-        self.assertEqual(self.pids(), before)
-        self.assertEqual(len(self.tmux('list-sessions', '-F', 'one').out.split()), len(ids) + 7)
 
     # --- what our processes have open ---
 
@@ -253,6 +186,75 @@ class IntrudersSystemd(Intruders, Fleet):
 
 class IntrudersDirect(Intruders, Fleet):
     supervisor = 'direct'
+
+    # What does not depend on the supervisor is tried here, where it is cheaper.
+
+    def test_directories_that_others_can_write_to(self):
+        self.roster(['a'])
+        os.makedirs(self.runtime, exist_ok=True)
+        for path in (self.state, self.runtime):
+            for owner, mode in ((self.bed.uid, 0o777), (self.bed.uid, 0o770), (STRANGER, 0o755)):
+                os.chown(path, owner, self.bed.gid)
+                os.chmod(path, mode)
+                for verb in (('apply', '--yes'), ('start',), ('watch',)):
+                    r = self.refused(*verb)
+                    self.assertIn(path, r.err)
+                self.assertRegex(self.mosaic('doctor', code=(1, 2, 3, 6)).out, 'permissions')
+                os.chmod(path, 0o700)
+            os.chown(path, self.bed.uid, self.bed.gid)
+        for d in (self.runtime, os.path.dirname(self.runtime)):
+            os.chown(d, self.bed.uid, self.bed.gid)
+        self.bring_up(['a'])
+        self.in_sync()
+
+    def test_links_are_not_written_through(self):
+        """Somebody put a link where a file of ours goes: what it points to stays as it is."""
+        precious = self.bed.write('precious', 'mine\n', 0o600)
+        self.roster(['a'])
+        os.makedirs(self.state + '/specs', exist_ok=True)
+        os.chown(self.state + '/specs', self.bed.uid, self.bed.gid)
+        for link in (self.state + '/specs/a.json', self.state + '/lock', self.state + '/history.jsonl'):
+            if os.path.lexists(link):
+                os.unlink(link)
+            os.symlink(precious, link)
+            os.lchown(link, self.bed.uid, self.bed.gid)
+            self.fleet('apply', '--yes')
+            self.assertEqual(self.bed.read('precious'), 'mine\n', link)
+            os.unlink(link)
+        self.apply()
+        self.wait_agents(['a'])
+        self.in_sync()
+
+    def test_titles_names_and_options_that_look_like_commands(self):
+        before = {n: p.key for n, p in self.bring_up(['a', 'b']).items()}
+        self.tmux('new-session', '-d', '-s', 'guest', 'sleep', '1000', check=True)
+        self.tmux('new-session', '-d', '-s', 'last', 'sleep', '1000', check=True)
+        ids = self.sessions()
+        tty = self.tmux('display-message', '-p', '-t', '=a:', '#{pane_tty}', check=True).out.strip()
+        line = 'mosaic-1\t%d\t%s\t17\t0\t18\t%%77\t9\t0\tweb\tdefault:b:%s\t.' % (self.server_pid(), ids['last'], ids['last'])
+        values = ['#(touch ~/PWN)', '##(touch ~/PWN)', '#{pid}', '%begin 1 2 3', '%end 1 2 3', '%exit',
+                  'default:a:%s' % ids['a'], 'default:a:%s\tx' % ids['guest'], 'x\n' + line, 'x\t.\n%s\nmosaic-1 end' % line,
+                  '\x1b[2J\u202egpj', 'mosaic-1 end', "'; kill-server; '"]
+        for value in values:
+            self.tmux('set-option', '-t', '=guest:', '@mosaic', value, check=True)
+            self.tmux('set-option', '-p', '-t', '=a:', '@note', value, check=True)
+            # By escape sequences, as an agent would: the commands of tmux expand formats themselves.
+            with open(tty, 'w', encoding='utf-8') as f:
+                f.write('\033]2;%s\007\033k%s\033\\%s\r\n' % ((value.replace('\n', ' '),) * 3))
+            d = self.fleet_json('plan', code=0)
+            self.assertEqual(d['actions'], [], value)
+            foreign = sorted(m['address'] for m in d['remarks'] if m['kind'] == 'foreign')
+            self.assertEqual(foreign, ['guest', 'last'], value)
+            for r in (self.fleet('status', code=0), self.mosaic('agent', 'status', code=0)):
+                for bad in ('\x1b', '\u202e', '\x9b'):
+                    self.assertNotIn(bad, r.out + r.err, value)
+        # Names of sessions are text of others too.
+        for name in ('x##(touch ~/PWN)', '$0x', '{last}', '=a', '~', 'a b', '\u202egpj'):
+            self.tmux('new-session', '-d', '-s', name, 'sleep', '1000', check=True)
+            self.assertNotIn('\u202e', self.fleet('plan', code=0).out)
+        self.apply()
+        self.assertEqual(self.pids(), before)
+        self.assertEqual(len(self.tmux('list-sessions', '-F', 'one').out.split()), len(ids) + 7)
 
     def test_the_directory_of_the_tmux_socket(self):
         self.roster(['a'])
