@@ -15,10 +15,10 @@
 #define TAG "mosaic-1"
 #define END "."
 
+#define MARKER "#{s/[^ -~]/?/:@mosaic}"
 #define FORMAT                                                                                     \
         TAG "\t#{pid}\t#{session_id}\t#{session_created}\t#{session_attached}\t#{window_activity}" \
-            "\t#{pane_id}\t#{pane_pid}\t#{pane_dead}\t#{session_name}\t#{s/[^ "                    \
-            "-~]/?/:@mosaic}\t" END
+            "\t#{pane_id}\t#{pane_pid}\t#{pane_dead}\t#{session_name}\t" MARKER "\t" END
 
 #define BEGIN_LINE TAG " begin "
 #define SESSION_LINE TAG " session"
