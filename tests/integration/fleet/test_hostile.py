@@ -53,7 +53,8 @@ class Hostile:
         self.assertEqual(self.planted(), [])
 
     def test_working_directories(self):
-        names = ['x#(touch ~/PWN)', '#{session_name}', 'a b', "it's", '$HOME', '%h', 'a;b', 'é', '--', '=x', 'tail;', 'sp ']
+        names = ['x#(touch ~/PWN)', '#{session_name}', 'a b', "it's", '$HOME', '%h', 'a;b', 'é', '--', '=x', 'tail;', 'sp ',
+                 'tail#', '~', 'gone']
         agents = {}
         for i, n in enumerate(names):
             self.bed.mkdir('work/dirs/' + n)
@@ -63,6 +64,21 @@ class Hostile:
             self.assertEqual(self.dump('d%d' % i)['cwd'], self.latin(self.bed.home + '/work/dirs/' + n))
         self.assertEqual(self.planted(), [])
         self.in_sync()
+        # Directories that are none, or not to be entered, keep their agents down and nobody else; so does
+        # one that goes away.
+        before = {n: k for n, k in self.pids().items() if n != 'd14'}
+        os.mkdir(self.bed.home + '/work/closed', 0o700)
+        os.mkfifo(self.bed.home + '/work/fifo')
+        os.symlink('nowhere', self.bed.home + '/work/dangling')
+        self.bed.write('work/file', '')
+        for n in ('closed', 'fifo', 'dangling', 'file', 'missing'):
+            agents['b-' + n] = {'runtime': 'dump', 'workdir': '~/work/' + n}
+        self.roster(agents)
+        self.fleet('apply', '--yes', code=BLOCKED)
+        self.fleet('stop', 'd14', code=0)
+        os.rmdir(self.bed.home + '/work/dirs/gone')
+        self.fleet('start', 'd14', code=(BLOCKED, NOT_CONVERGED))
+        self.assertEqual(self.pids(), before)
 
     def test_roster_text_reaches_neither_tmux_nor_units(self):
         secret = 'nec-plus-ultra-4711'
@@ -228,7 +244,7 @@ class HostileDirect(Hostile, Fleet):
                  'é', 'Web', '_holder', '', 'a\\0b']
         keys = ['', 'A B', 'A=B', ' A', 'A\\n', '1A', 'TMUX', 'TMUX_PANE', 'XDG_RUNTIME_DIR', 'NOTIFY_SOCKET', 'MOSAIC_X',
                 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'BASH_ENV', 'A\\0']
-        dirs = ['x', './x', '../x', '', '~x/y', '$HOME/x', 'a\\nb', '/a/../b', '~/x\\0']
+        dirs = ['x', './x', '../x', '', '~x/y', '$HOME/x', 'a\\nb', '~/a\\nb', '/a\\tb', '~/x\\0']
         rosters = [bomb, 'a: &a [*a]\n', head + '  a: {<<: {}}\n', '[' * 65, '[' * 5000, 'a: |-\n' + '\n' * 65000,
                    ''.join('k%d: 1\n' % i for i in range(16000)), b'%\x83', b'%\xa6"', b'\xef\xbb\xbf', good.encode('utf-16'),
                    good + '---\n' + good, '%YAML 1.1\n---\n' + good, head + '  a: !!python/object:os.system {}\n',
