@@ -80,7 +80,8 @@ static Verdict judge_stray(
                 /* Removals come last, and only if the rest is as it should be. */
                 if (is_wanted(desired, b) &&
                                 referee_judge(w, desired, b, &why) == VERDICT_EXCUSED &&
-                                !is_stopped_by_hand(w, b) && !b->hold && !is_occupied(b))
+                                !is_stopped_by_hand(w, b) && !is_occupied(b) &&
+                                !(b->hold && b->unit != UNIT_ACTIVE))
                         return VERDICT_EXCUSED;
         }
         return going > (n_up / 4 > 1 ? n_up / 4 : 1) ? VERDICT_EXCUSED : VERDICT_WRONG;
