@@ -42,8 +42,8 @@ for target; do
         # (Its entropic schedule costs more than these targets do.)
         # With libfyaml before 0.8 a faulty text costs 4 KB for good (model/base/yaml.c).
         case $target in
-        roster | yaml) set -- "$@" -rss_limit_mb=8000 -detect_leaks=0 ;;
-        *) set -- "$@" -rss_limit_mb=1024 ;;
+        roster | yaml) set -- "$@" -rss_limit_mb=8000 -detect_leaks=0; export ASAN_OPTIONS=detect_leaks=0 ;;
+        *) set -- "$@" -rss_limit_mb=1024; unset ASAN_OPTIONS ;;
         esac
         [ -f "$root/tests/fuzz/dictionaries/$target.dict" ] &&
                 set -- "$@" "-dict=$root/tests/fuzz/dictionaries/$target.dict"
@@ -53,14 +53,15 @@ for target; do
                 "$root/framework/fleet/examples" ;;
         *) set -- "$@" "$own" "$root/tests/fuzz/corpus/$target" ;;
         esac
+        begin=$(date +%s)
         if "$build/tests/fuzz/fuzz-$target" "$@" >"$log" 2>&1; then
                 verdict=ok
         else
                 verdict=FAILED
                 failed=1
         fi
-        runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+        runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
         covered=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -1)
-        echo "$target: $verdict, ${runs:-?} runs in $seconds s, ${covered:-?} edges ($log)"
+        echo "$target: $verdict, ${runs:-?} runs in $(($(date +%s) - begin)) s, ${covered:-?} edges ($log)"
 done
 exit $failed
