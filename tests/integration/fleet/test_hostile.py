@@ -241,7 +241,7 @@ class HostileDirect(Hostile, Fleet):
                                          for i in range(20))
         names = ['x#(touch PWN)', '##(touch PWN)', 'a;', ';', '-t', '--', '=web', '$0', '@1', '%1', '{last}', '!', '~', '.',
                  '..', '../../x', 'a:b.c', 'a b', 'a/b', 'a%h', 'a\\x2db', 'a@b', 'a\\nb', 'a' * 256, '\u202egpj', 'é',
-                 'é', 'Web', '_holder', '', 'a\\0b']
+                 'e\u0301', 'Web', '_holder', '', 'a\\0b']
         keys = ['', 'A B', 'A=B', ' A', 'A\\n', '1A', 'TMUX', 'TMUX_PANE', 'XDG_RUNTIME_DIR', 'NOTIFY_SOCKET', 'MOSAIC_X',
                 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'BASH_ENV', 'A\\0']
         dirs = ['x', './x', '../x', '', '~x/y', '$HOME/x', 'a\\nb', '~/a\\nb', '/a\\tb', '~/x\\0']
