@@ -12,6 +12,8 @@
 #include "tests/fuzz/entry.h"
 #include "tests/fuzz/input.h"
 
+#define TEXT "hello" /* what is delivered */
+
 /* --- the judgement ------------------------------------------------------------------------------
  */
 
@@ -30,6 +32,7 @@ static void check_verdict(const Signs *signs, const ScreenFacts *f, const Screen
                                 is_within(v->text, v->length, f->screen->title) || v->length == 0);
         /* An empty input box means that no dialog has the keys; a draft that it is not empty. */
         assert(v->state != SCREEN_WAITING || !v->composer_empty);
+        assert(!v->unfocused || !v->composer_empty);
         assert(v->state != SCREEN_DRAFT || !v->composer_empty);
         assert(v->state != SCREEN_IDLE || !v->busy);
         assert(signs_judge(signs, f, &again) == 0);
@@ -42,7 +45,7 @@ static void check_verdict(const Signs *signs, const ScreenFacts *f, const Screen
         assert(signs_probe(signs, f->screen, probes) == 0);
         for (size_t i = 0; i < SIGN_PROBES; i++) {
                 if (strncmp(probes[i].name, "waiting", 7) == 0 && probes[i].found > 0)
-                        assert(v->state == SCREEN_WAITING || v->composer_empty);
+                        assert(v->state == SCREEN_WAITING || v->composer_empty || v->unfocused);
                 if (strcmp(probes[i].name, "composer") == 0 && v->composer_empty)
                         assert(probes[i].found > 0);
         }
@@ -67,9 +70,15 @@ static void check_step(const Course *c, const DeliveryLook *look, DeliveryStep s
                 assert(c->d.x == look->screen->cursor_x && c->d.y == look->screen->cursor_y);
                 assert(!c->d.options.wait_idle || v->state == SCREEN_IDLE);
                 break;
+        case DELIVERY_FOCUS:
+                assert(look->seen && look->alive && !look->screen->in_mode && v->unfocused);
+                assert(c->d.x == look->screen->cursor_x && c->d.y == look->screen->cursor_y);
+                break;
         case DELIVERY_PRESS:
                 assert(c->pasted && look->alive && look->seen && !look->screen->in_mode);
-                assert(v->state != SCREEN_WAITING && !v->composer_empty && !look->other_foreground);
+                assert(!v->composer_empty && !v->unfocused && !look->other_foreground);
+                /* Not into a dialog; a text that holds the words of one has to stand there. */
+                assert(v->state != SCREEN_WAITING || strstr(look->screen->text, TEXT));
                 assert(!c->d.options.no_submit);
                 assert(c->d.x == look->screen->cursor_x && c->d.y == look->screen->cursor_y);
                 break;
@@ -147,6 +156,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         unsigned flags = input_byte(&in);
         uint64_t now = options.now_usec;
 
+        options.text = TEXT;
+        options.size = sizeof(TEXT) - 1;
         options.wait_idle = flags & 1;
         options.no_submit = (flags & 6) == 6;
         options.timeout_usec = (flags >> 4) * USEC_PER_SEC;
@@ -155,6 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 talk.waiting_pattern = strdup("Allow\\?|\\[y/n\\]");
                 talk.busy_pattern = strdup("esc to interrupt");
                 talk.waiting_title = strdup("needs you");
+                talk.composer_unfocused = strdup("^> Type here");
         } else {
                 talk.composer_pattern = input_text(&in, 40);
                 talk.composer_rest = input_text(&in, 40);

@@ -103,7 +103,9 @@ static void read_ledger(const char *bytes, size_t n) {
         observe("pacing.json", bytes, n, check_ledger);
         assert(pacing_record_read(&paths, &p) == 0);
         if (p.n_items > 0) {
-                assert(pacing_record_write(&paths, &p) == 0);
+                _cleanup_free_ char *aside = NULL;
+
+                assert(pacing_record_write(&paths, &p, &aside) == 0 && !aside);
                 assert(pacing_record_read(&paths, &again) == 0);
                 assert(again.n_items == p.n_items && again.brake_usec == p.brake_usec);
                 assert(memcmp(again.items, p.items, p.n_items * sizeof(PaceEntry)) == 0);

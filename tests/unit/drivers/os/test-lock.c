@@ -124,7 +124,7 @@ static void test_shared(void **state _unused_) {
 
         assert_int_equal(chmod(top, 0770), 0);
         assert_int_equal(lock_take(&p, "apply", 0, &fd, &holder), -EPERM);
-        assert_int_equal(lock_take_controller(&p, &fd, &holder), -EPERM);
+        assert_int_equal(lock_take_controller(&p, "stop", &fd, &holder), -EPERM);
         assert_int_equal(chmod(top, 0700), 0);
         assert_int_equal(lock_take(&p, "apply", 0, &fd, &holder), 0);
 }
