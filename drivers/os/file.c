@@ -330,31 +330,54 @@ int file_set_aside(const char *path, char **ret) {
         return -EEXIST;
 }
 
+int file_remove_durably(const char *path) {
+        _cleanup_close_ int dir_fd = -1;
+        const char *name;
+
+        if (unlink(path) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        dir_fd = open_parent(path, &name);
+        return dir_fd < 0 ? dir_fd : sync_directory(dir_fd);
+}
+
+/* A new directory lasts once the one above it is on disk. */
+static int make_one(const char *path) {
+        _cleanup_close_ int dir_fd = -1;
+        const char *name;
+
+        if (mkdir(path, 0700) < 0)
+                return -errno;
+        dir_fd = open_parent(path, &name);
+        /* Where others may only enter and write, nothing can be made to last. */
+        if (dir_fd == -EACCES || dir_fd == -EISDIR)
+                return 0;
+        return dir_fd < 0 ? dir_fd : sync_directory(dir_fd);
+}
+
 int dir_make(const char *path) {
         _cleanup_free_ char *copy = strdup(path);
         struct stat st;
+        int r;
 
         if (!copy)
                 return -ENOMEM;
         if (path[0] == '\0')
                 return -EINVAL;
-        if (mkdir(path, 0700) == 0)
-                return 0;
-        if (errno == ENOENT)
+        r = make_one(path);
+        if (r == -ENOENT) {
                 for (char *p = copy + 1; *p; p++) {
                         if (*p != '/')
                                 continue;
                         *p = '\0';
-                        if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-                                return -errno;
+                        r = make_one(copy);
+                        if (r < 0 && r != -EEXIST)
+                                return r;
                         *p = '/';
                 }
-        else if (errno != EEXIST)
-                return -errno;
-        if (mkdir(path, 0700) == 0)
-                return 0;
-        if (errno != EEXIST)
-                return -errno;
+                r = make_one(path);
+        }
+        if (r != -EEXIST)
+                return r;
         if (stat(path, &st) < 0)
                 return -errno;
         return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;

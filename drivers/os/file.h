@@ -48,8 +48,12 @@ _must_check_ int file_remove(const char *path);
  * which is returned in @ret (caller frees). -EEXIST: none is. */
 _must_check_ int file_set_aside(const char *path, char **ret);
 
-/* Makes a directory and what is missing above it, each with mode 0700. One that is there is
- * success. */
+/* The same, for a file that must not come back after a loss of power: its removal is on disk when
+ * this returns. */
+_must_check_ int file_remove_durably(const char *path);
+
+/* Makes a directory and what is missing above it, each with mode 0700 and on disk when this
+ * returns. One that is there is success. */
 _must_check_ int dir_make(const char *path);
 
 /* May nobody else put anything into this directory? -EPERM if it is another user's, or others may

@@ -278,7 +278,7 @@ static int set_flag(const Paths *p, const char *name, bool on) {
         r = path_join(p->state, name, &path);
         if (r < 0)
                 return r;
-        return on ? file_replace(path, "", 0, 0600) : file_remove(path);
+        return on ? file_replace(path, "", 0, 0600) : file_remove_durably(path);
 }
 
 static int get_flag(const Paths *p, const char *name, bool *ret) {
@@ -460,33 +460,36 @@ int store_announce_stops(const Paths *p, const Observed *o, char *const *agents)
         return names ? write_records(p, "ended", names, texts) : 0;
 }
 
-static int remove_record(
-                const char *parent, const char *sub, const char *name, const char *suffix) {
-        _cleanup_free_ char *path = NULL;
+static int record_path(const char *parent, const char *sub, const char *name, char **ret) {
+        return format_text(ret, "%s/%s/%s.json", parent, sub, name) < 0 ? -ENOMEM : 0;
+}
 
-        if (format_text(&path, "%s/%s/%s%s", parent, sub, name, suffix) < 0)
-                return -ENOMEM;
-        return file_remove(path);
+static int remove_record(const char *parent, const char *sub, const char *name) {
+        _cleanup_free_ char *path = NULL;
+        int r = record_path(parent, sub, name, &path);
+
+        return r < 0 ? r : file_remove(path);
 }
 
 int store_remove_agent(const Paths *p, const char *agent) {
         int r;
 
         /* The spec last: while it is there, the next pass knows that there is something to remove.
-         */
-        r = remove_record(p->runtime, "run", agent, ".json");
+         * A hold is gone for certain before it is: an agent that gets this name later would not be
+         * started. The others say nothing of another boot. */
+        r = remove_record(p->runtime, "run", agent);
         if (r < 0)
                 return r;
-        r = remove_record(p->state, "stops", agent, ".json");
+        r = remove_record(p->state, "stops", agent);
         if (r < 0)
                 return r;
-        r = remove_record(p->state, "ended", agent, ".json");
+        r = remove_record(p->state, "ended", agent);
         if (r < 0)
                 return r;
-        r = remove_record(p->state, "holds", agent, ".json");
+        r = store_release(p, agent);
         if (r < 0)
                 return r;
-        return remove_record(p->state, "specs", agent, ".json");
+        return remove_record(p->state, "specs", agent);
 }
 
 int store_hold(const Paths *p, const char *agent, const char *by, const char *reason) {
@@ -515,11 +518,14 @@ int store_hold(const Paths *p, const char *agent, const char *by, const char *re
 }
 
 int store_release(const Paths *p, const char *agent) {
-        return remove_record(p->state, "holds", agent ? agent : FLEET_HOLD, ".json");
+        _cleanup_free_ char *path = NULL;
+        int r = record_path(p->state, "holds", agent ? agent : FLEET_HOLD, &path);
+
+        return r < 0 ? r : file_remove_durably(path);
 }
 
 int store_forget_stop(const Paths *p, const char *agent) {
-        return remove_record(p->state, "stops", agent, ".json");
+        return remove_record(p->state, "stops", agent);
 }
 
 int store_expect_reload(const Paths *p) {

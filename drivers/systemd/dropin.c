@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "drivers/os/file.h"
@@ -204,6 +205,13 @@ static int batch_add(Batch *b, const Paths *p, const AgentSpec *s) {
         return strv_take(&b->texts, TAKE_PTR(text));
 }
 
+/* @sync: on its own; where many are made one sync for all of them follows. */
+static int make_directory(const char *path, bool sync) {
+        if (!sync && mkdir(path, 0700) == 0)
+                return 0;
+        return dir_make(path);
+}
+
 static int write_one(const Paths *p, const char *agent, const char *text) {
         _cleanup_free_ char *path = NULL;
         int r;
@@ -235,7 +243,7 @@ static int write_staged(const Paths *p, const Batch *b) {
         r = path_join(p->units, ".mosaic-staging", &staging);
         if (r < 0)
                 return r;
-        r = dir_make(staging);
+        r = make_directory(staging, /* sync= */ false);
         if (r < 0)
                 return r;
         r = file_replace_many(staging, b->agents, b->texts, 0600);
@@ -258,17 +266,19 @@ static int write_staged(const Paths *p, const Batch *b) {
 int dropins_write(const Paths *p, AgentSpec *const *specs, size_t n, char ***ret_changed) {
         _cleanup_(batch_done) Batch b = { 0 };
         _cleanup_strv_ char **changed = NULL;
+        bool staged;
         int r;
 
         r = strv_copy(NULL, &changed);
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = batch_add(&b, p, specs[i]);
+        staged = b.agents && strv_length(b.agents) > ONE_BY_ONE_MAX;
         for (char **agent = b.agents; agent && *agent && r >= 0; agent++) {
                 _cleanup_free_ char *directory = NULL, *unit = NULL;
 
                 r = dropin_directory(p, *agent, &directory);
                 if (r >= 0)
-                        r = dir_make(directory);
+                        r = make_directory(directory, !staged);
                 if (r >= 0)
                         r = paths_agent_unit(p, *agent, &unit);
                 if (r >= 0)
@@ -277,7 +287,7 @@ int dropins_write(const Paths *p, AgentSpec *const *specs, size_t n, char ***ret
         if (r < 0)
                 return r;
 
-        if (strv_length(b.agents) > ONE_BY_ONE_MAX)
+        if (staged)
                 r = write_staged(p, &b);
         else
                 for (size_t i = 0; i < strv_length(b.agents) && r >= 0; i++)

@@ -29,6 +29,10 @@ TESTS = [
     ("tests/simulation/explore", ["two-chained"], 240),
     ("tests/simulation/explore", ["one"], 240),
 ]
+# What the drivers do is not part of the world in memory.
+DRIVER_TESTS = [
+    ("tests/simulation/crash-states", ["--brief"], 60),
+]
 
 
 HEADER = "/* SPDX-License-Identifier: MIT */"
@@ -59,6 +63,10 @@ def without_output(command):
     return out
 
 
+def tests_of(path):
+    return DRIVER_TESTS if path.startswith("drivers/") else TESTS
+
+
 def killed_by(root, build, scratch, mutant, tests=None):
     """The test that finds it; None: none does."""
     _, path, anchor, instead = mutant
@@ -74,7 +82,7 @@ def killed_by(root, build, scratch, mutant, tests=None):
                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"bite: '{mutant[0]}' does not compile:\n{done.stderr}")
-    for target, arguments, seconds in tests or TESTS:
+    for target, arguments, seconds in tests or tests_of(path):
         program = os.path.join(scratch, os.path.basename(target))
         link = link_command(build, target)
         link[link.index("-o") + 1] = program
@@ -108,7 +116,7 @@ def main():
     for path in sorted({m[1] for m in mutants}):
         with tempfile.TemporaryDirectory(prefix="mosaic-bite-") as scratch:
             test = killed_by(os.path.abspath(options.root), os.path.abspath(options.build), scratch,
-                             ("no fault", path, HEADER, HEADER), TESTS[:4])
+                             ("no fault", path, HEADER, HEADER), tests_of(path)[:4])
         if test:
             sys.exit(f"bite: {path} as it is fails {test}")
     found = 0

@@ -5,6 +5,7 @@ file, the text that stands there exactly once, and what stands there instead."""
 DIFF, PRUNE, ORDER = "reconciler/plan/diff.c", "reconciler/plan/prune.c", "reconciler/plan/order.c"
 PLANNER, SCHEDULE = "reconciler/plan/planner.c", "reconciler/plan/schedule.c"
 APPLY, PASS, STEP, PACING = "reconciler/apply.c", "reconciler/pass.c", "reconciler/step.c", "model/pacing.c"
+FILE, STORE, DROPIN = "drivers/os/file.c", "drivers/store/store.c", "drivers/systemd/dropin.c"
 
 MUTANTS = [
     ("start what somebody stopped", DIFF, "if (heeds_stops && is_implicit_hold(c, v))",
@@ -67,4 +68,29 @@ MUTANTS = [
      "return due + 20 * SCHEDULE_CAP_USEC;"),
     ("forget when the roster was touched", SCHEDULE,
      "        if (cause == CAUSE_ROSTER)\n                s->roster_usec = now_usec;\n", ""),
+    ("name a file before its bytes are on disk", FILE, "if (r == 0 && sync && fsync(fd) < 0)", "if (0)"),
+    ("write the bytes out after the name", FILE,
+     "        r = write_temporary(dir_fd, temporary, bytes, n, mode, /* sync= */ true);\n        if (r < 0)\n"
+     "                return r;\n        if (renameat(dir_fd, temporary, dir_fd, name) < 0) {",
+     "        r = write_temporary(dir_fd, temporary, bytes, n, mode, false);\n        if (r < 0)\n"
+     "                return r;\n        r = renameat(dir_fd, temporary, dir_fd, name);\n"
+     "        if (r == 0)\n                r = syncfs(dir_fd);\n        if (r < 0) {"),
+    ("name many files before their bytes are on disk", FILE, "if (n > FSYNC_MAX && syncfs(dir_fd) < 0)", "if (0)"),
+    ("say that it is done before the name is on disk", FILE,
+     "return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;", "return 0;"),
+    ("make a directory that may be lost", FILE,
+     "                return 0;\n        return dir_fd < 0 ? dir_fd : sync_directory(dir_fd);", "                return 0;\n"
+     "        return 0;"),
+    ("leave a file open that cannot be written", FILE,
+     "        _cleanup_close_ int fd = -1;\n        int r;\n\n        if (unlinkat(", "        int fd = -1;\n"
+     "        int r;\n\n        if (unlinkat("),
+    ("release a hold that may come back", STORE, "return r < 0 ? r : file_remove_durably(path);",
+     "return r < 0 ? r : file_remove(path);"),
+    ("remove the spec before its hold", STORE, "        r = store_release(p, agent);\n",
+     '        r = remove_record(p->state, "holds", agent);\n'),
+    ("write the index before the specs", STORE,
+     '        r = write_records(p, "specs", names, texts);\n        return r < 0 ? r : accepted_update(p, specs, n);',
+     '        r = accepted_update(p, specs, n);\n        return r < 0 ? r : write_records(p, "specs", names, texts);'),
+    ("put many drop-ins in their places and leave it there", DROPIN,
+     "return fd < 0 || syncfs(fd) < 0 ? -errno : 0;", "return fd < 0 ? -errno : 0;"),
 ]
