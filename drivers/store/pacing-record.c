@@ -69,9 +69,12 @@ int pacing_record_read(const Paths *p, Pacing *ret) {
         *ret = (Pacing){ 0 };
         r = record_read(p->state, PACING_RECORD_FILE, LEDGER_MAX, &j);
         if (r < 0)
-                return r == -ENOMEM ? r : 0;
+                return record_error_passes(r) ? r : 0;
         boot = json_get_string(j, "boot_id");
-        if (!boot || proc_boot_id(boot_now) < 0 || strcmp(boot, boot_now) != 0)
+        r = proc_boot_id(boot_now);
+        if (r < 0)
+                return record_error_passes(r) ? r : 0;
+        if (!boot || strcmp(boot, boot_now) != 0)
                 return 0;
         r = read_ledger(j, &pacing);
         if (r < 0)
@@ -127,7 +130,7 @@ static bool is_in_the_way(const Paths *p, const char *path) {
         if (!S_ISREG(st.st_mode))
                 return true;
         r = record_read(p->state, PACING_RECORD_FILE, LEDGER_MAX, &j);
-        return r < 0 && r != -ENOMEM;
+        return r < 0 && !record_error_passes(r);
 }
 
 int pacing_record_write(const Paths *p, const Pacing *pacing, char **ret_aside) {

@@ -28,6 +28,10 @@ int record_read(const char *dir, const char *file, size_t max, Json **ret) {
         return 0;
 }
 
+bool record_error_passes(int r) {
+        return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
 int record_get_fingerprint(const Json *j, const char *key, char ret[FINGERPRINT_SIZE]) {
         const char *s = json_get_string(j, key);
 

@@ -24,7 +24,7 @@ int roster_record_read(const Paths *p, RosterRecord *ret) {
 
         r = record_read(p->state, FILE_NAME, RECORD_MAX, &j);
         if (r < 0)
-                return r == -ENOMEM ? r : -ENOENT;
+                return record_error_passes(r) ? r : -ENOENT;
         bytes = json_as_bytes(json_get(j, "roster"), &record.size);
         if (!bytes || json_get_uint64(j, "generation", &record.generation) < 0 ||
                         json_get_uint64(j, "at_usec", &record.at_usec) < 0)

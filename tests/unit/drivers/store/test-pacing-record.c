@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -276,6 +277,28 @@ static void test_set_aside(void **state _unused_) {
         }
 }
 
+/* Without a descriptor left nothing is known of the ledger: it is not taken for an empty one, by
+ * which everything would be started at once. */
+static void test_no_descriptor(void **state _unused_) {
+        PaceEntry items[3];
+        Pacing p = ledger(items), q;
+        struct rlimit before, none;
+        char *aside = NULL;
+        int r, written;
+
+        write_ledger(&p);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = before;
+        none.rlim_cur = 0;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        r = pacing_record_read(&paths, &q);
+        written = pacing_record_write(&paths, &p, &aside);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(r, -EMFILE);
+        assert_int_equal(written, -EMFILE);
+        assert_null(aside);
+}
+
 #define unit(test) cmocka_unit_test_teardown(test, tear_down)
 
 int main(void) {
@@ -287,6 +310,7 @@ int main(void) {
                 unit(test_other_boot),
                 unit(test_garbled),
                 unit(test_set_aside),
+                unit(test_no_descriptor),
         };
 
         return cmocka_run_group_tests(tests, set_up_group, tear_down_group);

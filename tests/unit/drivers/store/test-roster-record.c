@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -173,6 +174,27 @@ static void test_cut_off(void **state _unused_) {
 }
 
 /* What is no text is refused, and what was in force stays. */
+/* Without a descriptor left nothing is known of the record: it is not taken for none, nor is
+ * another one written in its place. */
+static void test_no_descriptor(void **state _unused_) {
+        struct rlimit before, none;
+        uint64_t generation;
+        RosterRecord r;
+        int read, written;
+
+        assert_int_equal(write_text("one"), 1);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = before;
+        none.rlim_cur = 0;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        read = roster_record_read(&paths, &r);
+        written = roster_record_write(&paths, "two", 3, &generation);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(read, -EMFILE);
+        assert_int_equal(written, -EMFILE);
+        assert_record("one", 1);
+}
+
 static void test_no_text(void **state _unused_) {
         static const char bytes[] = "a\xff\xfe";
         uint64_t generation;
@@ -194,6 +216,7 @@ int main(void) {
                 unit(test_garbled),
                 unit(test_cut_off),
                 unit(test_no_text),
+                unit(test_no_descriptor),
         };
 
         return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
