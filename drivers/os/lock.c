@@ -2,6 +2,7 @@
 #include "drivers/os/lock.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -10,27 +11,59 @@
 
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
+#include "drivers/os/proc.h"
 #include "model/base/parse.h"
 
 #define CONTROLLER_LOCK "controller.lock"
 
-static void read_holder(int fd, LockHolder *ret) {
-        char text[64] = "";
+#define STEP_USEC UINT64_C(20000)
+/* Who has just got the lock writes its name into it at once. */
+#define NAME_USEC UINT64_C(200000)
+
+/* "PID VERB START", as long in every lock: one is written over the other in one call, which needs
+ * no room on a full disk, and a reader sees one of them. */
+#define NAME_SIZE 80
+
+/* What is written there. @ret_start: of the process, 0 if it is not said. */
+static void read_name(int fd, LockHolder *ret, uint64_t *ret_start) {
+        char text[NAME_SIZE + 1] = "";
         int pid = 0;
 
         *ret = (LockHolder){ 0 };
-        if (pread(fd, text, sizeof(text) - 1, 0) > 0 &&
-                        sscanf(text, "%d %31s", &pid, ret->verb) >= 1)
+        *ret_start = 0;
+        if (pread(fd, text, NAME_SIZE, 0) > 0 &&
+                        sscanf(text, "%d %31s %" SCNu64, &pid, ret->verb, ret_start) >= 1)
                 ret->pid = pid;
 }
 
-static int write_holder(int fd, const char *verb) {
-        char text[64];
-        int n = snprintf(text, sizeof(text), "%d %.31s\n", (int)getpid(), verb);
+/* Who has the lock. What stands there may be of the one before, as long as the new one has not
+ * written; of a process that is gone nothing is said, its pid may be another's by now. */
+static bool read_holder(int fd, LockHolder *ret) {
+        uint64_t start, now;
 
-        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
-                return errno ? -errno : -EIO;
-        return 0;
+        read_name(fd, ret, &start);
+        if (ret->pid > 0 && proc_start_time(ret->pid, &now) == 0 && now == start)
+                return true;
+        *ret = (LockHolder){ 0 };
+        return false;
+}
+
+static int write_holder(int fd, const char *verb) {
+        char text[NAME_SIZE + 1];
+        int length;
+        uint64_t start;
+        ssize_t n;
+        int r;
+
+        r = proc_start_time(getpid(), &start);
+        if (r < 0)
+                return r;
+        memset(text, ' ', sizeof(text));
+        length = snprintf(text, NAME_SIZE, "%d %.31s %" PRIu64, (int)getpid(), verb, start);
+        text[length] = ' ';
+        text[NAME_SIZE - 1] = '\n';
+        n = pwrite(fd, text, NAME_SIZE, 0);
+        return n == NAME_SIZE ? 0 : n < 0 ? -errno : -EIO;
 }
 
 /* What writers that were killed left behind. Who has the lock knows that it is worth a look: the
@@ -62,15 +95,21 @@ static int sweep(const Paths *p) {
         return 0;
 }
 
-/* Takes the lock at @path; @ret_holder: who has it, or what the one before left written there. */
-static int take(const char *path,
-                const char *verb,
-                uint64_t timeout_usec,
-                int *ret_fd,
-                LockHolder *ret_holder) {
-        uint64_t deadline = clock_monotonic_usec() + timeout_usec;
-        const struct timespec step = { .tv_nsec = 20 * 1000000L };
+/* Is it the file that others would open now? Not if the fleet was uninstalled meanwhile. */
+static bool is_at(int fd, const char *path) {
+        struct stat held, there;
+
+        return fstat(fd, &held) == 0 && stat(path, &there) == 0 && there.st_ino == held.st_ino &&
+               there.st_dev == held.st_dev;
+}
+
+/* Takes the lock at @path; @ret_holder: who has it, or what the one before left written there.
+ * -ESTALE: it was taken away while we waited for it, and is nobody's any more. */
+static int
+take(const char *path, const char *verb, uint64_t deadline, int *ret_fd, LockHolder *ret_holder) {
+        const struct timespec step = { .tv_nsec = STEP_USEC * 1000L };
         _cleanup_close_ int fd = -1;
+        uint64_t start;
         int r;
 
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -78,17 +117,19 @@ static int take(const char *path,
                 return -errno;
         /* flock(2) has no deadline; while somebody else works, looking every 20 ms is cheap. */
         while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                uint64_t now = clock_monotonic_usec();
+
                 if (errno != EWOULDBLOCK && errno != EINTR)
                         return -errno;
-                if (clock_monotonic_usec() >= deadline) {
-                        read_holder(fd, ret_holder);
+                if (now >= deadline && (read_holder(fd, ret_holder) || now >= deadline + NAME_USEC))
                         return LOCK_BUSY;
-                }
                 /* Only a handler ends it early: somebody pressed Ctrl-C and meant it. */
                 if (nanosleep(&step, NULL) < 0 && errno == EINTR)
                         return -EINTR;
         }
-        read_holder(fd, ret_holder);
+        if (!is_at(fd, path))
+                return -ESTALE;
+        read_name(fd, ret_holder, &start);
         r = write_holder(fd, verb);
         if (r < 0)
                 return r;
@@ -96,14 +137,35 @@ static int take(const char *path,
         return 0;
 }
 
-/* The lock of that name in the state directory. */
+/* The same for a lock in a directory that is made if it is not there. */
+static int take_in(const char *dir,
+                const char *file,
+                const char *verb,
+                uint64_t timeout_usec,
+                int *ret_fd,
+                LockHolder *ret_holder) {
+        uint64_t deadline = clock_monotonic_usec() + timeout_usec;
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = path_join(dir, file, &path);
+        if (r < 0)
+                return r;
+        do {
+                r = dir_make(dir);
+                if (r == 0)
+                        r = take(path, verb, deadline, ret_fd, ret_holder);
+        } while (r == -ESTALE || r == -ENOENT);
+        return r;
+}
+
+/* In the state directory, if nobody else may write to what the fleet goes by. */
 static int take_state(const Paths *p,
                 const char *file,
                 const char *verb,
                 uint64_t timeout_usec,
                 int *ret_fd,
                 LockHolder *ret_holder) {
-        _cleanup_free_ char *path = NULL;
         int r;
 
         r = dir_make(p->state);
@@ -111,9 +173,7 @@ static int take_state(const Paths *p,
                 r = dir_check_own(p->state);
         if (r == 0)
                 r = dir_check_own(p->runtime);
-        if (r == 0)
-                r = path_join(p->state, file, &path);
-        return r < 0 ? r : take(path, verb, timeout_usec, ret_fd, ret_holder);
+        return r < 0 ? r : take_in(p->state, file, verb, timeout_usec, ret_fd, ret_holder);
 }
 
 int lock_take(const Paths *p,
@@ -167,8 +227,7 @@ pid_t lock_controller(const Paths *p) {
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return 0;
-        read_holder(fd, &holder);
-        return holder.pid > 0 && strcmp(holder.verb, LOCK_WATCH) == 0 &&
+        return read_holder(fd, &holder) && strcmp(holder.verb, LOCK_WATCH) == 0 &&
                                                has_locked(holder.pid, st.st_ino)
                                ? holder.pid
                                : 0;
@@ -180,20 +239,14 @@ int lock_take_agent(const Paths *p,
                 uint64_t timeout_usec,
                 int *ret_fd,
                 LockHolder *ret_holder) {
-        _cleanup_free_ char *dir = NULL, *path = NULL;
+        _cleanup_free_ char *dir = NULL;
         _cleanup_close_ int fd = -1;
         int r;
 
         r = path_join(p->runtime, "send", &dir);
         if (r < 0)
                 return r;
-        r = dir_make(dir);
-        if (r < 0)
-                return r;
-        r = path_join(dir, agent, &path);
-        if (r < 0)
-                return r;
-        r = take(path, note, timeout_usec, &fd, ret_holder);
+        r = take_in(dir, agent, note, timeout_usec, &fd, ret_holder);
         if (r != 0)
                 return r;
         /* The tmux clients that we start hold it too: what one of them still does after we were
@@ -208,7 +261,13 @@ int lock_take_agent(const Paths *p,
 #define FILE_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 int lock_take_file(const char *path, const char *note, int *ret_fd, LockHolder *ret_holder) {
-        return take(path, note, FILE_TIMEOUT_USEC, ret_fd, ret_holder);
+        uint64_t deadline = clock_monotonic_usec() + FILE_TIMEOUT_USEC;
+        int r;
+
+        do
+                r = take(path, note, deadline, ret_fd, ret_holder);
+        while (r == -ESTALE);
+        return r;
 }
 
 int lock_take_dead(const char *path, int *ret_fd, LockHolder *ret_holder) {
@@ -232,10 +291,8 @@ int lock_note(int fd, const char *note) {
 
 bool lock_is_current(const Paths *p, int fd) {
         _cleanup_free_ char *path = NULL;
-        struct stat held, there;
 
-        if (path_join(p->state, CONTROLLER_LOCK, &path) < 0 || fstat(fd, &held) < 0)
+        if (path_join(p->state, CONTROLLER_LOCK, &path) < 0)
                 return true; /* nothing is known against it */
-        return stat(path, &there) == 0 && there.st_ino == held.st_ino &&
-               there.st_dev == held.st_dev;
+        return is_at(fd, path);
 }

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The writer's lock of a fleet: flock(2) on state/lock, which is never unlinked. It dies with its
- * process, so there is nothing to clear by hand. Readers never take it. Who types into an agent's
- * terminal takes that agent's own lock.
+ * The writer's lock of a fleet: flock(2) on state/lock, which only uninstalling unlinks. It dies
+ * with its process, so there is nothing to clear by hand. Readers never take it. Who types into an
+ * agent's terminal takes that agent's own lock.
  */
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #include "drivers/os/paths.h"
 
 typedef struct LockHolder {
-        pid_t pid;
+        pid_t pid; /* 0: it is not known */
         char verb[32];
 } LockHolder;
 

@@ -308,8 +308,9 @@ static int remove_directories(Manifest *manifest) {
         return 0;
 }
 
-/* Everything below @name in the directory @at, and itself. Follows no link. */
-static int remove_tree(int at, const char *name) {
+/* Everything below @name in the directory @at, and itself; @last goes at the end. Follows no link.
+ */
+static int remove_tree(int at, const char *name, const char *last) {
         _cleanup_closedir_ DIR *d = NULL;
         struct dirent *entry;
         int fd, r;
@@ -329,12 +330,15 @@ static int remove_tree(int at, const char *name) {
                 return r;
         }
         while ((entry = readdir(d))) {
-                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                                (last && strcmp(entry->d_name, last) == 0))
                         continue;
-                r = remove_tree(dirfd(d), entry->d_name);
+                r = remove_tree(dirfd(d), entry->d_name, NULL);
                 if (r < 0)
                         return r;
         }
+        if (last && unlinkat(dirfd(d), last, 0) < 0 && errno != ENOENT)
+                return -errno;
         return unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
 
@@ -349,7 +353,8 @@ static int remove_fleet_directory(
                 return -EINVAL;
         if (access(path, F_OK) < 0)
                 return 0;
-        r = dry_run ? 0 : remove_tree(AT_FDCWD, path);
+        /* Once the lock is gone another writer may take a new one: it then finds nothing else. */
+        r = dry_run ? 0 : remove_tree(AT_FDCWD, path, "lock");
         if (r < 0)
                 return install_report_add(
                                 report, path, INSTALL_FAILED, "cannot remove it: %s", strerror(-r));

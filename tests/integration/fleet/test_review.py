@@ -115,10 +115,12 @@ class Direct(Fleet):
     def test_init_waits_for_other_writers(self):
         with open(self.state('lock'), 'w', encoding='utf-8') as f:
             fcntl.flock(f, fcntl.LOCK_EX)
-            f.write('4711 apply\n')
+            with open('/proc/self/stat', encoding='utf-8') as own:
+                started = own.read().rsplit(')', 1)[1].split()[19]
+            f.write(f'{os.getpid()} apply {started}\n')
             f.flush()
             r = self.fleet('init', '--write', '--force', '--profile', 'demo', '--lock-timeout', '100ms', code=LOCKED)
-        self.assertIn("'apply', pid 4711", r.err)
+        self.assertIn(f"'apply', pid {os.getpid()}", r.err)
         self.assertNotIn('demo', self.bed.read('.config/mosaic/fleet/roster.yaml'))
 
     def test_a_linked_roster_stays_a_link(self):
