@@ -301,8 +301,11 @@ static int look_and_act(WatchPass *w) {
                 .apply = { .done = on_action, .interrupted = was_interrupted, .userdata = w },
                 .userdata = w,
         };
-        /* A save that came after the order was given is known only now. */
-        uint64_t wait_usec = w->roster.is_new ? SCHEDULE_STABLE_USEC : w->order->removals_wait_usec;
+        /* A save that no event told of is known only now; a verb may have accepted it meanwhile, or
+         * a pass that did not come to its end. */
+        uint64_t wait_usec = w->roster.generation != w->order->generation
+                                             ? SCHEDULE_STABLE_USEC
+                                             : w->order->removals_wait_usec;
         Pass *p = &w->pass;
         int r, code;
 

@@ -14,6 +14,7 @@ typedef struct WatchOrder {
         Cause cause;
         uint64_t removals_wait_usec; /* the roster was touched a moment ago: nothing is removed for
                                       * so long */
+        uint64_t generation;         /* of the roster that the last pass went by; 0: none yet */
         const char *open_sha256;     /* a file with this content is taken although somebody has it
                                       * open for writing; NULL: none is */
 } WatchOrder;

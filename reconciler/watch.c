@@ -50,7 +50,6 @@ typedef struct Watch {
         sd_event_source *files_io;
         struct stat stats[_FILE_MAX]; /* of the last look by stat(2) */
         int lock;                     /* ours, for life */
-        unsigned n_failed;            /* passes in a row that did not come to their end */
         int write_error;              /* of the last try to write the state */
         bool units_connected;         /* what was said of it last */
         bool files_degraded;
@@ -101,20 +100,13 @@ static bool takes_open(const Watch *w, uint64_t now) {
         return w->open_usec != 0 && now >= w->open_usec + TAKE_OPEN_USEC;
 }
 
-/* After a pass that failed: soon, then later and later, as often as the resync at least. */
-static uint64_t retry_in(Watch *w) {
-        unsigned n = w->n_failed < 6 ? w->n_failed++ : w->n_failed;
-        uint64_t delay = USEC_PER_SEC << n;
-
-        return delay < w->schedule.resync_usec ? delay : w->schedule.resync_usec;
-}
-
 static int on_pass_due(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
         Watch *w = userdata;
         uint64_t now = clock_monotonic_usec();
         WatchOrder order = {
                 .cause = schedule_cause(&w->schedule, now),
                 .removals_wait_usec = schedule_roster_settles(&w->schedule, now),
+                .generation = w->state.generation,
                 .open_sha256 = takes_open(w, now) ? w->open_sha256 : NULL,
         };
         int r;
@@ -131,7 +123,7 @@ static int on_pass_due(sd_event_source *source _unused_, uint64_t usec _unused_,
         r = watch_child_start(w->child, &order);
         if (r < 0) {
                 watch_log(w->log, WATCH_SOURCE, LOG_ERR, "cannot begin a pass: %s", strerror(-r));
-                schedule_end(&w->schedule, now, retry_in(w));
+                schedule_failed(&w->schedule, now);
         }
         return arm(w);
 }
@@ -262,13 +254,12 @@ static void write_state(Watch *w) {
 
 static void take_pass(Watch *w, const Json *e) {
         uint64_t code = json_number(json_get(e, "summary"), "exit"), msec;
-        bool is_new = false;
 
         if (json_get_uint64(e, "next_ms", &msec) == 0)
                 w->next_in_usec = msec * USEC_PER_MSEC;
         if (code == EXIT_LOCKED) /* nothing was seen */
                 return;
-        if (json_get_bool(json_get(e, "roster"), "is_new", &is_new) == 0 && is_new)
+        if (json_number(json_get(e, "roster"), "generation") != w->state.generation)
                 schedule_touched(&w->schedule, w->schedule.begun_usec);
         note_open(w, json_get(e, "roster"), clock_monotonic_usec());
         w->state.n_passes++;
@@ -300,7 +291,6 @@ static void pass_failed(Watch *w, const char *why) {
                         &w->state, CONDITION_CONVERGED, false, "error", why, clock_realtime_usec());
         (void)snprintf(w->status, sizeof(w->status), "A pass failed: %s", why);
         (void)sd_notifyf(0, "STATUS=%s", w->status);
-        w->next_in_usec = retry_in(w);
 }
 
 /* The process of a pass is gone; @why: it did not come to its end. Only now another may begin. */
@@ -309,11 +299,11 @@ static int on_pass_end(const char *why, void *userdata) {
 
         if (w->stopping)
                 return sd_event_exit(w->event, EXIT_OK);
-        if (why)
+        if (why) {
                 pass_failed(w, why);
-        else
-                w->n_failed = 0;
-        schedule_end(&w->schedule, clock_monotonic_usec(), w->next_in_usec);
+                schedule_failed(&w->schedule, clock_monotonic_usec());
+        } else
+                schedule_end(&w->schedule, clock_monotonic_usec(), w->next_in_usec);
         w->next_in_usec = UINT64_MAX;
         write_state(w);
         return arm(w);

@@ -9,6 +9,10 @@
 #define REST_FACTOR 3
 #define REST_MAX_USEC UINT64_C(1000000)
 
+/* A pass that failed is made again after so long, which is doubled so often. */
+#define RETRY_USEC UINT64_C(1000000)
+#define RETRY_DOUBLED 6
+
 const char *cause_to_string(Cause c) {
         static const char *const names[_CAUSE_MAX] = {
                 [CAUSE_NONE] = "none",
@@ -89,7 +93,7 @@ void schedule_begin(Schedule *s, uint64_t now_usec) {
         s->cause = CAUSE_NONE;
 }
 
-void schedule_end(Schedule *s, uint64_t now_usec, uint64_t next_in_usec) {
+static void end(Schedule *s, uint64_t now_usec, uint64_t next_in_usec) {
         s->running = false;
         s->rest_usec = now_usec + least(REST_FACTOR * (now_usec - s->begun_usec), REST_MAX_USEC);
         s->next_resync_usec = now_usec + s->resync_usec;
@@ -99,6 +103,17 @@ void schedule_end(Schedule *s, uint64_t now_usec, uint64_t next_in_usec) {
                                                                                      ? next_in_usec
                                                                                      : SCHEDULE_QUIET_USEC)
                                         : 0;
+}
+
+void schedule_end(Schedule *s, uint64_t now_usec, uint64_t next_in_usec) {
+        s->n_failed = 0;
+        end(s, now_usec, next_in_usec);
+}
+
+void schedule_failed(Schedule *s, uint64_t now_usec) {
+        unsigned n = s->n_failed < RETRY_DOUBLED ? s->n_failed++ : s->n_failed;
+
+        end(s, now_usec, least(RETRY_USEC << n, s->resync_usec));
 }
 
 uint64_t schedule_roster_settles(const Schedule *s, uint64_t now_usec) {

@@ -38,6 +38,7 @@ typedef struct Schedule {
         uint64_t roster_usec; /* when the roster was touched last */
         uint64_t rest_usec;   /* drift is not looked at before; 0: no limit */
         uint64_t begun_usec;
+        unsigned n_failed; /* passes in a row that did not come to their end */
         bool running;
         Cause cause; /* the strongest since the pass began */
 } Schedule;
@@ -59,6 +60,10 @@ Cause schedule_cause(const Schedule *s, uint64_t now_usec);
  * not). */
 void schedule_begin(Schedule *s, uint64_t now_usec);
 void schedule_end(Schedule *s, uint64_t now_usec, uint64_t next_in_usec);
+
+/* The pass did not come to its end, or none could begin: it is made again soon, then later and
+ * later, as often as the resync at least. */
+void schedule_failed(Schedule *s, uint64_t now_usec);
 
 /* For how long nothing may be removed yet, because the roster was touched lately; 0: it may. */
 uint64_t schedule_roster_settles(const Schedule *s, uint64_t now_usec);

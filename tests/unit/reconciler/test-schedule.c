@@ -326,6 +326,31 @@ static void test_drift_does_not_take_over(void **state) {
         assert_true(busy >= (now - begin) / 5);
 }
 
+/* A pass that fails is made again after 1 s, then later and later; one that does not ends that. */
+static void test_failed(void **state) {
+        static const uint64_t seconds[] = { 1, 2, 4, 8, 16, 32, 60, 60 };
+        Schedule s = idle();
+        uint64_t now = BEGIN;
+
+        (void)state;
+        for (int again = 0; again < 2; again++) {
+                for (size_t i = 0; i < sizeof(seconds) / sizeof(*seconds); i++) {
+                        schedule_begin(&s, now);
+                        schedule_failed(&s, now);
+                        assert_int_equal(schedule_due(&s), now + seconds[i] * SECOND);
+                        now = schedule_due(&s);
+                }
+                schedule_begin(&s, now);
+                schedule_end(&s, now, UINT64_MAX);
+                assert_int_equal(schedule_due(&s), now + RESYNC);
+        }
+        /* What happens meanwhile is looked at as ever. */
+        schedule_begin(&s, now);
+        schedule_failed(&s, now);
+        schedule_mark(&s, CAUSE_ROSTER, now + 100 * MSEC);
+        assert_int_equal(schedule_due(&s), now + 175 * MSEC);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_words),
@@ -337,6 +362,7 @@ int main(void) {
                 cmocka_unit_test(test_roster_settles),
                 cmocka_unit_test(test_any_sequence),
                 cmocka_unit_test(test_drift_does_not_take_over),
+                cmocka_unit_test(test_failed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
