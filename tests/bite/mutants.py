@@ -10,6 +10,8 @@ FILE, STORE, DROPIN = "drivers/os/file.c", "drivers/store/store.c", "drivers/sys
 MUTANTS = [
     ("start what somebody stopped", DIFF, "if (heeds_stops && is_implicit_hold(c, v))",
      "if (0 && heeds_stops && is_implicit_hold(c, v))"),
+    ("take the end of an earlier boot for a stop by hand", DIFF, "if (!v->stop || !v->stop->this_boot || v->stop->ours",
+     "if (!v->stop || v->stop->ours"),
     ("lose the hold", DIFF, "if (v.hold && !is_running(v.state))", "if (0 && v.hold)"),
     ("act on agents that could not be seen", DIFF, "if (!c->can_see_agents)", "if (0)"),
     ("act on sessions that could not be seen", PLANNER,

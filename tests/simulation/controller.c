@@ -35,10 +35,13 @@ ControllerPass controller_pass(
         p.desired = (Desired *)(uintptr_t)desired;
         referee_begin(r, w, desired);
         r->removals_wait = removals_wait_usec > 0;
-        result.code = step_run(&c, removals_wait_usec, &callbacks, &p);
+        result.code = w->roster == w->accepted ? 0 : world_accept_roster(w);
+        if (result.code == 0)
+                result.code = step_run(&c, removals_wait_usec, &callbacks, &p);
+        result.crashed = w->dead;
         result.planned = p.plan != NULL;
         result.n_actions = p.plan ? p.plan->n_actions : 0;
-        if (result.code >= 0)
+        if (result.code >= 0 && result.planned)
                 result.next_usec = step_next(&p, removals_wait_usec, w->mono_usec);
         leave(w, &p);
         return result;

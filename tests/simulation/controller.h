@@ -10,11 +10,13 @@ typedef struct ControllerPass {
         int code;         /* exit code; negative: the pass ended early */
         size_t n_actions; /* of its first plan */
         bool planned;
+        bool crashed;       /* nobody was told anything */
         uint64_t next_usec; /* when it wants to look again; USEC_INFINITY: no wish */
 } ControllerPass;
 
-/* One pass of the controller (reconciler/step.c), judged by @r. If the world let it crash, the
- * world is as it left it, and ready for the next one. */
+/* One pass of the controller (reconciler/step.c), judged by @r. A roster that is not accepted yet
+ * is accepted first. If the world let it crash, the world is as it left it, and ready for the next
+ * one. */
 ControllerPass controller_pass(
                 World *w, const Desired *desired, uint64_t removals_wait_usec, Referee *r);
 

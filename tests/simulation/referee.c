@@ -319,6 +319,7 @@ static void check_item(Referee *r, const World *w, const WorldCall *call, const 
         case CALL_REPAIR_HOLDER:
         case CALL_WAIT:
         case CALL_KEEP:
+        case CALL_ROSTER:
         case _CALL_KIND_MAX:
                 break;
         }

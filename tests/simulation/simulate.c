@@ -24,9 +24,9 @@
 
 #define AGENTS_MAX 6
 #define RESYNC_USEC (30 * USEC_PER_SEC)
-#define FAILED_USEC (15 * USEC_PER_SEC) /* until a pass that failed is tried again */
 #define CALM_USEC (3600 * USEC_PER_SEC) /* beyond the longest delay of the ledger */
 #define HISTORY 5
+#define EVENTS_MAX 8
 
 typedef struct Stream {
         uint8_t *bytes;
@@ -38,12 +38,21 @@ typedef struct Stream {
 typedef struct Run {
         Stream stream;
         size_t n_agents, n_steps;
-        uint64_t roster_usec; /* when it was written last */
+        uint64_t roster_usec; /* when what it says now was written; 0: it was in force before */
+        uint64_t event_usec;  /* when it was told last that it was touched */
         World world;
         World history[HISTORY]; /* for looks that show what was */
         World shown;
         unsigned rosters[AGENTS_MAX]; /* 0 absent, 1 first, 2 second, 3 live, 4 stopped */
         Desired *desired;
+        /* What was accepted last, for as long as the file is torn. */
+        unsigned accepted_rosters[AGENTS_MAX], accepted;
+        Desired *accepted_desired;
+        bool torn;
+        unsigned n_rosters;
+        unsigned told; /* the roster that a pass told of last; 0: none since the controller began */
+        Cause events[EVENTS_MAX]; /* that come later, in any order */
+        size_t n_events;
         Schedule schedule;
         Referee referee;
         bool faults;
@@ -102,23 +111,53 @@ static void fail(Run *run, const char *property, const char *text) {
 /* --- the roster ---------------------------------------------------------------------------------
  */
 
-static void write_roster(Run *run) {
+static Desired *make_roster(const Run *run, const unsigned *rosters) {
+        Desired *d = world_desired(names, run->n_agents);
         size_t k = 0;
 
-        desired_free(run->desired);
-        run->desired = world_desired(names, run->n_agents);
         for (size_t i = 0; i < run->n_agents; i++) {
-                unsigned r = run->rosters[i];
+                unsigned r = rosters[i];
                 AgentSpec *s;
 
-                agent_spec_free(run->desired->agents[i]);
+                agent_spec_free(d->agents[i]);
                 if (r == 0)
                         continue;
                 s = world_spec(names[i], r == 2 ? 2 : 1, r == 3 ? 2 : 1);
                 s->state = r == 4 ? DESIRED_STOPPED : DESIRED_RUNNING;
-                run->desired->agents[k++] = s;
+                d->agents[k++] = s;
         }
-        run->desired->n_agents = k;
+        d->n_agents = k;
+        return d;
+}
+
+static void write_roster(Run *run) {
+        desired_free(run->desired);
+        run->desired = make_roster(run, run->rosters);
+        run->torn = false;
+        /* What it says tells one from another, not that it was written. */
+        if (run->accepted != 0 &&
+                        memcmp(run->rosters, run->accepted_rosters, sizeof(run->rosters)) == 0) {
+                run->world.roster = run->accepted;
+                run->roster_usec = 0;
+                return;
+        }
+        run->world.roster = ++run->n_rosters;
+        run->roster_usec = run->world.mono_usec;
+}
+
+/* What a pass goes by; NULL: nothing was accepted yet. */
+static const Desired *in_force(const Run *run) {
+        return run->torn ? run->accepted_desired : run->desired;
+}
+
+/* A pass has accepted it, whatever became of the pass. */
+static void note_accepted(Run *run) {
+        if (run->torn || run->accepted == run->world.accepted)
+                return;
+        run->accepted = run->world.accepted;
+        memcpy(run->accepted_rosters, run->rosters, sizeof(run->rosters));
+        desired_free(run->accepted_desired);
+        run->accepted_desired = make_roster(run, run->accepted_rosters);
 }
 
 /* --- faults -------------------------------------------------------------------------------------
@@ -231,10 +270,39 @@ static void change_agent(Run *run, WorldAgent *a, Outside what) {
 static void mark(Run *run, Cause cause) {
         uint64_t now = run->world.mono_usec;
 
+        if (cause == CAUSE_ROSTER)
+                run->event_usec = now;
         schedule_mark(&run->schedule, cause, now);
         if (!run->schedule.running &&
                         schedule_due(&run->schedule) > now + USEC_PER_SEC + SCHEDULE_CAP_USEC)
                 fail(run, "schedule", "what happened is not looked at soon");
+}
+
+/* The controller is told, or not, or twice, or later. */
+static void tell(Run *run, Cause cause) {
+        unsigned luck = choose(run, 256);
+
+        if (luck % 4 == 0)
+                return;
+        if (luck / 4 % 4 == 3 && run->n_events < EVENTS_MAX) {
+                run->events[run->n_events++] = cause;
+                return;
+        }
+        mark(run, cause);
+        if (luck / 4 % 4 == 2)
+                mark(run, cause);
+}
+
+/* One of those that were late. If there were too many, one stands for them all. */
+static void tell_late(Run *run) {
+        size_t at;
+
+        if (run->n_events == 0)
+                return;
+        at = choose(run, (unsigned)run->n_events);
+        mark(run, run->n_events == EVENTS_MAX ? CAUSE_ROSTER : run->events[at]);
+        run->n_events = run->n_events == EVENTS_MAX ? 0 : run->n_events - 1;
+        run->events[at] = run->events[run->n_events];
 }
 
 /* Something happens that the controller did not do; whether it is told is another matter. */
@@ -245,8 +313,7 @@ static void from_outside(Run *run) {
                 return;
         change_agent(run, world_agent(&run->world, names[choose(run, (unsigned)run->n_agents)]),
                         what);
-        if (choose(run, 4) != 0)
-                mark(run, CAUSE_DRIFT);
+        tell(run, CAUSE_DRIFT);
 }
 
 /* What the manager and the server list is from a moment ago; files are read as they are. */
@@ -332,6 +399,8 @@ static WorldFault on_call(World *w, const WorldCall *call, void *userdata) {
                 case 2:
                         if (call->kind == CALL_LOOK)
                                 disturb_look(run, w);
+                        else
+                                fault = FAULT_PARTIAL;
                         break;
                 default:
                         from_outside(run);
@@ -347,21 +416,43 @@ static WorldFault on_call(World *w, const WorldCall *call, void *userdata) {
 /* --- the controller -----------------------------------------------------------------------------
  */
 
+/* As reconciler/watch.c and watch-pass.c do it around a step. */
 static ControllerPass make_pass(Run *run) {
         World *w = &run->world;
         uint64_t settles = schedule_roster_settles(&run->schedule, w->mono_usec);
-        ControllerPass pass;
+        const Desired *desired = in_force(run);
+        unsigned file = w->roster;
+        ControllerPass pass = { .next_usec = USEC_INFINITY };
 
-        if (settles == 0 && w->mono_usec < run->roster_usec + SCHEDULE_STABLE_USEC)
+        if (run->torn)
+                w->roster = w->accepted;
+        /* A new one, or one that somebody else accepted: it settles, whatever was told. */
+        if (w->roster != w->accepted || w->roster != run->told)
+                settles = SCHEDULE_STABLE_USEC;
+        if (settles == 0 &&
+                        (w->mono_usec < run->event_usec + SCHEDULE_STABLE_USEC ||
+                                        (!run->torn && w->mono_usec < run->roster_usec +
+                                                                                        SCHEDULE_STABLE_USEC)))
                 fail(run, "schedule", "a roster that was touched a moment ago may remove");
         schedule_begin(&run->schedule, w->mono_usec);
-        pass = controller_pass(w, run->desired, settles, &run->referee);
-        run->n_passes++;
-        if (run->referee.property)
-                fail(run, run->referee.property, run->referee.text);
+        if (desired) {
+                pass = controller_pass(w, desired, settles, &run->referee);
+                run->n_passes++;
+                if (run->referee.property)
+                        fail(run, run->referee.property, run->referee.text);
+        }
+        note_accepted(run);
         w->mono_usec += 1000;
         w->now_usec += 1000;
-        schedule_end(&run->schedule, w->mono_usec, pass.code < 0 ? FAILED_USEC : pass.next_usec);
+        if (pass.code < 0 || pass.crashed)
+                schedule_failed(&run->schedule, w->mono_usec);
+        else {
+                if (run->told != w->roster)
+                        schedule_touched(&run->schedule, run->schedule.begun_usec);
+                run->told = w->roster;
+                schedule_end(&run->schedule, w->mono_usec, pass.next_usec);
+        }
+        w->roster = file;
         if (schedule_due(&run->schedule) > w->mono_usec + RESYNC_USEC)
                 fail(run, "schedule", "there is no look without an event");
         return pass;
@@ -383,6 +474,24 @@ static void wait_until_due(Run *run) {
                 pass_time(run, due - run->world.mono_usec);
 }
 
+/* The controller is ended, or ends, and comes back. */
+static void begin_anew(Run *run) {
+        schedule_init(&run->schedule, RESYNC_USEC, run->world.mono_usec);
+        run->told = 0;
+        run->n_events = 0;
+}
+
+/* Clocks, pids and everything that ran begin anew; what is on disk is as it was written. */
+static void reboot(Run *run) {
+        world_reboot(&run->world);
+        if (choose(run, 2)) /* nobody told it the time yet */
+                jump_clock(run);
+        for (size_t i = 0; i < HISTORY; i++)
+                run->history[i].n_agents = 0;
+        run->roster_usec = run->event_usec = run->world.mono_usec;
+        begin_anew(run);
+}
+
 /* A person says apply, start, restart or stop. The lock keeps it and a pass apart. */
 static void say_verb(Run *run) {
         static const PlanMode modes[] = { PLAN_CONVERGE, PLAN_START, PLAN_RESTART, PLAN_STOP };
@@ -393,10 +502,36 @@ static void say_verb(Run *run) {
                 .names = one,
         };
 
+        if (run->torn)
+                return;
+        if (policy.mode != PLAN_STOP)
+                run->world.accepted = run->world.roster;
+        note_accepted(run);
         (void)controller_verb(&run->world, run->desired, &policy, &run->referee);
         if (run->referee.property)
                 fail(run, run->referee.property, run->referee.text);
         mark(run, CAUSE_DRIFT);
+}
+
+static void happen_seldom(Run *run) {
+        switch (choose(run, 8)) {
+        case 0:
+        case 1: /* the file is being written, or is not valid */
+                run->torn = true;
+                tell(run, CAUSE_ROSTER);
+                break;
+        case 2:
+                reboot(run);
+                break;
+        case 3:
+        case 4:
+                tell_late(run);
+                break;
+        default:
+                wait_until_due(run);
+                (void)make_pass(run);
+                break;
+        }
 }
 
 static void step(Run *run, size_t number) {
@@ -419,8 +554,7 @@ static void step(Run *run, size_t number) {
         case 5:
                 run->rosters[choose(run, (unsigned)run->n_agents)] = choose(run, 5);
                 write_roster(run);
-                run->roster_usec = w->mono_usec;
-                mark(run, CAUSE_ROSTER);
+                tell(run, CAUSE_ROSTER);
                 break;
         case 6:
                 say_verb(run);
@@ -429,10 +563,13 @@ static void step(Run *run, size_t number) {
                 world_settle(w);
                 break;
         case 8: /* the controller is ended and comes back */
-                schedule_init(&run->schedule, RESYNC_USEC, w->mono_usec);
+                begin_anew(run);
                 break;
         case 9:
                 pass_time(run, (choose(run, 60) + 1) * USEC_PER_SEC);
+                break;
+        case 15:
+                happen_seldom(run);
                 break;
         default:
                 wait_until_due(run);
@@ -449,6 +586,8 @@ static void calm_down(Run *run) {
 
         run->faults = false;
         world_settle(w);
+        if (run->torn)
+                write_roster(run);
         for (size_t i = 0; i < w->n_agents; i++) {
                 WorldAgent *a = w->agents + i;
 
@@ -501,13 +640,16 @@ static void expect_calm(Run *run) {
 
 static void run_world(Run *run) {
         World *w = &run->world;
+        unsigned kind;
 
         world_init(w);
         w->mono_usec = 1000 * USEC_PER_SEC;
         w->now_usec = 1000000000 * USEC_PER_SEC;
         w->hook = on_call;
         w->userdata = run;
-        run->n_agents = 1 + choose(run, AGENTS_MAX);
+        kind = choose(run, 256);
+        run->n_agents = 1 + kind % AGENTS_MAX;
+        w->old_launchers = kind / AGENTS_MAX % 4 == 3;
         run->rate = (unsigned[]){ 0, 8, 24, 64 }[choose(run, 4)];
         run->allowed = choose(run, 256) | choose(run, 256) << 8;
         for (size_t i = 0; i < run->n_agents; i++) {
@@ -515,6 +657,8 @@ static void run_world(Run *run) {
                 run->rosters[i] = 1;
         }
         write_roster(run);
+        w->accepted = w->roster;
+        note_accepted(run);
         schedule_init(&run->schedule, RESYNC_USEC, w->mono_usec);
         run->faults = true;
         for (size_t i = 0; i < run->n_steps && !run->failed; i++)
@@ -522,7 +666,8 @@ static void run_world(Run *run) {
         if (!run->failed)
                 expect_calm(run);
         desired_free(run->desired);
-        run->desired = NULL;
+        desired_free(run->accepted_desired);
+        run->desired = run->accepted_desired = NULL;
 }
 
 static const char *run_bytes(uint8_t *bytes, size_t n, size_t n_steps, Run *run) {

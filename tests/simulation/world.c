@@ -28,6 +28,7 @@ const char *world_call_to_string(WorldCallKind k) {
                 [CALL_SUBMIT] = "submit",
                 [CALL_WAIT] = "wait",
                 [CALL_KEEP] = "keep",
+                [CALL_ROSTER] = "accept_roster",
         };
 
         assert(k < _CALL_KIND_MAX);
@@ -162,16 +163,16 @@ static void observe_agent(
                 run->alive = true;
                 run->pid = a->pid;
                 run->started_usec = a->started_usec;
-                run->monotonic_usec = a->started_mono_usec;
+                run->monotonic_usec = w->old_launchers ? 0 : a->started_mono_usec;
                 put_fingerprint(run->restart_fingerprint, a->running);
                 put_fingerprint(run->resolved, a->running_resolved);
         }
-        if (a->stopped_well && w->files != SOURCE_UNKNOWN) {
+        if ((a->stopped_well || a->stopped_once) && w->files != SOURCE_UNKNOWN) {
                 ObservedStop *s = observed_add_stop(o);
 
                 must(s);
                 s->agent = copy(a->name);
-                s->this_boot = true;
+                s->this_boot = a->stopped_well;
                 s->result = copy("success");
                 s->ours = a->announced != 0 && a->announced == a->last_pid;
                 s->at_usec = a->stopped_usec;
@@ -275,6 +276,7 @@ static int world_observe(
         case FAULT_ERROR:
         case FAULT_ERROR_WITH_EFFECT:
         case FAULT_LATE:
+        case FAULT_PARTIAL:
                 return -EIO;
         case FAULT_NONE:
         case _FAULT_MAX:
@@ -363,7 +365,7 @@ static int start_agent(World *w, WorldAgent *a) {
         a->n_starts++;
         a->started_usec = w->now_usec;
         a->started_mono_usec = w->mono_usec;
-        a->stopped_well = false;
+        a->stopped_well = a->stopped_once = false;
         a->announced = 0;
         a->running = a->restart;
         a->running_resolved = a->resolved;
@@ -380,6 +382,29 @@ void world_restart_due(World *w) {
                         }
                         (void)start_agent(w, w->agents + i);
                 }
+}
+
+void world_reboot(World *w) {
+        world_lose_server(w, UNIT_FAILED);
+        for (size_t i = 0; i < w->n_agents; i++) {
+                WorldAgent *a = w->agents + i;
+
+                a->unit = UNIT_NOT_LOADED;
+                a->loaded = 0;
+                a->at_work = false;
+                a->stopped_once = a->stopped_once || a->stopped_well;
+                a->stopped_well = false;
+                a->announced = a->last_pid = 0;
+                a->running = a->running_resolved = 0;
+                a->started_usec = a->started_mono_usec = 0;
+                a->has_entry = false;
+                a->entry = (PaceEntry){ 0 };
+        }
+        w->ledger = (Pacing){ 0 };
+        w->n_late = 0;
+        w->dead = false;
+        w->mono_usec = 5000000;
+        w->now_usec += 30000000;
 }
 
 static int do_session(World *w, WorldAgent *a, const WorldItem *item) {
@@ -434,7 +459,7 @@ static int do_item(World *w, WorldCallKind kind, bool reload, WorldItem *item) {
                         a->unit = UNIT_NOT_LOADED;
                 return 0;
         case CALL_REMOVE_FILES:
-                a->spec = a->stopped_well = a->hold = false;
+                a->spec = a->stopped_well = a->stopped_once = a->hold = false;
                 a->restart = a->live = a->resolved = a->dropin = 0;
                 w->n_destroyed++;
                 return 0;
@@ -456,6 +481,7 @@ static int do_item(World *w, WorldCallKind kind, bool reload, WorldItem *item) {
         case CALL_REPAIR_HOLDER:
         case CALL_WAIT:
         case CALL_KEEP:
+        case CALL_ROSTER:
         case _CALL_KIND_MAX:
                 break;
         }
@@ -499,6 +525,9 @@ int world_do(World *w, WorldCall *call) {
         case CALL_KEEP:
                 keep(w, call->ledger);
                 break;
+        case CALL_ROSTER:
+                w->accepted = w->roster;
+                break;
         case CALL_LOOK:
         case CALL_ACCEPT:
         case CALL_DROPINS:
@@ -520,6 +549,24 @@ void world_settle(World *w) {
         w->n_late = 0;
 }
 
+/* A disk is full, a server goes away: the rest was not done. Of one agent's files the spec goes
+ * last. */
+static void do_half(World *w, WorldCall *call) {
+        if (call->kind == CALL_REMOVE_FILES)
+                for (size_t i = 0; i < call->n_items; i++) {
+                        WorldAgent *a = w->agents + call->items[i].agent;
+
+                        a->dropin = 0;
+                        a->stopped_well = a->stopped_once = a->hold = false;
+                }
+        else
+                for (size_t i = 0; i < call->n_items / 2; i++)
+                        (void)do_item(w, call->kind, call->reload, call->items + i);
+        /* It was noted before the first of them was written. */
+        if (call->kind == CALL_DROPINS)
+                w->reload_pending = w->reload_pending || call->reload;
+}
+
 /* One call of the code under test. */
 static int run_call(World *w, WorldCall *call) {
         WorldFault fault = FAULT_NONE;
@@ -538,6 +585,10 @@ static int run_call(World *w, WorldCall *call) {
                 w->late[w->n_late++] = *call;
         if (fault == FAULT_CRASH_BEFORE || fault == FAULT_ERROR || fault == FAULT_LATE)
                 return -EIO;
+        if (fault == FAULT_PARTIAL) {
+                do_half(w, call);
+                return -EIO;
+        }
         r = world_do(w, call);
         if (fault == FAULT_CRASH_AFTER)
                 w->dead = true;
@@ -617,6 +668,10 @@ static int world_repair_holder(
 
 int world_keep(World *w, const Pacing *ledger) {
         return run_call(w, &(WorldCall){ .kind = CALL_KEEP, .ledger = ledger });
+}
+
+int world_accept_roster(World *w) {
+        return run_call(w, &(WorldCall){ .kind = CALL_ROSTER });
 }
 
 static int with_jobs(World *w, WorldCallKind kind, DriverJob *jobs, size_t n) {

@@ -31,7 +31,8 @@ typedef enum WorldCallKind {
         CALL_SESSIONS,
         CALL_SUBMIT,
         CALL_WAIT,
-        CALL_KEEP, /* the ledger is written down */
+        CALL_KEEP,   /* the ledger is written down */
+        CALL_ROSTER, /* the roster becomes the accepted one */
         _CALL_KIND_MAX,
 } WorldCallKind;
 
@@ -61,6 +62,7 @@ typedef enum WorldFault {
         FAULT_ERROR,             /* fails, without effect */
         FAULT_ERROR_WITH_EFFECT, /* fails, and did it */
         FAULT_LATE,              /* fails, and does it later: world_settle() */
+        FAULT_PARTIAL,           /* fails, and did the first half of it */
         _FAULT_MAX,
 } WorldFault;
 
@@ -83,6 +85,7 @@ typedef struct WorldAgent {
         uint64_t started_usec, started_mono_usec;
         bool stopped_well; /* a record of its end, with result success */
         uint64_t stopped_usec;
+        bool stopped_once; /* the same of an earlier boot, which says nothing */
         /* tmux */
         bool session;
         bool misnamed;
@@ -110,6 +113,8 @@ struct World {
         uint64_t now_usec;  /* CLOCK_REALTIME */
         uint64_t mono_usec; /* CLOCK_MONOTONIC */
         uint64_t holder_since_usec;
+        bool old_launchers;        /* a run file says when it began by the wall clock only */
+        unsigned roster, accepted; /* numbers of the one in the file and of the one accepted last */
         pid_t next_pid;
         unsigned next_session;
 
@@ -149,6 +154,12 @@ int world_do(World *w, WorldCall *call);
 
 /* The ledger is written down, with the same faults as everything else. */
 int world_keep(World *w, const Pacing *ledger);
+
+/* The roster in the file is accepted. */
+int world_accept_roster(World *w);
+
+/* The machine loses its power and comes back: nothing runs, nothing is loaded, files stay. */
+void world_reboot(World *w);
 
 /* What was to happen late happens now. */
 void world_settle(World *w);
