@@ -26,13 +26,19 @@ static int compare_name(const void *key, const void *element) {
         return strcmp(key, (*(AgentSpec *const *)element)->name);
 }
 
-AgentSpec *desired_find(const Desired *d, const char *name) {
+size_t desired_index(const Desired *d, const char *name) {
         AgentSpec **found;
 
         if (d->n_agents == 0)
-                return NULL;
+                return SIZE_MAX;
         found = bsearch(name, d->agents, d->n_agents, sizeof(AgentSpec *), compare_name);
-        return found ? *found : NULL;
+        return found ? (size_t)(found - d->agents) : SIZE_MAX;
+}
+
+AgentSpec *desired_find(const Desired *d, const char *name) {
+        size_t i = desired_index(d, name);
+
+        return i == SIZE_MAX ? NULL : d->agents[i];
 }
 
 Span desired_place(const Desired *d, const char *pointer) {

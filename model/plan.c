@@ -64,6 +64,7 @@ Action *plan_add_action(Plan *p,
         if (!a)
                 return NULL;
         p->n_actions++;
+        p->sorted = false;
         a->kind = kind;
         a->reason = reason;
         a->line = line;
@@ -108,11 +109,95 @@ Remark *plan_add_remark(Plan *p,
         return copy_optional(subject, &m->subject) && copy_optional(help, &m->help) ? m : NULL;
 }
 
-const Action *plan_action(const Plan *p, const char *agent) {
-        for (size_t i = 0; i < p->n_actions; i++)
-                if (p->actions[i].agent && strcmp(p->actions[i].agent, agent) == 0)
-                        return p->actions + i;
+enum {
+        WAVE_FLEET,
+        WAVE_START,
+        WAVE_UPDATE,
+        WAVE_STOP,
+        WAVE_RESTART,
+        WAVE_REMOVE,
+        _WAVE_MAX,
+};
+
+static int wave(ActionKind k) {
+        switch (k) {
+        case ACTION_HOLDER_START:
+        case ACTION_HOLDER_REPAIR:
+        case ACTION_RELOAD:
+                return WAVE_FLEET;
+        case ACTION_CREATE:
+        case ACTION_START:
+                return WAVE_START;
+        case ACTION_UPDATE:
+                return WAVE_UPDATE;
+        case ACTION_STOP:
+                return WAVE_STOP;
+        case ACTION_RESTART:
+                return WAVE_RESTART;
+        case ACTION_REMOVE:
+        case _ACTION_KIND_MAX:
+                break;
+        }
+        return WAVE_REMOVE;
+}
+
+static int compare_place(int wave_a, const char *agent_a, int wave_b, const char *agent_b) {
+        if (wave_a != wave_b)
+                return wave_a - wave_b;
+        return strcmp(agent_a ? agent_a : "", agent_b ? agent_b : "");
+}
+
+static int compare_actions(const void *a, const void *b) {
+        const Action *x = a, *y = b;
+
+        return compare_place(wave(x->kind), x->agent, wave(y->kind), y->agent);
+}
+
+static int compare_remarks(const void *a, const void *b) {
+        const Remark *x = a, *y = b;
+        int d = (int)y->kind - (int)x->kind;
+
+        if (d == 0)
+                d = strcmp(x->subject ? x->subject : "", y->subject ? y->subject : "");
+        return d != 0 ? d : strcmp(x->text, y->text);
+}
+
+void plan_sort(Plan *p) {
+        if (p->n_actions > 1)
+                qsort(p->actions, p->n_actions, sizeof(Action), compare_actions);
+        if (p->n_remarks > 1)
+                qsort(p->remarks, p->n_remarks, sizeof(Remark), compare_remarks);
+        p->sorted = true;
+}
+
+/* The action of that wave, among sorted ones. */
+static const Action *find_in_wave(const Plan *p, int w, const char *agent) {
+        size_t low = 0, high = p->n_actions;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                const Action *a = p->actions + middle;
+                int d = compare_place(wave(a->kind), a->agent, w, agent);
+
+                if (d == 0)
+                        return a;
+                if (d < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
         return NULL;
+}
+
+const Action *plan_action(const Plan *p, const char *agent) {
+        const Action *found = NULL;
+
+        for (int w = WAVE_START; p->sorted && w < _WAVE_MAX && !found; w++)
+                found = find_in_wave(p, w, agent);
+        for (size_t i = 0; !p->sorted && i < p->n_actions && !found; i++)
+                if (p->actions[i].agent && strcmp(p->actions[i].agent, agent) == 0)
+                        found = p->actions + i;
+        return found;
 }
 
 size_t plan_count_actions(const Plan *p, ActionKind kind) {

@@ -134,6 +134,7 @@ typedef struct Plan {
         size_t n_unchanged; /* of these, as they should be: no action, no remark but PENDING */
         size_t n_impeded;   /* of these, down because of a remark about the whole fleet */
         size_t n_removals_blocked;
+        bool sorted; /* actions stand as plan_sort() leaves them */
 } Plan;
 
 /* Exit codes of every verb, spec section 5. */
@@ -174,7 +175,11 @@ Remark *plan_add_remark(Plan *p,
                 const char *format,
                 ...) _printf_(8, 9);
 
-/* The action of an agent, or NULL. */
+/* The holder first, then what is made or changed, removals last; by name among equals. Remarks: the
+ * gravest first. */
+void plan_sort(Plan *p);
+
+/* The action of an agent, or NULL. In a sorted plan this does not look at all of them. */
 const Action *plan_action(const Plan *p, const char *agent);
 
 size_t plan_count_actions(const Plan *p, ActionKind kind);

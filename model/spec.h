@@ -165,6 +165,9 @@ DEFINE_CLEANUP(Desired *, desired_free)
 /* Binary search by name; NULL if there is none. Borrowed. */
 AgentSpec *desired_find(const Desired *d, const char *name);
 
+/* Its place in d->agents; SIZE_MAX if it is not in the roster. */
+size_t desired_index(const Desired *d, const char *name);
+
 /* The place of the value at a JSON pointer such as "/agents/web/workdir" (of a list or mapping: of
  * its key); SPAN_NONE if the roster does not write it. For findings made after loading. */
 Span desired_place(const Desired *d, const char *pointer);

@@ -312,10 +312,9 @@ static int apply_restart_stops(Apply *a) {
  */
 
 static ssize_t index_of(const Apply *a, const char *agent) {
-        for (size_t i = 0; i < a->plan->n_actions; i++)
-                if (action_at(a, i)->agent && strcmp(action_at(a, i)->agent, agent) == 0)
-                        return (ssize_t)i;
-        return -1;
+        const Action *x = plan_action(a->plan, agent);
+
+        return x ? x - a->plan->actions : -1;
 }
 
 typedef enum Readiness {

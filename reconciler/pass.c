@@ -171,14 +171,17 @@ static void verify(Pass *p) {
                 if (again)
                         report_set(p->report, i, OUTCOME_FAILED, "done, but on looking again: %s",
                                         again->text);
-                for (size_t k = 0; a->agent && k < p->rest->n_remarks; k++) {
-                        const Remark *m = p->rest->remarks + k;
+        }
+        for (size_t k = 0; k < p->rest->n_remarks && !p->impatient; k++) {
+                const Remark *m = p->rest->remarks + k;
+                const Action *a = m->is_agent && m->kind == REMARK_WAITING
+                                                  ? plan_action(p->plan, m->subject)
+                                                  : NULL;
+                size_t i = a ? (size_t)(a - p->plan->actions) : 0;
 
-                        if (m->is_agent && m->kind == REMARK_WAITING && !p->impatient &&
-                                        strcmp(m->subject, a->agent) == 0)
-                                report_set(p->report, i, OUTCOME_FAILED,
-                                                "done, but on looking again: %s", m->text);
-                }
+                if (a && p->report->results[i].outcome == OUTCOME_DONE)
+                        report_set(p->report, i, OUTCOME_FAILED, "done, but on looking again: %s",
+                                        m->text);
         }
 }
 

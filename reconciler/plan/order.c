@@ -47,101 +47,94 @@ static const char *missing_dependency(const PlanContext *c, const Action *a) {
         return NULL;
 }
 
-/* Held or waiting as what it comes after; where that is blocked, so is this. */
-static RemarkKind like_its_dependency(const PlanContext *c, const char *dependency) {
-        const AgentSpec *spec = desired_find(c->desired, dependency);
+/* What the remarks say of each agent, by its place in the roster: one that comes after it is held or
+ * waits as it does. */
+static int read_fates(const PlanContext *c, RemarkKind **ret) {
+        RemarkKind *fates = malloc((c->desired->n_agents + 1) * sizeof(RemarkKind));
 
-        if (spec && spec->state == DESIRED_STOPPED)
-                return REMARK_HELD;
+        if (!fates)
+                return -ENOMEM;
+        for (size_t i = 0; i < c->desired->n_agents; i++)
+                fates[i] = c->desired->agents[i]->state == DESIRED_STOPPED ? REMARK_HELD
+                                                                           : REMARK_BLOCKED;
         for (size_t i = 0; i < c->plan->n_remarks; i++) {
                 const Remark *m = c->plan->remarks + i;
+                size_t k = m->is_agent ? desired_index(c->desired, m->subject) : SIZE_MAX;
 
-                if (m->is_agent && strcmp(m->subject, dependency) == 0 &&
+                if (k != SIZE_MAX && fates[k] == REMARK_BLOCKED &&
                                 (m->kind == REMARK_HELD || m->kind == REMARK_WAITING ||
                                                 m->kind == REMARK_DEFERRED))
-                        return m->kind;
+                        fates[k] = m->kind;
         }
-        return REMARK_BLOCKED;
+        *ret = fates;
+        return 0;
 }
 
-static void drop_action(Plan *p, size_t i) {
-        Action *a = p->actions + i;
+/* Says so of one whose dependency stays down, and takes it out of the plan; 1: was one. Its place
+ * stays until the others have been looked at, without a step. */
+static int drop_if_dependant(PlanContext *c, Action *a, RemarkKind *fates) {
+        const char *missing = a->steps != 0 ? missing_dependency(c, a) : NULL;
+        size_t own, other;
 
-        free(a->agent);
-        free(a->text);
-        free(a->session_id);
-        strv_free(a->after);
-        memmove(a, a + 1, (p->n_actions - i - 1) * sizeof(Action));
-        p->n_actions--;
+        if (!missing)
+                return 0;
+        own = desired_index(c->desired, a->agent);
+        other = desired_index(c->desired, missing);
+        fates[own] = fates[other];
+        if (!plan_add_remark(c->plan, fates[own], a->agent, /* is_agent= */ true, REASON_DEPENDENCY,
+                            a->line, NULL, "comes after %s, which is down", missing))
+                return -ENOMEM;
+        a->steps = 0;
+        return 1;
+}
+
+static void remove_dropped(Plan *p) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < p->n_actions; i++) {
+                Action *a = p->actions + i;
+
+                if (a->steps != 0) {
+                        p->actions[n++] = *a;
+                        continue;
+                }
+                free(a->agent);
+                free(a->text);
+                free(a->session_id);
+                strv_free(a->after);
+        }
+        p->n_actions = n;
 }
 
 /* Dropping one can leave another without its dependency: until nothing changes. */
 static int drop_dependants(PlanContext *c) {
-        bool changed = c->policy->mode == PLAN_CONVERGE;
+        _cleanup_free_ RemarkKind *fates = NULL;
+        int r, n_dropped;
 
-        while (changed) {
-                changed = false;
-                for (size_t i = 0; i < c->plan->n_actions; i++) {
-                        const Action *a = c->plan->actions + i;
-                        const char *missing = missing_dependency(c, a);
-
-                        if (!missing)
-                                continue;
-                        if (!plan_add_remark(c->plan, like_its_dependency(c, missing), a->agent,
-                                            /* is_agent= */ true, REASON_DEPENDENCY, a->line, NULL,
-                                            "comes after %s, which is down", missing))
-                                return -ENOMEM;
-                        drop_action(c->plan, i);
-                        changed = true;
-                        break;
-                }
-        }
-        return 0;
-}
-
-/* The holder first, then what is made or changed, removals last; by name among equals. */
-static int wave(ActionKind k) {
-        switch (k) {
-        case ACTION_HOLDER_START:
-        case ACTION_HOLDER_REPAIR:
-        case ACTION_RELOAD:
+        if (c->policy->mode != PLAN_CONVERGE)
                 return 0;
-        case ACTION_CREATE:
-        case ACTION_START:
-                return 1;
-        case ACTION_UPDATE:
-                return 2;
-        case ACTION_STOP:
-                return 3;
-        case ACTION_RESTART:
-                return 4;
-        case ACTION_REMOVE:
-        case _ACTION_KIND_MAX:
-                break;
-        }
-        return 5;
-}
-
-static int compare_actions(const void *a, const void *b) {
-        const Action *x = a, *y = b;
-        int d = wave(x->kind) - wave(y->kind);
-
-        return d != 0 ? d : strcmp(x->agent ? x->agent : "", y->agent ? y->agent : "");
-}
-
-static int compare_remarks(const void *a, const void *b) {
-        const Remark *x = a, *y = b;
-        int d = (int)y->kind - (int)x->kind;
-
-        if (d == 0)
-                d = strcmp(x->subject ? x->subject : "", y->subject ? y->subject : "");
-        return d != 0 ? d : strcmp(x->text, y->text);
+        r = read_fates(c, &fates);
+        if (r < 0)
+                return r;
+        do {
+                n_dropped = 0;
+                for (size_t i = 0; i < c->plan->n_actions; i++) {
+                        r = drop_if_dependant(c, c->plan->actions + i, fates);
+                        if (r < 0)
+                                return r;
+                        n_dropped += r;
+                }
+        } while (n_dropped > 0);
+        remove_dropped(c->plan);
+        return 0;
 }
 
 int plan_order(PlanContext *c) {
         Plan *p = c->plan;
         int r;
 
+        /* First of all, so that the action of an agent is found without looking at each. */
+        plan_sort(p);
         r = drop_dependants(c);
         if (r < 0)
                 return r;
@@ -150,9 +143,6 @@ int plan_order(PlanContext *c) {
                 if (r < 0)
                         return r;
         }
-        if (p->n_actions > 1)
-                qsort(p->actions, p->n_actions, sizeof(Action), compare_actions);
-        if (p->n_remarks > 1)
-                qsort(p->remarks, p->n_remarks, sizeof(Remark), compare_remarks);
+        plan_sort(p);
         return 0;
 }

@@ -10,15 +10,39 @@ bool plan_in_scope(const PlanContext *c, const char *agent) {
         return strv_length(c->policy->names) == 0 || strv_find(c->policy->names, agent);
 }
 
-const ObservedSession *plan_foreign_namesake(const PlanContext *c, const char *agent) {
-        for (size_t i = 0; i < c->observed->n_sessions; i++) {
-                const ObservedSession *s = c->observed->sessions + i;
+static int compare_session_names(const void *a, const void *b) {
+        const ObservedSession *const *x = a, *const *y = b;
 
-                if (strcmp(s->name, agent) == 0 &&
-                                (s->owner != SESSION_AGENT || strcmp(s->agent, agent) != 0))
-                        return s;
+        return strcmp((*x)->name, (*y)->name);
+}
+
+static int find_session_name(const void *name, const void *element) {
+        const ObservedSession *const *s = element;
+
+        return strcmp(name, (*s)->name);
+}
+
+static int collect_others(PlanContext *c) {
+        const Observed *o = c->observed;
+
+        c->others = calloc(o->n_sessions + 1, sizeof(*c->others));
+        if (!c->others)
+                return -ENOMEM;
+        for (size_t i = 0; i < o->n_sessions; i++) {
+                const ObservedSession *s = o->sessions + i;
+
+                if (s->owner != SESSION_AGENT || strcmp(s->agent, s->name) != 0)
+                        c->others[c->n_others++] = s;
         }
-        return NULL;
+        qsort(c->others, c->n_others, sizeof(*c->others), compare_session_names);
+        return 0;
+}
+
+const ObservedSession *plan_foreign_namesake(const PlanContext *c, const char *agent) {
+        const ObservedSession **found = bsearch(agent, c->others, c->n_others, sizeof(*c->others),
+                        find_session_name);
+
+        return found ? *found : NULL;
 }
 
 const char *plan_waits_for(const PlanContext *c,
@@ -180,23 +204,62 @@ static int plan_foreign(PlanContext *c) {
         return 0;
 }
 
-static void count_unchanged(PlanContext *c) {
+static int count_unchanged(PlanContext *c) {
+        _cleanup_free_ bool *touched = calloc(c->desired->n_agents + 1, sizeof(bool));
         Plan *p = c->plan;
 
+        if (!touched)
+                return -ENOMEM;
+        for (size_t i = 0; i < p->n_remarks; i++) {
+                const Remark *m = p->remarks + i;
+                size_t k = SIZE_MAX;
+
+                if (m->is_agent && m->kind != REMARK_PENDING)
+                        k = desired_index(c->desired, m->subject);
+                if (k != SIZE_MAX)
+                        touched[k] = true;
+        }
         for (size_t i = 0; i < c->desired->n_agents; i++) {
                 const AgentSpec *a = c->desired->agents[i];
-                bool touched;
 
                 if (a->elsewhere || !plan_in_scope(c, a->name))
                         continue;
                 p->n_agents++;
-                touched = plan_action(p, a->name);
-                for (size_t k = 0; k < p->n_remarks && !touched; k++)
-                        touched = p->remarks[k].is_agent && p->remarks[k].kind != REMARK_PENDING &&
-                                  strcmp(p->remarks[k].subject, a->name) == 0;
-                p->n_unchanged += !touched;
+                p->n_unchanged += !touched[i] && !plan_action(p, a->name);
         }
         p->n_unchanged -= p->n_impeded;
+        return 0;
+}
+
+/* The parts in their order; each sees what those before it put into the plan. */
+static int make_plan(PlanContext *c) {
+        int r;
+
+        r = collect_others(c);
+        if (r == 0)
+                r = plan_sources(c);
+        if (r == 0)
+                r = plan_repair(c);
+        if (r == 0)
+                r = plan_reload(c);
+        if (r == 0)
+                r = plan_obstacles(c);
+        for (size_t i = 0; i < c->desired->n_agents && r == 0; i++)
+                if (plan_in_scope(c, c->desired->agents[i]->name))
+                        r = plan_agent(c, c->desired->agents[i]);
+        if (r == 0)
+                r = plan_prune(c);
+        if (r == 0)
+                r = plan_holder(c);
+        if (r == 0)
+                r = plan_supervisor(c);
+        if (r == 0)
+                r = plan_settings(c);
+        if (r == 0)
+                r = plan_foreign(c);
+        if (r == 0)
+                r = plan_order(c);
+        return r < 0 ? r : count_unchanged(c);
 }
 
 int planner_plan(const Desired *desired,
@@ -218,43 +281,10 @@ int planner_plan(const Desired *desired,
                 .now_usec = now_usec,
                 .plan = plan,
         };
-        r = plan_sources(&c);
+        r = make_plan(&c);
+        free(c.others);
         if (r < 0)
                 return r;
-        r = plan_repair(&c);
-        if (r == 0)
-                r = plan_reload(&c);
-        if (r < 0)
-                return r;
-        r = plan_obstacles(&c);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < desired->n_agents; i++) {
-                if (!plan_in_scope(&c, desired->agents[i]->name))
-                        continue;
-                r = plan_agent(&c, desired->agents[i]);
-                if (r < 0)
-                        return r;
-        }
-        r = plan_prune(&c);
-        if (r < 0)
-                return r;
-        r = plan_holder(&c);
-        if (r < 0)
-                return r;
-        r = plan_supervisor(&c);
-        if (r < 0)
-                return r;
-        r = plan_settings(&c);
-        if (r < 0)
-                return r;
-        r = plan_foreign(&c);
-        if (r < 0)
-                return r;
-        r = plan_order(&c);
-        if (r < 0)
-                return r;
-        count_unchanged(&c);
         *ret = TAKE_PTR(plan);
         return 0;
 }

@@ -15,38 +15,37 @@ static bool is_wanted(const PlanContext *c, const char *agent, bool *ret_elsewhe
         return spec && !spec->elsewhere;
 }
 
-static int collect(const PlanContext *c, char ***ret) {
+static int compare_names(const void *a, const void *b) {
+        const char *const *x = a, *const *y = b;
+
+        return strcmp(*x, *y);
+}
+
+/* Each name once, the wanted ones not at all. The names are the observation's. */
+static int collect(const PlanContext *c, const char ***ret, size_t *ret_n) {
         const Observed *o = c->observed;
-        _cleanup_strv_ char **all = NULL;
-        char **to;
-        int r = 0;
+        const char **all = calloc(o->n_file + o->n_units + o->n_sessions + 1, sizeof(char *));
+        size_t n_all = 0, n = 0;
+        bool elsewhere;
 
-        for (size_t i = 0; i < o->n_file && r == 0; i++)
-                r = strv_push(&all, o->file[i].agent);
-        for (size_t i = 0; i < o->n_units && r == 0; i++)
-                if (o->units[i].agent && o->units[i].state != UNIT_NOT_LOADED)
-                        r = strv_push(&all, o->units[i].agent);
-        for (size_t i = 0; i < o->n_sessions && r == 0; i++)
-                if (o->sessions[i].agent)
-                        r = strv_push(&all, o->sessions[i].agent);
-        if (r < 0)
-                return r;
-        strv_sort(all);
-
-        /* Each name once, the wanted ones not at all. */
-        to = all;
-        for (char **from = all; from && *from; from++) {
-                bool elsewhere;
-
-                if (is_wanted(c, *from, &elsewhere) || (from[1] && strcmp(from[0], from[1]) == 0)) {
-                        free(*from);
-                        continue;
-                }
-                *to++ = *from;
-        }
-        if (all)
-                *to = NULL;
-        *ret = TAKE_PTR(all);
+        if (!all)
+                return -ENOMEM;
+        for (size_t i = 0; i < o->n_file; i++)
+                if (!is_wanted(c, o->file[i].agent, &elsewhere))
+                        all[n_all++] = o->file[i].agent;
+        for (size_t i = 0; i < o->n_units; i++)
+                if (o->units[i].agent && o->units[i].state != UNIT_NOT_LOADED &&
+                                !is_wanted(c, o->units[i].agent, &elsewhere))
+                        all[n_all++] = o->units[i].agent;
+        for (size_t i = 0; i < o->n_sessions; i++)
+                if (o->sessions[i].agent && !is_wanted(c, o->sessions[i].agent, &elsewhere))
+                        all[n_all++] = o->sessions[i].agent;
+        qsort(all, n_all, sizeof(char *), compare_names);
+        for (size_t i = 0; i < n_all; i++)
+                if (n == 0 || strcmp(all[n - 1], all[i]) != 0)
+                        all[n++] = all[i];
+        *ret = all;
+        *ret_n = n;
         return 0;
 }
 
@@ -60,7 +59,7 @@ static size_t count_running(const Observed *o) {
         size_t n = 0;
 
         for (size_t i = 0; i < o->n_units; i++)
-                n += o->units[i].agent && runs(o, o->units[i].agent);
+                n += o->units[i].agent && unit_state_is_active(o->units[i].state);
         return n;
 }
 
@@ -126,10 +125,10 @@ static int remark_elsewhere(PlanContext *c) {
 }
 
 /* Strays of ours at `stop` without names: their sessions and units go too, their files stay. */
-static int stop_strays(PlanContext *c, char *const *names) {
-        for (; names && *names; names++) {
-                const ObservedSession *session = observed_session(c->observed, *names);
-                unsigned steps = runs(c->observed, *names) ? STEP_STOP : 0;
+static int stop_strays(PlanContext *c, const char *const *names, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                const ObservedSession *session = observed_session(c->observed, names[i]);
+                unsigned steps = runs(c->observed, names[i]) ? STEP_STOP : 0;
                 Action *a;
                 int r;
 
@@ -137,7 +136,7 @@ static int stop_strays(PlanContext *c, char *const *names) {
                         steps |= STEP_KILL_SESSION;
                 if (steps == 0)
                         continue;
-                a = plan_add_action(c->plan, ACTION_STOP, *names, REASON_REQUESTED, 0, steps,
+                a = plan_add_action(c->plan, ACTION_STOP, names[i], REASON_REQUESTED, 0, steps,
                                 "asked for; it is not in the roster");
                 if (!a)
                         return -ENOMEM;
@@ -149,7 +148,7 @@ static int stop_strays(PlanContext *c, char *const *names) {
 }
 
 int plan_prune(PlanContext *c) {
-        _cleanup_strv_ char **names = NULL;
+        _cleanup_free_ const char **names = NULL;
         size_t n, n_running, going = 0, cap;
         long allowed = c->policy->allow_remove;
         int r;
@@ -161,15 +160,14 @@ int plan_prune(PlanContext *c) {
         }
         if (strv_length(c->policy->names) > 0 || !c->can_see_agents || !c->can_see_sessions)
                 return 0;
-        r = collect(c, &names);
+        r = collect(c, &names, &n);
         if (r < 0)
                 return r;
         if (c->policy->mode == PLAN_STOP)
-                return stop_strays(c, names);
+                return stop_strays(c, names, n);
         if (c->policy->mode != PLAN_CONVERGE)
                 return 0;
 
-        n = strv_length(names);
         n_running = count_running(c->observed);
         for (size_t i = 0; i < n; i++)
                 going += runs(c->observed, names[i]);
