@@ -114,7 +114,7 @@ int watch_state_write(const Context *c, const WatchState *s, char **ret_text) {
         if (r == 0)
                 r = path_join(c->paths->runtime, FILE_NAME, &path);
         if (r == 0)
-                r = file_replace(path, text, strlen(text), 0600);
+                r = file_replace_volatile(path, text, strlen(text), 0600);
         if (r == 0 && ret_text)
                 *ret_text = TAKE_PTR(text);
         return r;

@@ -221,13 +221,14 @@ int write_record(const char *directory,
                 return -ENOMEM;
         if (format_text(&path, "%s/%s.json", dir, name) < 0)
                 return -ENOMEM;
-        r = file_replace(path, text, strlen(text), 0600);
+        /* Both records count in this boot only: nothing is waited for. */
+        r = file_replace_volatile(path, text, strlen(text), 0600);
         if (r != -ENOENT)
                 return r;
         r = dir_make(dir); /* the first record of its kind */
         if (r < 0)
                 return r;
-        return file_replace(path, text, strlen(text), 0600);
+        return file_replace_volatile(path, text, strlen(text), 0600);
 }
 
 int keeper_path(char **ret) {

@@ -113,7 +113,7 @@ static int check_replaceable(int dir_fd, const char *name) {
         return S_ISLNK(st.st_mode) ? -ELOOP : -ENOTSUP;
 }
 
-int file_replace(const char *path, const void *bytes, size_t n, mode_t mode) {
+static int replace(const char *path, const void *bytes, size_t n, mode_t mode, bool durable) {
         _cleanup_free_ char *temporary = NULL;
         _cleanup_close_ int dir_fd = -1;
         const char *name;
@@ -128,7 +128,7 @@ int file_replace(const char *path, const void *bytes, size_t n, mode_t mode) {
         r = temporary_name(name, &temporary);
         if (r < 0)
                 return r;
-        r = write_temporary(dir_fd, temporary, bytes, n, mode, /* sync= */ true);
+        r = write_temporary(dir_fd, temporary, bytes, n, mode, durable);
         if (r < 0)
                 return r;
         if (renameat(dir_fd, temporary, dir_fd, name) < 0) {
@@ -136,25 +136,34 @@ int file_replace(const char *path, const void *bytes, size_t n, mode_t mode) {
                 (void)unlinkat(dir_fd, temporary, 0);
                 return r;
         }
-        return sync_directory(dir_fd);
+        return durable ? sync_directory(dir_fd) : 0;
 }
 
-/* Writes all and renames all, with everything on disk in between. */
+int file_replace(const char *path, const void *bytes, size_t n, mode_t mode) {
+        return replace(path, bytes, n, mode, /* durable= */ true);
+}
+
+int file_replace_volatile(const char *path, const void *bytes, size_t n, mode_t mode) {
+        return replace(path, bytes, n, mode, /* durable= */ false);
+}
+
+/* Writes all and renames all, if @durable with everything on disk in between. */
 static int replace_all(int dir_fd,
                 char *const *names,
                 char *const *temporary,
                 char *const *texts,
-                mode_t mode) {
+                mode_t mode,
+                bool durable) {
         size_t n = strv_length(names);
         int r;
 
         for (size_t i = 0; i < n; i++) {
                 r = write_temporary(dir_fd, temporary[i], texts[i], strlen(texts[i]), mode,
-                                n <= FSYNC_MAX);
+                                durable && n <= FSYNC_MAX);
                 if (r < 0)
                         return r;
         }
-        if (n > FSYNC_MAX && syncfs(dir_fd) < 0)
+        if (durable && n > FSYNC_MAX && syncfs(dir_fd) < 0)
                 return -errno;
         for (size_t i = 0; i < n; i++) {
                 r = check_replaceable(dir_fd, names[i]);
@@ -163,10 +172,14 @@ static int replace_all(int dir_fd,
                 if (renameat(dir_fd, temporary[i], dir_fd, names[i]) < 0)
                         return -errno;
         }
-        return sync_directory(dir_fd);
+        return durable ? sync_directory(dir_fd) : 0;
 }
 
-int file_replace_many(const char *dir, char *const *names, char *const *texts, mode_t mode) {
+static int replace_many(const char *dir,
+                char *const *names,
+                char *const *texts,
+                mode_t mode,
+                bool durable) {
         _cleanup_strv_ char **temporary = NULL;
         _cleanup_close_ int dir_fd = -1;
         int r;
@@ -186,11 +199,20 @@ int file_replace_many(const char *dir, char *const *names, char *const *texts, m
                 if (r < 0)
                         return r;
         }
-        r = replace_all(dir_fd, names, temporary, texts, mode);
+        r = replace_all(dir_fd, names, temporary, texts, mode, durable);
         if (r < 0)
                 for (size_t i = 0; i < strv_length(temporary); i++)
                         (void)unlinkat(dir_fd, temporary[i], 0); /* ENOENT: already renamed */
         return r;
+}
+
+int file_replace_many(const char *dir, char *const *names, char *const *texts, mode_t mode) {
+        return replace_many(dir, names, texts, mode, /* durable= */ true);
+}
+
+int file_replace_many_volatile(
+                const char *dir, char *const *names, char *const *texts, mode_t mode) {
+        return replace_many(dir, names, texts, mode, /* durable= */ false);
 }
 
 /* ".NAME.tmp-PID" whose NAME begins with @prefix, of a writer that is gone. A pid may have been

@@ -22,6 +22,12 @@ _must_check_ int file_replace(const char *path, const void *bytes, size_t n, mod
 _must_check_ int file_replace_many(
                 const char *dir, char *const *names, char *const *texts, mode_t mode);
 
+/* The same two for what counts only until the machine stops: nothing waits for the disk. A reader
+ * sees the old one or the new one; after a crash of the machine it may see neither whole. */
+_must_check_ int file_replace_volatile(const char *path, const void *bytes, size_t n, mode_t mode);
+_must_check_ int file_replace_many_volatile(
+                const char *dir, char *const *names, char *const *texts, mode_t mode);
+
 /* Removes what writers that were killed left in a directory: temporary files of the functions above
  * for names that begin with @prefix ("": all). Where others keep files too, say whose. */
 void dir_sweep(const char *path, const char *prefix);

@@ -12,6 +12,7 @@
 #include "drivers/store/pacing-record.h"
 #include "drivers/store/record.h"
 #include "model/base/format.h"
+#include "model/base/parse.h"
 #include "model/base/strv.h"
 #include "model/json.h"
 #include "model/talk.h"
@@ -62,13 +63,26 @@ open_records(const char *parent, const char *sub, Source *source, char **ret_pat
         return !*ret_dir && errno == ENOMEM ? -ENOMEM : 0;
 }
 
+/* Files that count in the boot they were written in are not waited for when they are written: where
+ * the machine crashed, one of them may be there without its content. */
+static bool is_of_earlier_boot(int dir, const char *file) {
+        uint64_t up = clock_read_usec(CLOCK_BOOTTIME), now = clock_realtime_usec();
+        struct stat st;
+
+        return fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+               st.st_mtim.tv_sec >= 0 && now > up &&
+               (uint64_t)st.st_mtim.tv_sec < (now - up) / USEC_PER_SEC;
+}
+
 typedef int (*AddRecord)(Observed *o, const char *name, const Json *j, void *userdata);
 
 /* Calls @add for every record of a directory whose name @wanted (NULL: all). A directory that is
- * not there holds none. */
+ * not there holds none. @of_this_boot: such records are void after a crash of the machine, also
+ * damaged ones. */
 static int each_record(const char *parent,
                 const char *sub,
                 const char *special,
+                bool of_this_boot,
                 Source *source,
                 bool (*wanted)(const Observed *o, const char *name),
                 AddRecord add,
@@ -98,7 +112,7 @@ static int each_record(const char *parent,
                         r = add(o, name, j, userdata);
                 if (r == -ENOMEM)
                         return r;
-                if (r < 0)
+                if (r < 0 && !(of_this_boot && is_of_earlier_boot(dirfd(d), e->d_name)))
                         source_failed(source, dir, e->d_name, r);
         }
         if (errno != 0)
@@ -299,7 +313,7 @@ static bool is_down(const Observed *o, const char *name) {
 }
 
 int store_observe_holds(const Paths *p, Observed *o) {
-        return each_record(p->state, "holds", FLEET_HOLD, &o->files, NULL, add_hold, NULL, o);
+        return each_record(p->state, "holds", FLEET_HOLD, false, &o->files, NULL, add_hold, NULL, o);
 }
 
 int store_observe(const Paths *p, Observed *o) {
@@ -328,12 +342,12 @@ int store_observe(const Paths *p, Observed *o) {
                 source_set(&o->runs, SOURCE_UNKNOWN, "cannot read the boot id: %s", strerror(-r));
                 return 0;
         }
-        r = each_record(p->runtime, "run", NULL, &o->runs, NULL, add_run, boot, o);
+        r = each_record(p->runtime, "run", NULL, true, &o->runs, NULL, add_run, boot, o);
         if (r < 0)
                 return r;
         /* How it ended is asked only of who does not run. */
         observed_sort(o);
-        r = each_record(p->state, "stops", NULL, &o->runs, is_down, add_stop,
+        r = each_record(p->state, "stops", NULL, true, &o->runs, is_down, add_stop,
                         &(StopContext){ .paths = p, .boot_now = boot }, o);
         if (r < 0)
                 return r;
@@ -392,16 +406,22 @@ static int put_spec(const AgentSpec *s, char **ret) {
         return json_finish_text(&b, JSON_PLAIN, ret);
 }
 
-/* All of them below the state directory, on disk when this returns. */
-static int write_records(const Paths *p, const char *sub, char *const *names, char *const *texts) {
+/* All of them below the state directory; @durable: on disk when this returns. */
+static int write_records(const Paths *p,
+                const char *sub,
+                char *const *names,
+                char *const *texts,
+                bool durable) {
         _cleanup_free_ char *dir = NULL;
         int r;
 
         r = path_join(p->state, sub, &dir);
+        if (r == 0)
+                r = dir_make(dir);
         if (r < 0)
                 return r;
-        r = dir_make(dir);
-        return r < 0 ? r : file_replace_many(dir, names, texts, 0600);
+        return durable ? file_replace_many(dir, names, texts, 0600)
+                       : file_replace_many_volatile(dir, names, texts, 0600);
 }
 
 int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n) {
@@ -423,7 +443,7 @@ int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n) {
                 if (r < 0)
                         return r;
         }
-        r = write_records(p, "specs", names, texts);
+        r = write_records(p, "specs", names, texts, /* durable= */ true);
         return r < 0 ? r : accepted_update(p, specs, n);
 }
 
@@ -457,7 +477,8 @@ int store_announce_stops(const Paths *p, const Observed *o, char *const *agents)
                 if (r < 0)
                         return r;
         }
-        return names ? write_records(p, "ended", names, texts) : 0;
+        /* They are about invocations, which a crash of the machine ends. */
+        return names ? write_records(p, "ended", names, texts, /* durable= */ false) : 0;
 }
 
 static int record_path(const char *parent, const char *sub, const char *name, char **ret) {
