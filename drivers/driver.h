@@ -80,6 +80,11 @@ typedef void (*DriverJobDone)(DriverJob *job, void *userdata);
 typedef struct Driver {
         void *world;
 
+        /* Starts what the next observe() waits for, so that the caller can do something else
+         * meanwhile; need not be called. @ret_path: the PATH that the supervisor gives to agents,
+         * NULL where there is none or it cannot be told; caller frees. */
+        int (*begin)(void *world, char **ret_path);
+
         /* One complete look. Sorted. @details: also what only `status` shows. */
         int (*observe)(void *world, const Desired *desired, bool details, Observed **ret);
 

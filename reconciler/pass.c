@@ -22,6 +22,7 @@
 
 void pass_done(Pass *p) {
         free(p->roster_bytes);
+        free(p->search_path);
         diags_done(&p->diags);
         desired_free(p->desired);
         observed_free(p->observed);
@@ -69,6 +70,16 @@ static int check_socket(Context *c, Pass *p) {
         return 0;
 }
 
+int pass_begin(Context *c, Pass *p) {
+        int r;
+
+        if (!c->driver.begin)
+                return 0;
+        r = c->driver.begin(c->driver.world, &p->search_path);
+        p->has_begun = r == 0;
+        return r;
+}
+
 int pass_load(Context *c, Pass *p) {
         int r;
 
@@ -100,14 +111,17 @@ int pass_resolve(Context *c, Pass *p) {
         _cleanup_free_ RosterSource *runtimes = NULL;
         RosterSource roster;
         size_t n_runtimes;
+        bool asks;
         int r;
 
         r = pass_builtin_runtimes(&runtimes, &n_runtimes);
         if (r < 0)
                 return r;
         /* PATH is what the user manager is asked for. */
-        r = site_facts_read(
-                        c->paths, p->offline ? SUPERVISOR_DIRECT : c->record->supervisor, &facts);
+        asks = !p->offline && !p->has_begun;
+        r = site_facts_read(c->paths, asks ? c->record->supervisor : SUPERVISOR_DIRECT, &facts);
+        if (r == 0 && p->search_path)
+                r = site_facts_set_path(&facts, p->search_path);
         if (r < 0)
                 return r;
         roster = (RosterSource){

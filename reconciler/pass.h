@@ -26,6 +26,8 @@ typedef struct Pass {
                          * are no failure */
         bool offline; /* set by the caller: nobody is asked when the roster is loaded; whether this
                        * machine has what it needs is not looked at */
+        bool has_begun;    /* by pass_begin() */
+        char *search_path; /* the PATH of agents, that was learned then; may be NULL */
         uint64_t look_usec; /* CLOCK_MONOTONIC of the look that the plan was made from */
         uint64_t observe_usec;
         uint64_t apply_usec;
@@ -35,6 +37,10 @@ typedef struct Pass {
 
 void pass_done(Pass *p);
 #define _cleanup_pass_ _cleanup_(pass_done)
+
+/* Starts the look that pass_plan() takes, so that it is under way while the roster is loaded. For
+ * callers that change nothing in between; the driver must be open. */
+_must_check_ int pass_begin(Context *c, Pass *p);
 
 /* Loads and resolves the roster. Returns 0, EXIT_INVALID (findings in p->diags), negative errno. */
 _must_check_ int pass_load(Context *c, Pass *p);

@@ -110,14 +110,15 @@ int run_load(Context *c, Pass *p) {
 int run_look(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
         int r;
 
-        r = run_load(c, p);
+        r = context_open_driver(c);
+        if (r == 0)
+                r = pass_begin(c, p);
+        if (r == 0)
+                r = run_load(c, p);
         if (r != 0)
                 return r;
         r = run_check_names(p->desired, policy->names);
         if (r != 0)
-                return r;
-        r = context_open_driver(c);
-        if (r < 0)
                 return r;
         return pass_plan(c, policy, details, p);
 }
@@ -307,6 +308,12 @@ static int load_for_stop(Context *c, Pass *p) {
         return r == -ENOENT ? EXIT_INVALID : r;
 }
 
+static int begin_look(Context *c, Pass *p) {
+        int r = c->driver.world ? 0 : context_open_driver(c);
+
+        return r < 0 ? r : pass_begin(c, p);
+}
+
 /* Under the lock: the roster is read now, not before the wait for it. */
 static int prepare_change(
                 Context *c, const RunChange *change, const Options *o, Pass *p, Shown *shown) {
@@ -315,7 +322,10 @@ static int prepare_change(
         r = change->policy.mode == PLAN_STOP ? load_for_stop(c, p) : EXIT_INVALID;
         if (r == EXIT_INVALID) {
                 pass_done(p);
-                r = run_load(c, p);
+                /* What prepares may change what is looked at. */
+                r = change->prepare ? 0 : begin_look(c, p);
+                if (r == 0)
+                        r = run_load(c, p);
         }
         if (r != 0)
                 return r;

@@ -27,6 +27,8 @@
 #include "model/base/strv.h"
 
 #define CALL_TIMEOUT_USEC (10 * USEC_PER_SEC)
+/* While nothing waits for its answers yet. */
+#define BEGIN_TIMEOUT_USEC (5 * USEC_PER_SEC)
 #define OTHER_START_USEC (2 * USEC_PER_SEC)
 /* Longer than the longest stop timeout a roster may ask for, and its KILL. */
 #define JOBS_TIMEOUT_USEC (400 * USEC_PER_SEC)
@@ -45,6 +47,7 @@ struct MachineDriver {
         DirectSupervisor *direct;
         UnitWork **work; /* submitted, not waited for; each allocated: the manager keeps pointers */
         size_t n_work;
+        TmuxListing *begun; /* by begin(), for the next observe() */
         bool server_hidden; /* in the last look */
         DriverJobDone done; /* during wait() */
         void *done_userdata;
@@ -58,6 +61,7 @@ static void work_free(UnitWork *w) {
 MachineDriver *machine_driver_free(MachineDriver *m) {
         if (!m)
                 return NULL;
+        tmux_listing_free(m->begun);
         manager_free(m->manager);
         direct_free(m->direct);
         tmux_server_free(m->tmux);
@@ -80,6 +84,7 @@ static int open_tmux(MachineDriver *m) {
                         &s);
         if (r < 0)
                 return r;
+        m->begun = tmux_listing_free(m->begun);
         tmux_server_free(m->tmux);
         m->tmux = s;
         return 0;
@@ -114,6 +119,39 @@ static int need_manager(MachineDriver *m) {
 
 /* --- observe -----------------------------------------------------------------------------------
  */
+
+/* The manager's answers, as far as they come; that it is silent is for observe() to say. */
+static int begin_manager(MachineDriver *m, char **ret_path) {
+        int r;
+
+        /* A connection from before may have broken since. */
+        m->manager = manager_free(m->manager);
+        r = manager_open(m->paths, BEGIN_TIMEOUT_USEC, &m->manager);
+        if (r == 0)
+                r = manager_search_path(m->manager, ret_path);
+        if (r == 0)
+                r = manager_observe_begin(m->manager, m->paths);
+        if (r < 0)
+                m->manager = manager_free(m->manager);
+        else
+                manager_set_timeout(m->manager, CALL_TIMEOUT_USEC);
+        return r == -ENOMEM ? r : 0;
+}
+
+static int machine_begin(void *world, char **ret_path) {
+        MachineDriver *m = world;
+        int r;
+
+        *ret_path = NULL;
+        m->begun = tmux_listing_free(m->begun);
+        r = tmux_listing_begin(m->tmux, &m->begun);
+        if (r < 0)
+                return r;
+        /* Without a server there is nothing to wait for, and the roster may name another socket. */
+        if (!tmux_listing_has_client(m->begun))
+                m->begun = tmux_listing_free(m->begun);
+        return is_systemd(m) ? begin_manager(m, ret_path) : 0;
+}
 
 static int observe_manager(MachineDriver *m, bool details, Observed *o) {
         uint64_t before = clock_monotonic_usec();
@@ -220,6 +258,18 @@ static int follow_roster(MachineDriver *m, const Desired *desired) {
         return r < 0 ? r : open_tmux(m);
 }
 
+/* The listing that begin() started, or a new one. */
+static int take_listing(MachineDriver *m, const Desired *desired, TmuxListing **ret) {
+        int r;
+
+        if (m->begun) {
+                *ret = TAKE_PTR(m->begun);
+                return 0;
+        }
+        r = follow_roster(m, desired);
+        return r < 0 ? r : tmux_listing_begin(m->tmux, ret);
+}
+
 /* What the processes of agents use: by itself all there is without accounting. One that ends
  * meanwhile used nothing. */
 static void observe_usage(Observed *o) {
@@ -238,11 +288,8 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
         r = observed_new(m->record->supervisor, &o);
         if (r < 0)
                 return r;
-        r = follow_roster(m, desired);
-        if (r < 0)
-                return r;
         /* tmux takes longest: everything else is read meanwhile. */
-        r = tmux_listing_begin(m->tmux, &listing);
+        r = take_listing(m, desired, &listing);
         if (r < 0)
                 return r;
         o->now_usec = clock_realtime_usec();
@@ -684,6 +731,7 @@ static int machine_wait(void *world, DriverJobDone done, void *userdata) {
 Driver machine_driver_interface(MachineDriver *m) {
         return (Driver){
                 .world = m,
+                .begin = machine_begin,
                 .observe = machine_observe,
                 .capture = machine_capture,
                 .vouch = machine_vouch,

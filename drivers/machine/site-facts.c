@@ -2,12 +2,10 @@
 #include "drivers/machine/site-facts.h"
 
 #include <string.h>
-#include <systemd/sd-bus.h>
 #include <unistd.h>
 
 #include "drivers/systemd/manager.h"
 #include "model/base/parse.h"
-#include "model/base/strv.h"
 
 #define FALLBACK_PATH "/usr/local/bin:/usr/bin:/bin"
 #define MANAGER_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -20,21 +18,23 @@ void site_facts_done(SiteFacts *f) {
 
 int site_facts_manager_path(const Paths *p, char **ret) {
         _cleanup_(manager_freep) Manager *m = NULL;
-        _cleanup_strv_ char **env = NULL;
-        const char *path;
         int r;
 
         *ret = NULL;
         r = manager_open(p, MANAGER_TIMEOUT_USEC, &m);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
-        r = sd_bus_get_property_strv(manager_bus(m), NULL, "/org/freedesktop/systemd1",
-                        "org.freedesktop.systemd1.Manager", "Environment", NULL, &env);
-        if (r < 0)
-                return r == -ENOMEM ? r : 0;
-        path = strv_env_get(env, "PATH");
-        if (path && !(*ret = strdup(path)))
+        r = manager_search_path(m, ret);
+        return r == -ENOMEM ? r : 0;
+}
+
+int site_facts_set_path(SiteFacts *f, const char *path) {
+        char *copy = strdup(path);
+
+        if (!copy)
                 return -ENOMEM;
+        free(f->path);
+        f->machine.path = f->path = copy;
         return 0;
 }
 

@@ -17,5 +17,8 @@ typedef struct SiteFacts {
 _must_check_ int site_facts_read(const Paths *p, Supervisor supervisor, SiteFacts *ret);
 void site_facts_done(SiteFacts *f);
 
+/* Where the PATH of agents is known already. */
+_must_check_ int site_facts_set_path(SiteFacts *f, const char *path);
+
 /* PATH in the environment block of the user manager; NULL if it cannot be told. Caller frees. */
 _must_check_ int site_facts_manager_path(const Paths *p, char **ret);

@@ -49,6 +49,8 @@ static int set_nonblocking(int fd) {
         return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+#define OUTPUT_ROOM (512 * 1024)
+
 static int pipes_open(bool input, Pipes *p) {
         if (input ? pipe2(p->in, O_CLOEXEC) < 0
                   : (p->in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
@@ -57,6 +59,9 @@ static int pipes_open(bool input, Pipes *p) {
                 return -errno;
         if (input && set_nonblocking(p->in[1]) < 0)
                 return -errno;
+        /* Room for all that a child has to say while nobody listens yet; where it is refused, the
+         * child waits. */
+        (void)fcntl(p->out[0], F_SETPIPE_SZ, OUTPUT_ROOM);
         if (set_nonblocking(p->out[0]) < 0 || set_nonblocking(p->err[0]) < 0)
                 return -errno;
         return 0;

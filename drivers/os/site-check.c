@@ -10,11 +10,19 @@
 #include "model/base/pointer.h"
 #include "model/base/strv.h"
 
+/* Hundreds of agents start a handful of programs: each is looked for once. Borrowed. */
+typedef struct Found {
+        const char *name;
+        const char *path;
+        bool there;
+} Found;
+
 typedef struct Site {
         const Desired *desired;
         const Machine *machine;
         Diags *diags;
         AgentSpec *spec; /* the agent that is looked at */
+        Found *last;     /* the program that was looked for last, and is no matter of a directory */
 } Site;
 
 /* --- findings --------------------------------------------------------------------------------- */
@@ -219,23 +227,48 @@ static int find_in_path(const char *name, const char *path, const char *workdir)
         return 0;
 }
 
+/* Is the program the same for agents of all directories? */
+static bool is_common(const char *name, const char *path) {
+        if (strchr(name, '/'))
+                return name[0] == '/';
+        for (const char *p = path; *p; p += *p == ':') {
+                if (*p != '/')
+                        return false;
+                p += strcspn(p, ":");
+        }
+        return true;
+}
+
+/* 1 found, 0 not found, -ENOMEM. */
+static int find_program(const Site *s, const char *name, const char *path) {
+        _cleanup_free_ char *full = NULL;
+
+        if (name[0] == '/')
+                return is_program(name);
+        if (!strchr(name, '/'))
+                return find_in_path(name, path, s->spec->workdir);
+        if (asprintf(&full, "%s/%s", s->spec->workdir, name) < 0)
+                return -ENOMEM;
+        return is_program(full);
+}
+
 static int check_program(const Site *s) {
         const char *name = s->spec->argv[0], *path = strv_env_get(s->spec->env, "PATH");
-        _cleanup_free_ char *full = NULL;
+        Found *last = s->last;
         int r;
 
         if (!path)
                 path = s->machine->path ? s->machine->path : "";
-        if (name[0] == '/')
-                r = is_program(name);
-        else if (strchr(name, '/')) {
-                if (asprintf(&full, "%s/%s", s->spec->workdir, name) < 0)
-                        return -ENOMEM;
-                r = is_program(full);
-        } else
-                r = find_in_path(name, path, s->spec->workdir);
-        if (r != 0)
-                return r < 0 ? r : 0;
+        if (last->name && strcmp(last->name, name) == 0 && strcmp(last->path, path) == 0)
+                r = last->there;
+        else
+                r = find_program(s, name, path);
+        if (r < 0)
+                return r;
+        if (is_common(name, path))
+                *last = (Found){ .name = name, .path = path, .there = r };
+        if (r > 0)
+                return 0;
         return block(s, "program-missing", "runtime", NULL, s->spec->install,
                         strchr(name, '/') ? "there is no program %s"
                                           : "the program \"%s\" is not in the agents' PATH",
@@ -290,11 +323,18 @@ static int check_agent(const Site *s) {
 }
 
 int site_check(const Desired *d, const char *roster_path, const Machine *m, Diags *diags) {
+        Found last = { 0 };
         int r;
 
         r = check_directories(roster_path, m, diags);
         for (size_t i = 0; r == 0 && i < d->n_agents; i++) {
-                const Site s = { .desired = d, .machine = m, .diags = diags, .spec = d->agents[i] };
+                const Site s = {
+                        .desired = d,
+                        .machine = m,
+                        .diags = diags,
+                        .spec = d->agents[i],
+                        .last = &last,
+                };
 
                 r = check_agent(&s);
         }

@@ -22,6 +22,7 @@
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 
 typedef struct JobTable JobTable;
+typedef struct Call Call;
 
 struct Manager {
         sd_bus *bus;
@@ -30,14 +31,15 @@ struct Manager {
         int dead;       /* negative errno once the connection broke */
         char *error;    /* manager_error() */
         JobTable *jobs; /* NULL until the first submit */
+        Call *listing;   /* asked for by manager_observe_begin(); NULL: not */
 };
 
 /* One request whose answer is awaited together with others. */
-typedef struct Call {
+struct Call {
         sd_bus_slot *slot;
         sd_bus_message *reply; /* method return or error; NULL until @done */
         bool done;
-} Call;
+};
 
 /* Forgets requests, answered or not. */
 void calls_done(Call *calls, size_t n);

@@ -347,18 +347,43 @@ static int read_listing(Look *l, sd_bus_message *reply) {
         return r;
 }
 
-static int list_units(Manager *m, Look *l, uint64_t deadline) {
-        Call c = { 0 };
+static int begin_listing(Manager *m, const Look *l) {
         int r;
 
-        r = send_listing(m, l, &c);
+        m->listing = calloc(1, sizeof(Call));
+        if (!m->listing)
+                return -ENOMEM;
+        r = send_listing(m, l, m->listing);
+        return r < 0 ? r : 0;
+}
+
+static void end_listing(Manager *m) {
+        if (m->listing)
+                calls_done(m->listing, 1);
+        free(m->listing);
+        m->listing = NULL;
+}
+
+int manager_observe_begin(Manager *m, const Paths *p) {
+        _cleanup_(look_done) Look l = { 0 };
+        int r;
+
+        end_listing(m);
+        r = look_init(&l, p);
+        return r < 0 ? r : begin_listing(m, &l);
+}
+
+/* Also where it was asked for before. */
+static int list_units(Manager *m, Look *l, uint64_t deadline) {
+        int r = m->listing ? 0 : begin_listing(m, l);
+
         if (r >= 0)
-                r = calls_wait(m, &c, 1, deadline);
+                r = calls_wait(m, m->listing, 1, deadline);
         if (r >= 0)
-                r = call_result(m, &c);
+                r = call_result(m, m->listing);
         if (r >= 0)
-                r = read_listing(l, c.reply);
-        calls_done(&c, 1);
+                r = read_listing(l, m->listing->reply);
+        end_listing(m);
         return r;
 }
 

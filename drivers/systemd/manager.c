@@ -17,6 +17,9 @@ Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
         m->jobs = job_table_free(m->jobs);
+        if (m->listing)
+                calls_done(m->listing, 1);
+        free(m->listing);
         sd_bus_close_unref(m->bus);
         free(m->address);
         free(m->error);
@@ -30,6 +33,10 @@ const char *manager_error(const Manager *m) {
 
 bool manager_is_alive(const Manager *m) {
         return m->dead == 0;
+}
+
+void manager_set_timeout(Manager *m, uint64_t timeout_usec) {
+        m->timeout_usec = timeout_usec;
 }
 
 sd_bus *manager_bus(Manager *m) {
@@ -389,6 +396,27 @@ static int manager_text(Manager *m, const char *property, char **ret) {
         calls_done(&c, 1);
         if (r < 0)
                 return r;
+        *ret = copy;
+        return 0;
+}
+
+int manager_search_path(Manager *m, char **ret) {
+        _cleanup_strv_ char **env = NULL;
+        const char *path = NULL;
+        char *copy = NULL;
+        Call c = { 0 };
+        int r;
+
+        r = manager_property(m, "Environment", "as", &c);
+        if (r >= 0)
+                r = sd_bus_message_read_strv(c.reply, &env);
+        calls_done(&c, 1);
+        if (r < 0)
+                return r;
+        path = strv_env_get(env, "PATH");
+        copy = path ? strdup(path) : NULL;
+        if (path && !copy)
+                return -ENOMEM;
         *ret = copy;
         return 0;
 }

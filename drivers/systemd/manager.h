@@ -31,6 +31,9 @@ _must_check_ int manager_open(const Paths *p, uint64_t timeout_usec, Manager **r
 Manager *manager_free(Manager *m);
 DEFINE_CLEANUP(Manager *, manager_free)
 
+/* From now on; see manager_open(). */
+void manager_set_timeout(Manager *m, uint64_t timeout_usec);
+
 /* What the last failed call said, one sentence; "" after a success. Borrowed until the next call.
  */
 const char *manager_error(const Manager *m);
@@ -50,6 +53,9 @@ void manager_open_error(int error, Source *ret);
  * Returns 0 also when the manager did not answer: @o->manager is then SOURCE_UNKNOWN with a
  * sentence and nothing else is filled, so there is no half list. -ENOMEM is the only error.
  */
+/* Asks for the listing of the next manager_observe() already; the answer comes meanwhile. */
+_must_check_ int manager_observe_begin(Manager *m, const Paths *p);
+
 _must_check_ int manager_observe(Manager *m, const Paths *p, bool details_for_all, Observed *o);
 
 /*
@@ -67,6 +73,9 @@ _must_check_ int manager_reload(Manager *m);
 
 /* Whether the manager reads units from @directory. */
 _must_check_ int manager_unit_path_contains(Manager *m, const char *directory, bool *ret);
+
+/* PATH in the manager's environment block; NULL if there is none. Caller frees. */
+_must_check_ int manager_search_path(Manager *m, char **ret);
 
 /* "252.39-1~deb12u2". Caller frees. */
 _must_check_ int manager_version(Manager *m, char **ret);

@@ -264,6 +264,10 @@ int tmux_listing_begin(const TmuxServer *s, TmuxListing **ret) {
         return 0;
 }
 
+bool tmux_listing_has_client(const TmuxListing *l) {
+        return l->client;
+}
+
 /* What the client said. */
 static int read_listing(TmuxListing *l, Observed *o) {
         _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;

@@ -47,6 +47,9 @@ _must_check_ int tmux_server_pid(const TmuxServer *s, pid_t *ret);
 typedef struct TmuxListing TmuxListing;
 
 _must_check_ int tmux_listing_begin(const TmuxServer *s, TmuxListing **ret);
+
+/* False: no server accepted, and the end will say so. */
+bool tmux_listing_has_client(const TmuxListing *l);
 _must_check_ int tmux_listing_end(TmuxListing *l, Observed *o);
 TmuxListing *tmux_listing_free(TmuxListing *l);
 DEFINE_CLEANUP(TmuxListing *, tmux_listing_free)
