@@ -175,11 +175,8 @@ static int replace_all(int dir_fd,
         return durable ? sync_directory(dir_fd) : 0;
 }
 
-static int replace_many(const char *dir,
-                char *const *names,
-                char *const *texts,
-                mode_t mode,
-                bool durable) {
+static int
+replace_many(const char *dir, char *const *names, char *const *texts, mode_t mode, bool durable) {
         _cleanup_strv_ char **temporary = NULL;
         _cleanup_close_ int dir_fd = -1;
         int r;
@@ -260,7 +257,16 @@ int file_sweep(const char *path) {
         return 0;
 }
 
-int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size) {
+#define FIRST_ROOM 4096
+
+/* Room for what is expected, for a byte more, and for the NUL. */
+static size_t first_room(size_t expected) {
+        return expected + 2 > FIRST_ROOM && expected < SIZE_MAX - 2 ? expected + 2 : FIRST_ROOM;
+}
+
+/* @expected: what fstat(2) says of a plain file. Where one read gives just that and had room for
+ * more, the file ends there, and nobody need be asked again. 0: not known. */
+static int read_fd(int fd, size_t max, size_t expected, char **ret, size_t *ret_size) {
         _cleanup_free_ char *bytes = NULL;
         size_t room = 0, n = 0;
 
@@ -269,7 +275,7 @@ int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size) {
 
                 if (n + 1 >= room) {
                         /* one byte more than allowed is read, to see that there is more */
-                        size_t bigger = room == 0 ? 4096 : 2 * room;
+                        size_t bigger = room == 0 ? first_room(expected) : 2 * room;
                         char *p;
 
                         if (bigger > max + 2)
@@ -291,6 +297,8 @@ int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size) {
                 n += (size_t)got;
                 if (n > max)
                         return -EFBIG;
+                if (n == expected && n == (size_t)got && n + 1 < room)
+                        break;
         }
         bytes[n] = '\0';
         *ret = TAKE_PTR(bytes);
@@ -298,18 +306,23 @@ int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size) {
         return 0;
 }
 
+int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size) {
+        return read_fd(fd, max, 0, ret, ret_size);
+}
+
 static bool others_can_write(const struct stat *st) {
         return st->st_mode & (S_IWGRP | S_IWOTH);
 }
 
-static int read_path(const char *path, bool own, size_t max, char **ret, size_t *ret_size) {
+static int read_path(
+                int dir_fd, const char *path, bool own, size_t max, char **ret, size_t *ret_size) {
         _cleanup_close_ int fd = -1;
         struct stat st;
 
         if (max > SIZE_MAX - 2)
                 return -EINVAL;
         /* O_NONBLOCK: a FIFO of that name must not hold us up */
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0)
                 return -errno;
         if (fstat(fd, &st) < 0)
@@ -318,15 +331,19 @@ static int read_path(const char *path, bool own, size_t max, char **ret, size_t 
                 return -EINVAL;
         if (own && ((st.st_uid != geteuid() && st.st_uid != 0) || others_can_write(&st)))
                 return -EPERM;
-        return file_read_fd(fd, max, ret, ret_size);
+        return read_fd(fd, max, (size_t)st.st_size, ret, ret_size);
 }
 
 int file_read_limited(const char *path, size_t max, char **ret, size_t *ret_size) {
-        return read_path(path, /* own= */ false, max, ret, ret_size);
+        return read_path(AT_FDCWD, path, /* own= */ false, max, ret, ret_size);
 }
 
 int file_read_own(const char *path, size_t max, char **ret, size_t *ret_size) {
-        return read_path(path, /* own= */ true, max, ret, ret_size);
+        return file_read_own_at(AT_FDCWD, path, max, ret, ret_size);
+}
+
+int file_read_own_at(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size) {
+        return read_path(dir_fd, path, /* own= */ true, max, ret, ret_size);
 }
 
 int file_remove(const char *path) {

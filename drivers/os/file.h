@@ -47,6 +47,10 @@ _must_check_ int file_read_fd(int fd, size_t max, char **ret, size_t *ret_size);
  * (not root's), or others may write it. */
 _must_check_ int file_read_own(const char *path, size_t max, char **ret, size_t *ret_size);
 
+/* The same below an open directory, or with AT_FDCWD. */
+_must_check_ int file_read_own_at(
+                int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
+
 /* Removes a file; one that is not there is success. */
 _must_check_ int file_remove(const char *path);
 

@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/store/record.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "drivers/os/file.h"
 #include "drivers/os/paths.h"
 
 int record_read(const char *dir, const char *file, size_t max, Json **ret) {
-        _cleanup_free_ char *path = NULL, *bytes = NULL;
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = path_join(dir, file, &path);
+        return r < 0 ? r : record_read_at(AT_FDCWD, path, max, ret);
+}
+
+int record_read_at(int dir_fd, const char *file, size_t max, Json **ret) {
+        _cleanup_free_ char *bytes = NULL;
         _cleanup_json_ Json *j = NULL;
         uint64_t version;
         size_t size;
         int r;
 
-        r = path_join(dir, file, &path);
-        if (r < 0)
-                return r;
-        r = file_read_own(path, max, &bytes, &size);
+        r = file_read_own_at(dir_fd, file, max, &bytes, &size);
         if (r < 0)
                 return r;
         r = json_parse(bytes, size, &j);

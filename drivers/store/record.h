@@ -13,6 +13,9 @@
  * file_read_own() says. */
 _must_check_ int record_read(const char *dir, const char *file, size_t max, Json **ret);
 
+/* The same of a file below an open directory. */
+_must_check_ int record_read_at(int dir_fd, const char *file, size_t max, Json **ret);
+
 /* Does such an error say something of this moment (no memory, no descriptor left), and nothing of
  * the file? It must then not be taken for a file that is not there, or garbled. */
 bool record_error_passes(int r);

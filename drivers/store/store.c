@@ -105,7 +105,7 @@ static int each_record(const char *parent,
                         return r;
                 if (!name || (wanted && !wanted(o, name)))
                         continue;
-                r = record_read(dir, e->d_name, RECORD_MAX, &j);
+                r = record_read_at(dirfd(d), e->d_name, RECORD_MAX, &j);
                 if (r == -ENOENT)
                         continue; /* removed meanwhile */
                 if (r == 0)
