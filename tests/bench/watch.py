@@ -8,6 +8,7 @@
   passes    memory, descriptors and children after so many passes, against those after the first ten
   reaction  from the rename of the roster to the end of the first action; floor: the quiet time that it waits for
             (75 ms) and `fleet apply` of the same edit
+  back      from SIGKILL of an agent until another one runs; the pause before a restart (1 s) is part of it
   noticed   from SIGKILL of an agent to the end of the pass that saw it; floor: the quiet time and `fleet plan`
 """
 
@@ -98,19 +99,6 @@ def wait(condition, timeout=120):
         time.sleep(0.002)
 
 
-def edit(b, n, number):
-    """Saves a roster whose agent a0 is restarted after another time; returns when."""
-    path = b.bed.path_of('.config/mosaic/fleet/roster.yaml')
-    text = b.bed.read('.config/mosaic/fleet/roster.yaml').splitlines()
-    for i, line in enumerate(text):
-        if line.startswith('  a0: '):
-            text[i] = '  a0: {runtime: sleeper, workdir: ~/work/a0, restart: {delay: %ds}}' % (1 + number % 50)
-    b.bed.write('.config/mosaic/fleet/next.yaml', '\n'.join(text) + '\n', 0o600)
-    began = time.time()
-    os.rename(b.bed.path_of('.config/mosaic/fleet/next.yaml'), path)
-    return began
-
-
 def quantiles(values):
     ordered = sorted(values)
     return statistics.median(ordered), ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
@@ -122,7 +110,7 @@ def measure(b, n, args):
     plan = b.fleet('plan', count=5)[0]
     applies = []
     for i in range(5):
-        edit(b, n, i)
+        bench.edit(b.bed, i)
         applies.append(b.fleet('apply', '--yes')[0])
     row = {'n': n}
     c = Controller(b, '1d')
@@ -143,14 +131,14 @@ def measure(b, n, args):
         times = []
         for i in range(args.saves):
             seen = len(c.events('action'))
-            began = edit(b, n, 10 + i)
+            began = bench.edit(b.bed, 10 + i)
             wait(lambda: len(c.events('action')) > seen)
             times.append(c.events('action')[seen]['at_usec'] / 1000 - 1000 * began)
         p50, p99 = quantiles(times)
         floor = QUIET_MS + statistics.median(applies)
         row.update(reaction_p50_ms=round(p50, 1), reaction_p99_ms=round(p99, 1), reaction_floor_ms=round(floor, 1),
                    reaction_ratio=round(p50 / floor, 2))
-        times = []
+        times, backs = [], []
         for _ in range(min(args.saves, 20)):
             wait(lambda: len(b.sleepers()) == n)
             c.ask()
@@ -159,7 +147,10 @@ def measure(b, n, args):
             os.kill(victim.pid, signal.SIGKILL)
             wait(lambda: c.passes() > before)
             times.append(c.state()['last_pass']['at_usec'] / 1000 - 1000 * began)
+            wait(lambda: len(b.sleepers()) == n)
+            backs.append(1000 * (time.time() - began))
         p50, p99 = quantiles(times)
+        row['back_p50_ms'] = round(statistics.median(backs), 1)
         row.update(noticed_p50_ms=round(p50, 1), noticed_p99_ms=round(p99, 1),
                    noticed_ratio=round(p50 / (QUIET_MS + plan), 2))
     finally:
