@@ -26,8 +26,8 @@ typedef struct Pass {
                          * are no failure */
         bool offline; /* set by the caller: nobody is asked when the roster is loaded; whether this
                        * machine has what it needs is not looked at */
-        bool has_begun;    /* by pass_begin() */
-        char *search_path; /* the PATH of agents, that was learned then; may be NULL */
+        bool has_begun;     /* by pass_begin() */
+        char *search_path;  /* the PATH of agents, that was learned then; may be NULL */
         uint64_t look_usec; /* CLOCK_MONOTONIC of the look that the plan was made from */
         uint64_t observe_usec;
         uint64_t apply_usec;

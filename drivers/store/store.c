@@ -313,7 +313,8 @@ static bool is_down(const Observed *o, const char *name) {
 }
 
 int store_observe_holds(const Paths *p, Observed *o) {
-        return each_record(p->state, "holds", FLEET_HOLD, false, &o->files, NULL, add_hold, NULL, o);
+        return each_record(
+                        p->state, "holds", FLEET_HOLD, false, &o->files, NULL, add_hold, NULL, o);
 }
 
 int store_observe(const Paths *p, Observed *o) {

@@ -31,7 +31,7 @@ struct Manager {
         int dead;       /* negative errno once the connection broke */
         char *error;    /* manager_error() */
         JobTable *jobs; /* NULL until the first submit */
-        Call *listing;   /* asked for by manager_observe_begin(); NULL: not */
+        Call *listing;  /* asked for by manager_observe_begin(); NULL: not */
 };
 
 /* One request whose answer is awaited together with others. */

@@ -11,9 +11,9 @@ typedef struct PlanContext {
         const PlanPolicy *policy;
         uint64_t now_usec;
         Plan *plan;
-        bool can_see_agents;   /* manager, runs and files are known */
-        bool can_see_sessions; /* tmux is known (present or absent) */
-        bool can_start;        /* nothing of the fleet's level is in the way of a start */
+        bool can_see_agents;            /* manager, runs and files are known */
+        bool can_see_sessions;          /* tmux is known (present or absent) */
+        bool can_start;                 /* nothing of the fleet's level is in the way of a start */
         const ObservedSession **others; /* sessions that bear another name than their agent's, or
                                            have none; by name */
         size_t n_others;

@@ -47,8 +47,8 @@ static const char *missing_dependency(const PlanContext *c, const Action *a) {
         return NULL;
 }
 
-/* What the remarks say of each agent, by its place in the roster: one that comes after it is held or
- * waits as it does. */
+/* What the remarks say of each agent, by its place in the roster: one that comes after it is held
+ * or waits as it does. */
 static int read_fates(const PlanContext *c, RemarkKind **ret) {
         RemarkKind *fates = malloc((c->desired->n_agents + 1) * sizeof(RemarkKind));
 

@@ -39,8 +39,8 @@ static int collect_others(PlanContext *c) {
 }
 
 const ObservedSession *plan_foreign_namesake(const PlanContext *c, const char *agent) {
-        const ObservedSession **found = bsearch(agent, c->others, c->n_others, sizeof(*c->others),
-                        find_session_name);
+        const ObservedSession **found = bsearch(
+                        agent, c->others, c->n_others, sizeof(*c->others), find_session_name);
 
         return found ? *found : NULL;
 }

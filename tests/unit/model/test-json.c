@@ -64,6 +64,63 @@ static void strictness(void **state) {
         }
 }
 
+/* Every escape, halves of pairs, and what ends too early at each byte. */
+static void strings(void **state) {
+        static const struct {
+                const char *text;
+                const char *value; /* NULL: refused */
+        } cases[] = {
+                { "\"\"", "" },
+                { "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\/\b\f\n\r\t" },
+                { "\"a\\u0041\\u00e9\\u20AC\\ud83d\\ude00z\"",
+                                "aA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z" },
+                { "\"\\ud83dx\"", "\xef\xbf\xbdx" },
+                { "\"\\ud83d\\u0041\"", "\xef\xbf\xbd"
+                                        "A" },
+                { "\"\\ude00\"", "\xef\xbf\xbd" },
+                { "\"\\u00g0\"", NULL },
+                { "\"\\u00\"", NULL },
+                { "\"\\ud83d\\u00\"", NULL },
+                { "\"\\\"", NULL },
+                { "\"\\", NULL },
+                { "\"\\u", NULL },
+                { "\"a", NULL },
+                { "\"\t\"", NULL },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ Json *j = NULL;
+                int r = json_parse(cases[i].text, strlen(cases[i].text), &j);
+
+                if (r != (cases[i].value ? 0 : -EINVAL))
+                        print_error("text: %s\n", cases[i].text);
+                assert_int_equal(r, cases[i].value ? 0 : -EINVAL);
+                if (cases[i].value)
+                        assert_string_equal(json_as_string(j), cases[i].value);
+        }
+}
+
+/* Every beginning of a text is refused, and a key that occurs twice has its last value. */
+static void beginnings(void **state) {
+        static const char text[] =
+                        "{\"a\\\"\": [1, -2.50, \"x\\u00e9\", true, false, null], \"b\": "
+                        "{}, \"b\": 18446744073709551615}";
+        _cleanup_json_ Json *j = NULL;
+        uint64_t u;
+
+        (void)state;
+        for (size_t n = 0; n < sizeof(text) - 1; n++) {
+                _cleanup_json_ Json *part = NULL;
+
+                assert_int_equal(json_parse(text, n, &part), -EINVAL);
+        }
+        j = parse(text);
+        assert_int_equal(json_length(json_get(j, "a\"")), 6);
+        assert_int_equal(json_get_uint64(j, "b", &u), 0);
+        assert_true(u == UINT64_MAX);
+}
+
 static void nesting_has_a_limit(void **state) {
         char text[2 * JSON_DEPTH_MAX + 4];
 
@@ -238,6 +295,8 @@ static void building_wrongly(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(strictness),
+                cmocka_unit_test(strings),
+                cmocka_unit_test(beginnings),
                 cmocka_unit_test(nesting_has_a_limit),
                 cmocka_unit_test(getters),
                 cmocka_unit_test(writing),

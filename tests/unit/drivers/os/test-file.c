@@ -59,6 +59,12 @@ static void test_replace(void **state _unused_) {
         assert_int_equal(st.st_mode & 07777, 0600);
         assert_int_equal(count_entries("."), 1); /* no temporary file stays */
 
+        assert_int_equal(file_replace_volatile("f", "two", 3, 0640), 0);
+        assert_content("f", "two");
+        assert_int_equal(stat("f", &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0640);
+        assert_int_equal(count_entries("."), 1);
+
         assert_int_equal(file_replace("no/f", "x", 1, 0600), -ENOENT);
         assert_int_equal(file_replace("f/g", "x", 1, 0600), -ENOTDIR);
         assert_int_equal(file_replace("f/", "x", 1, 0600), -EISDIR);
@@ -90,6 +96,8 @@ static void test_replace_only_files(void **state _unused_) {
 
                 assert_int_equal(file_replace(cases[i].name, "x", 1, 0600), cases[i].error);
                 assert_int_equal(file_replace_many(".", names, texts, 0600), cases[i].error);
+                assert_int_equal(file_replace_many_volatile(".", names, texts, 0600),
+                                cases[i].error);
                 assert_int_equal(lstat(cases[i].name, &st), 0);
                 assert_int_equal(st.st_mode & S_IFMT, cases[i].type);
         }
