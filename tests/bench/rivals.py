@@ -133,7 +133,7 @@ def step(bench, argv, done, timeout=300):
 
 
 def measure(bench, rival, n):
-    bench.bed.reset()
+    bench.reset()
     rival.prepare(n)
     row = {}
     row['start'] = step(bench, rival.start, lambda: len(bench.sleepers()) == n)
