@@ -385,7 +385,11 @@ def rival_rows(table, bench, n, pm2):
             if not name:
                 table.add_absent('%s: not installed here' % rival.name)
                 continue
-            steps = rivals.measure(bench, rival, n)
+            try:
+                steps = rivals.measure(bench, rival, n)
+            except RuntimeError as e:
+                table.add_absent('%s with %d: %s' % (name, n, str(e)[:200]))
+                continue
             table.others.setdefault('rivals', []).append({'name': name, 'n': n, **{
                 k: {'wall_ms': round(w, 1), 'cpu_ms': round(c, 1)} for k, (w, c) in steps.items()}})
             table.say('%-20s %6d   %s' % (name, n, '  '.join('%-17s' % (
