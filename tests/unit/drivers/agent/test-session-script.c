@@ -59,6 +59,9 @@ static void test_script(void **state _unused_) {
         memcpy(changed, shipped->bytes, shipped->size);
         changed[shipped->size] = '\n';
         assert_int_equal(run(changed, shipped->size + 1), 178);
+        assert_int_equal(changed[shipped->size - 2], '"'); /* of "$1" */
+        changed[shipped->size - 1] = ' ';
+        assert_int_equal(run(changed, shipped->size), 178);
         free(changed);
         assert_in_range(run(NULL, 0), 1, 99);
 }

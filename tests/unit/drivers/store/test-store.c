@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Records that nothing waits for when they are written: what a crash of the machine leaves of them.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "drivers/os/file.h"
+#include "drivers/store/store.h"
+#include "model/base/format.h"
+
+static char folder[] = "/tmp/mosaic-store-XXXXXX";
+static Paths paths = { .state = folder, .runtime = folder };
+
+static int remove_one(const char *path,
+                const struct stat *st _unused_,
+                int type _unused_,
+                struct FTW *ftw _unused_) {
+        return strcmp(path, folder) == 0 ? 0 : remove(path);
+}
+
+static int set_up(void **state _unused_) {
+        return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state _unused_) {
+        return nftw(folder, remove_one, 10, FTW_DEPTH | FTW_PHYS) | rmdir(folder);
+}
+
+/* A record without its content, as old as the epoch or new. */
+static void put_empty(const char *sub, bool old) {
+        const struct timespec times[] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+        _cleanup_free_ char *dir = NULL, *path = NULL;
+
+        assert_int_equal(format_text(&dir, "%s/%s", folder, sub), 0);
+        assert_int_equal(format_text(&path, "%s/web.json", dir), 0);
+        assert_int_equal(dir_make(dir), 0);
+        assert_int_equal(file_replace_volatile(path, "", 0, 0600), 0);
+        if (old)
+                assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static Observed *look(void) {
+        Observed *o = NULL;
+
+        assert_int_equal(observed_new(SUPERVISOR_SYSTEMD, &o), 0);
+        assert_int_equal(store_observe(&paths, o), 0);
+        return o;
+}
+
+/* Of this boot it is a fault that a person must see; of an earlier one it is nothing. A spec is
+ * never that. */
+static void test_damaged(void **state _unused_) {
+        static const struct {
+                const char *sub;
+                bool of_this_boot;
+        } cases[] = {
+                { "run", true },
+                { "stops", true },
+                { "specs", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                bool runs = cases[i].of_this_boot;
+
+                for (int old = 0; old < 2; old++) {
+                        _cleanup_(observed_freep) Observed *o = NULL;
+                        bool nothing = runs && old;
+
+                        assert_int_equal(nftw(folder, remove_one, 10, FTW_DEPTH | FTW_PHYS), 0);
+                        put_empty(cases[i].sub, old);
+                        o = look();
+                        assert_int_equal((runs ? o->runs : o->files).state,
+                                        nothing ? SOURCE_PRESENT : SOURCE_UNKNOWN);
+                        assert_int_equal(o->n_run + o->n_stops, 0);
+                }
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_damaged) };
+
+        return cmocka_run_group_tests(tests, set_up, tear_down);
+}
