@@ -112,7 +112,8 @@ static int each_record(const char *parent,
                         r = add(o, name, j, userdata);
                 if (r == -ENOMEM)
                         return r;
-                if (r < 0 && !(of_this_boot && is_of_earlier_boot(dirfd(d), e->d_name)))
+                if (r < 0 && !(r == -EBADMSG && of_this_boot &&
+                                             is_of_earlier_boot(dirfd(d), e->d_name)))
                         source_failed(source, dir, e->d_name, r);
         }
         if (errno != 0)
