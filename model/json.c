@@ -78,279 +78,85 @@ static bool number_is_valid(const char *p, const char *end) {
         return p == end;
 }
 
-/*
- * RFC 8259 into json-c's values. Its own tokener lets through what must be refused, and takes more
- * than twice the time: a look at a fleet reads a record for each agent. The bytes are a copy with a
- * NUL behind it; strings are decoded and ended where they stand.
- */
-typedef struct Reader {
-        char *p;
-        char *end;
-        unsigned depth;
-} Reader;
+/* What json-c's strict mode still lets through is refused on the level of words. */
+static int check_words(const char *p, const char *end) {
+        size_t depth = 0;
 
-static int read_value(Reader *r, Json **ret);
+        while (p < end) {
+                const char *word = p;
 
-static void skip_space(Reader *r) {
-        while (*r->p == ' ' || *r->p == '\n' || *r->p == '\t' || *r->p == '\r')
-                r->p++;
-}
-
-/* Skips white space and then @c, if it is there. */
-static bool take(Reader *r, char c) {
-        skip_space(r);
-        if (*r->p != c)
-                return false;
-        r->p++;
-        return true;
-}
-
-/* The four digits of \uXXXX; -1: they are none. */
-static int read_hex4(const char *p) {
-        int v = 0;
-
-        for (int i = 0; i < 4; i++) {
-                int digit;
-
-                if (is_digit(p[i]))
-                        digit = p[i] - '0';
-                else if ((p[i] | 0x20) >= 'a' && (p[i] | 0x20) <= 'f')
-                        digit = (p[i] | 0x20) - 'a' + 10;
-                else
-                        return -1;
-                v = v << 4 | digit;
-        }
-        return v;
-}
-
-static char *put_utf8(char *to, uint32_t c) {
-        if (c < 0x80) {
-                *to++ = (char)c;
-                return to;
-        }
-        if (c < 0x800)
-                *to++ = (char)(0xc0 | c >> 6);
-        else {
-                if (c < 0x10000)
-                        *to++ = (char)(0xe0 | c >> 12);
-                else {
-                        *to++ = (char)(0xf0 | c >> 18);
-                        *to++ = (char)(0x80 | (c >> 12 & 0x3f));
+                if (*p == '"') {
+                        for (p++; p < end && *p != '"'; p++) {
+                                if ((unsigned char)*p < 0x20)
+                                        return -EINVAL;
+                                if (*p == '\\' && p + 1 < end)
+                                        p++;
+                        }
+                        if (p == end)
+                                return -EINVAL;
+                        p++;
+                        continue;
                 }
-                *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-        }
-        *to++ = (char)(0x80 | (c & 0x3f));
-        return to;
-}
-
-/* Behind "\u"; half of a surrogate pair becomes U+FFFD. */
-static int read_unicode(Reader *r, char **to) {
-        int c = read_hex4(r->p), low = -1;
-
-        if (c < 0)
-                return -EINVAL;
-        r->p += 4;
-        if (c >= 0xd800 && c < 0xdc00 && r->p[0] == '\\' && r->p[1] == 'u')
-                low = read_hex4(r->p + 2);
-        if (low >= 0xdc00 && low < 0xe000) {
-                r->p += 6;
-                *to = put_utf8(*to, 0x10000 + ((uint32_t)(c - 0xd800) << 10) +
-                                                    (uint32_t)(low - 0xdc00));
-        } else
-                *to = put_utf8(*to, c >= 0xd800 && c < 0xe000 ? 0xfffd : (uint32_t)c);
-        return 0;
-}
-
-/* Behind the backslash. */
-static int read_escape(Reader *r, char **to) {
-        static const char letters[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-        const char *found;
-
-        if (*r->p == 'u') {
-                r->p++;
-                return read_unicode(r, to);
-        }
-        found = *r->p ? strchr(letters, *r->p) : NULL;
-        if (!found)
-                return -EINVAL;
-        *(*to)++ = values[found - letters];
-        r->p++;
-        return 0;
-}
-
-/* Behind the opening quote. The text ends with a NUL. */
-static int read_text(Reader *r, char **ret, size_t *ret_size) {
-        char *begin = r->p, *to;
-
-        while (*r->p != '"' && *r->p != '\\' && (unsigned char)*r->p >= 0x20)
-                r->p++;
-        to = r->p;
-        while (*r->p != '"') {
-                if ((unsigned char)*r->p < 0x20)
-                        return -EINVAL; /* the NUL behind the last byte too */
-                if (*r->p == '\\') {
-                        int q;
-
-                        r->p++;
-                        q = read_escape(r, &to);
-                        if (q < 0)
-                                return q;
-                } else
-                        *to++ = *r->p++;
-        }
-        r->p++;
-        *to = '\0';
-        *ret = begin;
-        *ret_size = (size_t)(to - begin);
-        return 0;
-}
-
-static int read_string(Reader *r, Json **ret) {
-        size_t size;
-        char *text;
-        int q;
-
-        q = read_text(r, &text, &size);
-        if (q < 0)
-                return q;
-        *ret = json_object_new_string_len(text, (int)size);
-        return *ret ? 0 : -ENOMEM;
-}
-
-static int read_number(Reader *r, Json **ret) {
-        char *begin = r->p, *end = begin + strspn(begin, "+-.0123456789eE"), after = *end;
-
-        *end = '\0'; /* for the time being */
-        if (!number_is_valid(begin, end))
-                return -EINVAL;
-        r->p = end;
-        if (begin[strcspn(begin, ".eE")])
-                *ret = json_tokener_parse(begin); /* whatever the locale says of points */
-        else if (*begin == '-')
-                *ret = json_object_new_int64(strtoll(begin, NULL, 10));
-        else {
-                uint64_t v = strtoull(begin, NULL, 10);
-
-                *ret = v <= INT64_MAX ? json_object_new_int64((int64_t)v)
-                                      : json_object_new_uint64(v);
-        }
-        *end = after;
-        return *ret ? 0 : -ENOMEM;
-}
-
-static int read_word(Reader *r, Json **ret) {
-        if (strncmp(r->p, "null", 4) == 0) {
-                r->p += 4;
-                *ret = NULL;
-                return 0;
-        }
-        if (strncmp(r->p, "true", 4) == 0) {
-                r->p += 4;
-                *ret = json_object_new_boolean(true);
-        } else if (strncmp(r->p, "false", 5) == 0) {
-                r->p += 5;
-                *ret = json_object_new_boolean(false);
-        } else
-                return -EINVAL;
-        return *ret ? 0 : -ENOMEM;
-}
-
-static int read_members(Reader *r, Json *object) {
-        do {
-                Json *value = NULL;
-                size_t size;
-                char *key;
-                int q;
-
-                if (!take(r, '"'))
+                if (strchr("[]{}:, \t\r\n", *p) && *p) {
+                        if ((*p == '[' || *p == '{') && ++depth > JSON_DEPTH_MAX)
+                                return -EFBIG;
+                        if ((*p == ']' || *p == '}') && depth > 0)
+                                depth--;
+                        p++;
+                        continue;
+                }
+                while (p < end && *p && !strchr("[]{}:, \t\r\n\"", *p))
+                        p++;
+                if (p == word)
+                        return -EINVAL; /* a NUL byte */
+                if ((p - word == 4 && memcmp(word, "true", 4) == 0) ||
+                                (p - word == 5 && memcmp(word, "false", 5) == 0) ||
+                                (p - word == 4 && memcmp(word, "null", 4) == 0))
+                        continue;
+                if (!number_is_valid(word, p))
                         return -EINVAL;
-                q = read_text(r, &key, &size);
-                if (q < 0)
-                        return q;
-                if (!take(r, ':'))
-                        return -EINVAL;
-                q = read_value(r, &value);
-                if (q < 0)
-                        return q;
-                if (json_object_object_add(object, key, value) < 0) {
-                        json_free(value);
-                        return -ENOMEM;
-                }
-        } while (take(r, ','));
-        return take(r, '}') ? 0 : -EINVAL;
-}
-
-static int read_elements(Reader *r, Json *array) {
-        do {
-                Json *value = NULL;
-                int q = read_value(r, &value);
-
-                if (q < 0)
-                        return q;
-                if (json_object_array_add(array, value) < 0) {
-                        json_free(value);
-                        return -ENOMEM;
-                }
-        } while (take(r, ','));
-        return take(r, ']') ? 0 : -EINVAL;
-}
-
-static int read_container(Reader *r, bool is_object, Json **ret) {
-        _cleanup_json_ Json *j = is_object ? json_object_new_object() : json_object_new_array();
-        int q = 0;
-
-        if (!j)
-                return -ENOMEM;
-        if (++r->depth > JSON_DEPTH_MAX)
-                return -EFBIG;
-        if (!take(r, is_object ? '}' : ']'))
-                q = is_object ? read_members(r, j) : read_elements(r, j);
-        if (q < 0)
-                return q;
-        r->depth--;
-        *ret = TAKE_PTR(j);
-        return 0;
-}
-
-static int read_value(Reader *r, Json **ret) {
-        skip_space(r);
-        switch (*r->p) {
-        case '"':
-                r->p++;
-                return read_string(r, ret);
-        case '{':
-        case '[':
-                return read_container(r, *r->p++ == '{', ret);
-        case 't':
-        case 'f':
-        case 'n':
-                return read_word(r, ret);
-        default:
-                return read_number(r, ret);
         }
+        return 0;
 }
 
 int json_parse(const char *bytes, size_t size, Json **ret) {
         _cleanup_json_ Json *j = NULL;
         _cleanup_free_ char *copy = NULL;
-        Reader r;
-        int q;
+        struct json_tokener *tokener;
+        enum json_tokener_error error;
+        size_t used;
+        int r;
 
         if (size > JSON_SIZE_MAX)
                 return -EFBIG;
         if (!utf8_is_valid(bytes, size))
                 return -EINVAL;
+
+        /* A NUL at the end stops the checks, and json-c wants it to finish a number. */
         copy = malloc(size + 1);
         if (!copy)
                 return -ENOMEM;
         memcpy(copy, bytes, size);
         copy[size] = '\0';
-        r = (Reader){ .p = copy, .end = copy + size };
-        q = read_value(&r, &j);
-        if (q < 0)
-                return q;
-        skip_space(&r);
-        if (r.p != r.end)
+        r = check_words(copy, copy + size);
+        if (r < 0)
+                return r;
+
+        /* json-c counts the value inside the innermost container as one more level */
+        tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
+        if (!tokener)
+                return -ENOMEM;
+        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+        j = json_tokener_parse_ex(tokener, copy, (int)size + 1);
+        error = json_tokener_get_error(tokener);
+        used = json_tokener_get_parse_end(tokener);
+        json_tokener_free(tokener);
+        if (error == json_tokener_error_depth)
+                return -EFBIG;
+        if (error != json_tokener_success)
+                return -EINVAL;
+        used += strspn(copy + used, " \t\r\n");
+        if (used < size)
                 return -EINVAL;
         *ret = TAKE_PTR(j);
         return 0;

@@ -2,10 +2,9 @@
 
 /*
  * mosaic-launcher: what the supervisor runs.
- *   NAME                   takes the terminal of the agent's pane over and becomes the agent
- *   --session SCRIPT NAME  the same by the site's start-agent-session.sh, whatever that does
- *   --stopped NAME         writes down how the agent ended
- *   --holder               becomes the tmux client that starts the fleet's server
+ *   NAME            takes the terminal of the agent's pane over and becomes the agent
+ *   --stopped NAME  writes down how the agent ended
+ *   --holder        becomes the tmux client that starts the fleet's server
  * Each start of each agent goes through here, so it does little, once, and links little.
  */
 
@@ -22,7 +21,6 @@
 #include "drivers/agent/program.h"
 #include "drivers/agent/run-record.h"
 #include "drivers/agent/session.h"
-#include "drivers/agent/session-script.h"
 #include "drivers/agent/terminal.h"
 #include "drivers/os/clock.h"
 #include "model/base/parse.h"
@@ -303,27 +301,23 @@ static int get_directories(Launcher *l) {
 }
 
 static int usage(void) {
-        say("usage: mosaic-launcher NAME | --session SCRIPT NAME | --stopped NAME | --holder");
+        say("usage: mosaic-launcher NAME | --stopped NAME | --holder");
         return EXIT_USAGE;
 }
 
 int main(int argc, char *argv[]) {
         bool holder = argc == 2 && strcmp(argv[1], "--holder") == 0;
         bool stopped = argc == 3 && strcmp(argv[1], "--stopped") == 0;
-        bool session = argc == 4 && strcmp(argv[1], "--session") == 0;
         Launcher l = { .name = holder || argc < 2 ? NULL : argv[argc - 1] };
         int r;
 
         say_init(l.name);
-        if (!holder && !stopped && !session && argc != 2)
+        if (!holder && !stopped && argc != 2)
                 return usage();
         if (l.name && !agent_name_is_valid(l.name)) {
                 r = refuse("this is no name of an agent");
                 return r;
         }
-        r = session ? session_script_run(argv[2], l.name) : 0;
-        if (r != 0)
-                return r;
         r = get_directories(&l);
         if (r != 0)
                 return r;

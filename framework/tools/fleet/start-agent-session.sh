@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # start-agent-session.sh NAME: what mosaic-agent@NAME.service runs. It becomes the launcher, which takes
-# the terminal of the agent's pane over and becomes the agent: so the agent is systemd's own child. As long as
-# this file is as it was shipped, no shell is started for it: mosaic-launcher knows what it says.
+# the terminal of the agent's pane over and becomes the agent: so the agent is systemd's own child.
 #
 # Installed and updated by `mosaic fleet install-systemd`; a file that you changed is kept, and the new one
 # lands beside it as start-agent-session.sh.new.

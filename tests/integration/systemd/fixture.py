@@ -19,9 +19,6 @@ from harness import bedlib, wait_for  # noqa: E402,F401
 LAUNCHER = r'''#!/usr/bin/python3
 import json, os, resource, signal, socket, sys, time
 home = os.environ['MOSAIC_HOME']
-if sys.argv[1] == '--session':
-    assert sys.argv[2] == home + '/tools/fleet/start-agent-session.sh' and os.access(sys.argv[2], os.X_OK)
-    del sys.argv[1:3]
 with open(home + '/calls', 'a') as f:
     f.write(json.dumps({'argv': sys.argv[1:], 'pid': os.getpid(),
                         'nofile': resource.getrlimit(resource.RLIMIT_NOFILE),

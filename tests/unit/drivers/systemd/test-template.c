@@ -131,8 +131,7 @@ static void test_shipped(void **state) {
                 { "systemd/user/mosaic-agent@.service.in",
                                 { "Requires=mosaic-1a2b3c4d-tmux-holder.service\n",
                                                 "After=mosaic-1a2b3c4d-tmux-holder.service\n",
-                                                "ExecStart=\"/usr/libexec/mosaic/mosaic-launcher\" "
-                                                "--session \"/a "
+                                                "ExecStart=/bin/sh \"/a "
                                                 "$$b/tools/fleet/start-agent-session.sh\" %i\n",
                                                 "ExecStopPost=-\"/usr/libexec/mosaic/"
                                                 "mosaic-launcher\" --stopped %i\n",
