@@ -28,140 +28,6 @@ Json *json_share(Json *j) {
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static bool is_digit(char c) {
-        return c >= '0' && c <= '9';
-}
-
-/* @p..@end is the text of one number; must be RFC 8259 and, if an integer, fit 64 bits. */
-static bool number_is_valid(const char *p, const char *end) {
-        bool negative = false;
-        uint64_t v = 0;
-
-        if (p < end && *p == '-') {
-                negative = true;
-                p++;
-        }
-        if (p == end || !is_digit(*p) || (*p == '0' && p + 1 < end && is_digit(p[1])))
-                return false;
-        for (const char *d = p; d < end; d++) {
-                if (!is_digit(*d)) {
-                        v = 0; /* not an integer: a double holds it */
-                        break;
-                }
-                if (__builtin_mul_overflow(v, UINT64_C(10), &v) ||
-                                __builtin_add_overflow(v, (uint64_t)(*d - '0'), &v)) {
-                        if (strcspn(d, ".eE") >= (size_t)(end - d))
-                                return false;
-                        break;
-                }
-        }
-        if (negative && v > (uint64_t)INT64_MAX + 1 && strcspn(p, ".eE") >= (size_t)(end - p))
-                return false;
-        while (p < end && is_digit(*p))
-                p++;
-        if (p < end && *p == '.') {
-                p++;
-                if (p == end || !is_digit(*p))
-                        return false;
-                while (p < end && is_digit(*p))
-                        p++;
-        }
-        if (p < end && (*p == 'e' || *p == 'E')) {
-                p++;
-                if (p < end && (*p == '+' || *p == '-'))
-                        p++;
-                if (p == end || !is_digit(*p))
-                        return false;
-                while (p < end && is_digit(*p))
-                        p++;
-        }
-        return p == end;
-}
-
-/* What json-c's strict mode still lets through is refused on the level of words. */
-static int check_words(const char *p, const char *end) {
-        size_t depth = 0;
-
-        while (p < end) {
-                const char *word = p;
-
-                if (*p == '"') {
-                        for (p++; p < end && *p != '"'; p++) {
-                                if ((unsigned char)*p < 0x20)
-                                        return -EINVAL;
-                                if (*p == '\\' && p + 1 < end)
-                                        p++;
-                        }
-                        if (p == end)
-                                return -EINVAL;
-                        p++;
-                        continue;
-                }
-                if (strchr("[]{}:, \t\r\n", *p) && *p) {
-                        if ((*p == '[' || *p == '{') && ++depth > JSON_DEPTH_MAX)
-                                return -EFBIG;
-                        if ((*p == ']' || *p == '}') && depth > 0)
-                                depth--;
-                        p++;
-                        continue;
-                }
-                while (p < end && *p && !strchr("[]{}:, \t\r\n\"", *p))
-                        p++;
-                if (p == word)
-                        return -EINVAL; /* a NUL byte */
-                if ((p - word == 4 && memcmp(word, "true", 4) == 0) ||
-                                (p - word == 5 && memcmp(word, "false", 5) == 0) ||
-                                (p - word == 4 && memcmp(word, "null", 4) == 0))
-                        continue;
-                if (!number_is_valid(word, p))
-                        return -EINVAL;
-        }
-        return 0;
-}
-
-int json_parse(const char *bytes, size_t size, Json **ret) {
-        _cleanup_json_ Json *j = NULL;
-        _cleanup_free_ char *copy = NULL;
-        struct json_tokener *tokener;
-        enum json_tokener_error error;
-        size_t used;
-        int r;
-
-        if (size > JSON_SIZE_MAX)
-                return -EFBIG;
-        if (!utf8_is_valid(bytes, size))
-                return -EINVAL;
-
-        /* A NUL at the end stops the checks, and json-c wants it to finish a number. */
-        copy = malloc(size + 1);
-        if (!copy)
-                return -ENOMEM;
-        memcpy(copy, bytes, size);
-        copy[size] = '\0';
-        r = check_words(copy, copy + size);
-        if (r < 0)
-                return r;
-
-        /* json-c counts the value inside the innermost container as one more level */
-        tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
-        if (!tokener)
-                return -ENOMEM;
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-        j = json_tokener_parse_ex(tokener, copy, (int)size + 1);
-        error = json_tokener_get_error(tokener);
-        used = json_tokener_get_parse_end(tokener);
-        json_tokener_free(tokener);
-        if (error == json_tokener_error_depth)
-                return -EFBIG;
-        if (error != json_tokener_success)
-                return -EINVAL;
-        used += strspn(copy + used, " \t\r\n");
-        if (used < size)
-                return -EINVAL;
-        *ret = TAKE_PTR(j);
-        return 0;
-}
-
 JsonType json_type_of(const Json *j) {
         switch (json_object_get_type(j)) {
         case json_type_null:
@@ -558,6 +424,13 @@ void json_put_string(JsonBuilder *b, const char *key, const char *s) {
                 b->error = -EINVAL;
 }
 
+void json_put_bytes(JsonBuilder *b, const char *key, const char *bytes, size_t n) {
+        if (n <= JSON_SIZE_MAX && utf8_is_valid(bytes, n))
+                put(b, key, json_object_new_string_len(bytes, (int)n));
+        else if (b->error == 0)
+                b->error = -EINVAL;
+}
+
 void json_put_stringf(JsonBuilder *b, const char *key, const char *format, ...) {
         _cleanup_free_ char *s = NULL;
         va_list ap;
@@ -692,6 +565,16 @@ static void write_array(const Json *j, JsonFormat format, unsigned level, StrBuf
         strbuf_add_char(b, ']');
 }
 
+/* json-c keeps the text it was parsed from or built with. */
+static void write_double(const Json *j, StrBuf *b) {
+        const char *text = json_object_to_json_string_ext(plain(j), JSON_C_TO_STRING_PLAIN);
+
+        if (text)
+                strbuf_add(b, text);
+        else
+                b->failed = true;
+}
+
 static void write_value(const Json *j, JsonFormat format, unsigned level, StrBuf *b) {
         switch (json_type_of(j)) {
         case JSON_NULL:
@@ -707,8 +590,7 @@ static void write_value(const Json *j, JsonFormat format, unsigned level, StrBuf
                         strbuf_addf(b, "%" PRId64, json_object_get_int64(j));
                 break;
         case JSON_DOUBLE:
-                /* keeps the text it was parsed from or built with */
-                strbuf_add(b, json_object_to_json_string_ext(plain(j), JSON_C_TO_STRING_PLAIN));
+                write_double(j, b);
                 break;
         case JSON_STRING:
                 write_string(json_object_get_string(plain(j)),

@@ -40,9 +40,8 @@ typedef enum JsonType {
 #define JSON_SIZE_MAX (16u << 20)
 #define JSON_DEPTH_MAX 64
 
-/* Parses exactly one RFC 8259 text. Refuses (-EINVAL) what json-c lets through: NaN, raw control
- * characters in strings, trailing bytes, invalid UTF-8, integers that fit no 64 bits (they would be
- * clamped silently). -EFBIG: more than JSON_SIZE_MAX bytes, or nested deeper than JSON_DEPTH_MAX.
+/* Parses exactly one RFC 8259 text. -EINVAL: it is none, or holds an integer that fits no 64 bits
+ * or a key with a NUL. -EFBIG: more than JSON_SIZE_MAX bytes, or nested deeper than JSON_DEPTH_MAX.
  * A key that occurs twice: the last one counts. */
 _must_check_ int json_parse(const char *bytes, size_t size, Json **ret);
 
@@ -144,6 +143,8 @@ void json_put_uint(JsonBuilder *b, const char *key, uint64_t v);
 /* @text: how the number was written; it is what comes out again. NULL: the shortest form. */
 void json_put_double(JsonBuilder *b, const char *key, double v, const char *text);
 void json_put_string(JsonBuilder *b, const char *key, const char *s); /* NULL becomes null */
+void json_put_bytes(
+                JsonBuilder *b, const char *key, const char *bytes, size_t n); /* may hold NUL */
 void json_put_stringf(JsonBuilder *b, const char *key, const char *format, ...) _printf_(3, 4);
 void json_put_strv(JsonBuilder *b, const char *key, char *const *l); /* NULL becomes [] */
 void json_put_json(JsonBuilder *b, const char *key, Json *take); /* owns @take, also on failure */

@@ -50,6 +50,24 @@ static void strictness(void **state) {
                 { "\"\xff\"", 0, -EINVAL },
                 { "1\0", 2, -EINVAL },
                 { "// c\n1", 0, -EINVAL },
+                { "\f1", 0, -EINVAL },
+                { "-", 0, -EINVAL },
+                { "-0", 0, 0 },
+                { "1e+", 0, -EINVAL },
+                { "tru", 0, -EINVAL },
+                { "nullx", 0, -EINVAL },
+                { "[1 2]", 0, -EINVAL },
+                { "[,1]", 0, -EINVAL },
+                { "[]]", 0, -EINVAL },
+                { "{1:2}", 0, -EINVAL },
+                { "{\"a\" 1}", 0, -EINVAL },
+                { "{\"a\":}", 0, -EINVAL },
+                { "{,}", 0, -EINVAL },
+                { "{\"a\\u0000\":1}", 0, -EINVAL }, /* would be the key "a" */
+                { "\"abc", 0, -EINVAL },
+                { "\"\\", 0, -EINVAL },
+                { "\"\\u00", 0, -EINVAL },
+                { "\"\\u12g4\"", 0, -EINVAL },
         };
 
         (void)state;
@@ -77,7 +95,7 @@ static void strings(void **state) {
                 { "\"\\ud83dx\"", "\xef\xbf\xbdx" },
                 { "\"\\ud83d\\u0041\"", "\xef\xbf\xbd"
                                         "A" },
-                { "\"\\ude00\"", "\xef\xbf\xbd" },
+                { "\"\\ude00\\ud83d\"", "\xef\xbf\xbd\xef\xbf\xbd" },
                 { "\"\\u00g0\"", NULL },
                 { "\"\\u00\"", NULL },
                 { "\"\\ud83d\\u00\"", NULL },
