@@ -81,6 +81,7 @@ typedef struct Loader {
 
         size_t last_end; /* where the last thing with a place ended */
         bool stop;       /* nothing more can be read */
+        bool starved;    /* the library had no memory for something */
         bool ended;      /* the library has seen the end of the stream */
 } Loader;
 
@@ -211,6 +212,12 @@ static void refuse_properties(Loader *l, struct fy_token *anchor, struct fy_toke
                                 "tags are not used here");
 }
 
+/* Without memory the library complains as of a wrong text, or gives an empty one and says nothing;
+ * errno alone tells. It is 0 before each call that may allocate. */
+static void note_memory(Loader *l) {
+        l->starved = l->starved || errno == ENOMEM;
+}
+
 /* The library's text of a scalar as a string of ours; sets node->broken and reports what cannot be
  * one. */
 static int take_text(Loader *l, YamlNode *node, struct fy_token *token) {
@@ -219,7 +226,9 @@ static int take_text(Loader *l, YamlNode *node, struct fy_token *token) {
         size_t n = 0;
         char *copy;
 
+        errno = 0;
         text = token ? fy_token_get_text(token, &n) : "";
+        note_memory(l);
         if (!text)
                 return -ENOMEM;
         /* `a: |` at the end of the file: libfyaml before 1.0 gives one NUL */
@@ -683,9 +692,12 @@ static int loader_start(Loader *l) {
 
 static int read_events(Loader *l) {
         while (!l->stop && !l->ended) {
-                struct fy_event *event = fy_parser_parse(l->parser);
+                struct fy_event *event;
                 int r;
 
+                errno = 0;
+                event = fy_parser_parse(l->parser);
+                note_memory(l);
                 if (!event) {
                         report_library(l);
                         if (!l->stop)
@@ -706,9 +718,37 @@ static int read_events(Loader *l) {
         return 0;
 }
 
+#define YAML_STARVED 2
+
+/* 0, YAML_INVALID, a negative errno, or YAML_STARVED: well formed, if nothing was left out. */
+static int load_once(const char *bytes, size_t size, Diags *diags, YamlDoc **ret) {
+        _cleanup_(loader_done) Loader l = { .bytes = bytes, .size = size, .diags = diags };
+        int r;
+
+        l.doc = calloc(1, sizeof(*l.doc));
+        if (!l.doc)
+                return -ENOMEM;
+        r = loader_start(&l);
+        if (r == 0)
+                r = read_events(&l);
+        if (r < 0)
+                return r;
+        if (l.starved)
+                return l.n_findings > 0 ? -ENOMEM : YAML_STARVED;
+        if (l.stop)
+                return YAML_INVALID;
+        if (!l.doc->root) {
+                (void)diags_add(diags, SEVERITY_ERROR, "empty", SPAN_NONE, NULL,
+                                "mosaic fleet init --profile minimal writes a first one",
+                                "the file holds nothing but comments");
+                return YAML_INVALID;
+        }
+        *ret = TAKE_PTR(l.doc);
+        return 0;
+}
+
 int yaml_load(const char *bytes, size_t size, Diags *diags, YamlDoc **ret) {
         _cleanup_free_ char *copy = NULL;
-        _cleanup_(loader_done) Loader l = { .diags = diags };
         int r;
 
         if (!yaml_bytes_check(bytes, size, diags))
@@ -723,28 +763,13 @@ int yaml_load(const char *bytes, size_t size, Diags *diags, YamlDoc **ret) {
         if (size == 0 || copy[size - 1] != '\n')
                 copy[size++] = '\n';
         copy[size] = '\0';
-        l.bytes = copy;
-        l.size = size;
 
-        l.doc = calloc(1, sizeof(*l.doc));
-        if (!l.doc)
-                return -ENOMEM;
-        r = loader_start(&l);
-        if (r < 0)
-                return r;
-        r = read_events(&l);
-        if (r < 0)
-                return r;
-        if (l.stop)
-                return YAML_INVALID;
-        if (!l.doc->root) {
-                (void)diags_add(diags, SEVERITY_ERROR, "empty", SPAN_NONE, NULL,
-                                "mosaic fleet init --profile minimal writes a first one",
-                                "the file holds nothing but comments");
-                return YAML_INVALID;
-        }
-        *ret = TAKE_PTR(l.doc);
-        return 0;
+        /* The allocation may have succeeded in another way: a second time, with the memory of the
+         * first. */
+        r = load_once(copy, size, diags, ret);
+        if (r == YAML_STARVED)
+                r = load_once(copy, size, diags, ret);
+        return r == YAML_STARVED ? -ENOMEM : r;
 }
 
 /* --- walking ---------------------------------------------------------------------------------- */
