@@ -94,10 +94,11 @@ bool schema_keyword_is_applicator(SchemaKeyword k) {
         return keywords[k].applicator;
 }
 
-bool schema_regex_is_valid(const char *text, size_t size) {
+int schema_regex_is_valid(const char *text, size_t size) {
         _cleanup_pattern_ Pattern *p = NULL;
+        int r = pattern_new(text, size, PATTERN_PERL, NULL, NULL, &p);
 
-        return pattern_new(text, size, PATTERN_PERL, NULL, NULL, &p) == 0;
+        return r == -ENOMEM ? r : r == 0;
 }
 
 const SchemaNode *schema_rule_find(const SchemaRule *rule, const char *name) {
@@ -217,12 +218,14 @@ const Json *schema_resolve(const Schema *s, const Json *object) {
         return object;
 }
 
-const Json *schema_lookup(const Schema *s, const char *pointer) {
+int schema_lookup(const Schema *s, const char *pointer, const Json **ret) {
         const Json *j;
+        int r = resolve_pointer(s->document, pointer, /* percent= */ false, &j);
 
-        if (resolve_pointer(s->document, pointer, /* percent= */ false, &j) < 0)
-                return NULL;
-        return schema_resolve(s, j);
+        if (r < 0)
+                return r;
+        *ret = schema_resolve(s, j);
+        return *ret ? 0 : -ENOENT;
 }
 
 /* --- compiling -------------------------------------------------------------------------------- */

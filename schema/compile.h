@@ -49,5 +49,5 @@ bool schema_keyword_is_applicator(SchemaKeyword k);
 /* The node of `properties` with that name, or NULL. */
 const SchemaNode *schema_rule_find(const SchemaRule *rule, const char *name);
 
-/* Whether the text is a pattern that compiles. */
-bool schema_regex_is_valid(const char *text, size_t size);
+/* Whether the text is a pattern that compiles: 1, 0 or -ENOMEM. */
+_must_check_ int schema_regex_is_valid(const char *text, size_t size);

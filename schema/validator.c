@@ -125,6 +125,13 @@ static bool are_unique(const Json *array) {
         return true;
 }
 
+/* 1 or 0, or -ENOMEM. A text that takes the pattern past its limits does not match. */
+static int matches(const Pattern *p, const char *text, size_t size) {
+        int r = pattern_search(p, text, size);
+
+        return r == -ENOMEM ? r : r == 1;
+}
+
 /* Keywords that look at the value alone. 1 passes (or does not apply), 0 fails, negative errno. */
 static int assertion(const SchemaRule *rule, const Json *value) {
         const Json *limit = rule->value;
@@ -156,7 +163,7 @@ static int assertion(const SchemaRule *rule, const Json *value) {
                 text = json_as_bytes(value, &size);
                 if (!text)
                         return 1;
-                return pattern_search(rule->patterns[0], text, size) == 1;
+                return matches(rule->patterns[0], text, size);
         case KEYWORD_FORMAT:
                 text = json_as_bytes(value, &size);
                 if (!text)
@@ -234,18 +241,22 @@ static int check_required(Run *run,
 }
 
 /* What a name must be is mostly a pattern: it needs no JSON string to be looked at. 1 passes, 0
- * fails, -ENOTSUP: there is more to look at. */
+ * fails, -ENOMEM, -ENOTSUP: there is more to look at. */
 static int name_assertions(const SchemaNode *node, const char *name) {
         for (size_t i = 0; i < node->n_rules; i++) {
                 const SchemaRule *rule = &node->rules[i];
+                int r;
 
                 if (rule->keyword == KEYWORD_TYPE) {
                         if (!(rule->types & 1u << JSON_STRING))
                                 return 0;
                 } else if (rule->keyword != KEYWORD_PATTERN)
                         return -ENOTSUP;
-                else if (pattern_search(rule->patterns[0], name, strlen(name)) != 1)
-                        return 0;
+                else {
+                        r = matches(rule->patterns[0], name, strlen(name));
+                        if (r != 1)
+                                return r;
+                }
         }
         return node->is_false ? 0 : 1;
 }
@@ -307,11 +318,16 @@ static int check_member(Run *run,
                                 MERGE(total, check(run, child, value, &p));
                         }
                 } else if (rule->keyword == KEYWORD_PATTERN_PROPERTIES)
-                        for (size_t k = 0; k < rule->n_nodes; k++)
-                                if (pattern_search(rule->patterns[k], key, strlen(key)) == 1) {
-                                        known = true;
-                                        MERGE(total, check(run, rule->nodes[k], value, &p));
-                                }
+                        for (size_t k = 0; k < rule->n_nodes; k++) {
+                                int r = matches(rule->patterns[k], key, strlen(key));
+
+                                if (r < 0)
+                                        return r;
+                                if (r == 0)
+                                        continue;
+                                known = true;
+                                MERGE(total, check(run, rule->nodes[k], value, &p));
+                        }
         }
         if (known || !node->additional)
                 return total;
@@ -488,9 +504,12 @@ int schema_validate_part(const Schema *s,
                 const Json *instance,
                 SchemaErrorHandler handler,
                 void *user) {
-        const Json *part = schema_lookup(s, pointer);
+        const Json *part;
+        int r = schema_lookup(s, pointer, &part);
 
-        for (size_t i = 0; part && i < s->n_nodes; i++)
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < s->n_nodes; i++)
                 if (s->nodes[i]->json == part)
                         return run_validation(s, s->nodes[i], instance, handler, user);
         return -ENOENT;

@@ -99,8 +99,8 @@ _must_check_ int schema_validate_part(const Schema *s,
                 SchemaErrorHandler handler,
                 void *user);
 
-/* The subschema at a JSON pointer, with any $ref followed; NULL if there is none. Borrowed. */
-const Json *schema_lookup(const Schema *s, const char *pointer);
+/* The subschema at a JSON pointer, with any $ref followed, borrowed; -ENOENT if there is none. */
+_must_check_ int schema_lookup(const Schema *s, const char *pointer, const Json **ret);
 
 /* Follows $ref from a schema object of this document. Borrowed. */
 const Json *schema_resolve(const Schema *s, const Json *object);

@@ -68,8 +68,15 @@ static bool is_special(const RosterTable *table, const char *name) {
         return false;
 }
 
+static const Json *properties_at(const char *pointer) {
+        const Json *part = NULL;
+
+        assert_int_equal(schema_lookup(schema, pointer, &part), 0);
+        return json_get(part, "properties");
+}
+
 static void compare_table(const RosterTable *table) {
-        const Json *properties = json_get(schema_lookup(schema, table->schema), "properties");
+        const Json *properties = properties_at(table->schema);
 
         assert_int_equal(json_type_of(properties), JSON_OBJECT);
         for (JsonIter it = json_iter(properties); json_next(&it);) {
@@ -108,7 +115,7 @@ static int no_error(const SchemaError *e, void *user) {
 
 /* An example that the schema refuses would teach wrong things. */
 static void check_examples(const char *path) {
-        const Json *properties = json_get(schema_lookup(schema, path), "properties");
+        const Json *properties = properties_at(path);
 
         for (JsonIter it = json_iter(properties); json_next(&it);) {
                 const Json *property = schema_resolve(schema, it.value);
