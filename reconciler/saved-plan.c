@@ -190,8 +190,9 @@ int saved_plan_read(const Context *c,
         r = file_read_limited(path, PLAN_MAX, &bytes, &size);
         if (r < 0)
                 return r;
-        if (json_parse(bytes, size, &j) < 0)
-                return -EBADMSG;
+        r = json_parse(bytes, size, &j);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EBADMSG;
         format = json_get_string(j, "format");
         digest = json_get_string(j, "digest");
         if (!format || strcmp(format, FORMAT) != 0 || !digest)

@@ -45,9 +45,11 @@ static int open_previous(const Launcher *l, pid_t *ret_pid) {
                 return r;
         }
         r = file_read_own(path, RECORD_MAX, &bytes, &size);
+        if (r == 0)
+                r = json_parse(bytes, size, &j);
         if (r == -ENOMEM)
                 return r;
-        if (r < 0 || json_parse(bytes, size, &j) < 0)
+        if (r < 0)
                 return -ESRCH;
         boot = json_get_string(j, "boot_id");
         if (!boot || json_get_uint64(j, "pid", &pid) < 0 || pid == 0 || pid > INT_MAX ||

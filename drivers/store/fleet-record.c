@@ -46,12 +46,14 @@ int fleet_record_read(const Paths *p, FleetRecord **ret) {
                 return -ENOMEM;
         supervisor = json_get_string(j, "supervisor");
         record->supervisor = supervisor ? supervisor_from_string(supervisor) : _SUPERVISOR_INVALID;
-        if (record->supervisor == _SUPERVISOR_INVALID ||
-                        json_get_strdup(j, "tmux_tmpdir", /* optional= */ false,
-                                        &record->tmux_tmpdir) < 0 ||
-                        json_get_strdup(j, "tmux_socket", /* optional= */ false,
-                                        &record->tmux_socket) < 0 ||
-                        json_get_strdup(j, "runtime", /* optional= */ true, &record->runtime) < 0 ||
+        r = json_get_strdup(j, "tmux_tmpdir", /* optional= */ false, &record->tmux_tmpdir);
+        if (r == 0)
+                r = json_get_strdup(j, "tmux_socket", /* optional= */ false, &record->tmux_socket);
+        if (r == 0)
+                r = json_get_strdup(j, "runtime", /* optional= */ true, &record->runtime);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0 || record->supervisor == _SUPERVISOR_INVALID ||
                         record->tmux_tmpdir[0] != '/' || record->tmux_socket[0] != '/' ||
                         (record->runtime && record->runtime[0] != '/') ||
                         get_number(j, "width", &record->width) < 0 ||

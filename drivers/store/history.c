@@ -109,8 +109,9 @@ static int add_line(const char *line, size_t length, const char *agent, History 
         const char *whose;
         int r;
 
-        if (json_parse(line, length, &j) < 0)
-                return 0;
+        r = json_parse(line, length, &j);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
         whose = json_get_string(j, "agent");
         if (!whose || strcmp(whose, agent) != 0)
                 return 0;

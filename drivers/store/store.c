@@ -182,6 +182,7 @@ static int add_run(Observed *o, const char *name, const Json *j, void *userdata)
         const char *boot_now = userdata, *boot = json_get_string(j, "boot_id");
         uint64_t pid, server, start, start_now;
         ObservedRun *run;
+        int r;
 
         run = observed_add_run(o);
         if (!run)
@@ -192,15 +193,19 @@ static int add_run(Observed *o, const char *name, const Json *j, void *userdata)
         if (!boot || json_get_uint64(j, "pid", &pid) < 0 || pid == 0 || pid > INT32_MAX ||
                         json_get_uint64(j, "start_time", &start) < 0 ||
                         json_get_uint64(j, "started_usec", &run->started_usec) < 0 ||
-                        json_get_strdup(j, "invocation", /* optional= */ true, &run->invocation) <
-                                        0 ||
-                        json_get_strdup(j, "pane_id", /* optional= */ true, &run->pane_id) < 0 ||
-                        json_get_strdup(j, "runtime", /* optional= */ true, &run->runtime) < 0 ||
-                        runtime_talk_get(j, &run->talk) < 0 ||
                         record_get_fingerprint(j, "restart_fingerprint", run->restart_fingerprint) <
                                         0 ||
                         record_get_fingerprint(j, "resolved", run->resolved) < 0)
                 return -EBADMSG;
+        r = json_get_strdup(j, "invocation", /* optional= */ true, &run->invocation);
+        if (r == 0)
+                r = json_get_strdup(j, "pane_id", /* optional= */ true, &run->pane_id);
+        if (r == 0)
+                r = json_get_strdup(j, "runtime", /* optional= */ true, &run->runtime);
+        if (r == 0)
+                r = runtime_talk_get(j, &run->talk);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EBADMSG;
         run->pid = (pid_t)pid;
         if (json_get_uint64(j, "monotonic_usec", &run->monotonic_usec) < 0)
                 run->monotonic_usec = 0; /* of a launcher that did not write it */
@@ -245,6 +250,7 @@ static int add_stop(Observed *o, const char *name, const Json *j, void *userdata
         const StopContext *context = userdata;
         const char *boot = json_get_string(j, "boot_id");
         ObservedStop *s;
+        int r;
 
         s = observed_add_stop(o);
         if (!s)
@@ -252,19 +258,24 @@ static int add_stop(Observed *o, const char *name, const Json *j, void *userdata
         s->agent = strdup(name);
         if (!s->agent)
                 return -ENOMEM;
-        if (!boot || json_get_uint64(j, "at_usec", &s->at_usec) < 0 ||
-                        json_get_strdup(j, "invocation", /* optional= */ true, &s->invocation) <
-                                        0 ||
-                        json_get_strdup(j, "result", /* optional= */ true, &s->result) < 0 ||
-                        json_get_strdup(j, "code", /* optional= */ true, &s->code) < 0 ||
-                        json_get_strdup(j, "status", /* optional= */ true, &s->status) < 0)
+        if (!boot || json_get_uint64(j, "at_usec", &s->at_usec) < 0)
                 return -EBADMSG;
+        r = json_get_strdup(j, "invocation", /* optional= */ true, &s->invocation);
+        if (r == 0)
+                r = json_get_strdup(j, "result", /* optional= */ true, &s->result);
+        if (r == 0)
+                r = json_get_strdup(j, "code", /* optional= */ true, &s->code);
+        if (r == 0)
+                r = json_get_strdup(j, "status", /* optional= */ true, &s->status);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EBADMSG;
         s->this_boot = strcmp(boot, context->boot_now) == 0;
         return read_ours(context->paths, s);
 }
 
 static int add_hold(Observed *o, const char *name, const Json *j, void *userdata _unused_) {
         ObservedHold *h;
+        int r;
 
         h = observed_add_hold(o);
         if (!h)
@@ -274,9 +285,14 @@ static int add_hold(Observed *o, const char *name, const Json *j, void *userdata
                 if (!h->agent)
                         return -ENOMEM;
         }
-        if (json_get_strdup(j, "by", /* optional= */ false, &h->by) < 0 ||
-                        json_get_strdup(j, "reason", /* optional= */ true, &h->reason) < 0 ||
-                        json_get_uint64(j, "at_usec", &h->at_usec) < 0) {
+        r = json_get_strdup(j, "by", /* optional= */ false, &h->by);
+        if (r == 0)
+                r = json_get_strdup(j, "reason", /* optional= */ true, &h->reason);
+        if (r == 0)
+                r = json_get_uint64(j, "at_usec", &h->at_usec);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
                 /* Held, though by whom cannot be told: the safe reading. */
                 free(h->by);
                 h->by = strdup("somebody");
