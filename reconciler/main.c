@@ -178,6 +178,10 @@ int main(int argc, char **argv) {
         c.no_pager = has_word(argc, argv, "--no-pager");
         code = run(&c, argc, argv);
         pager_end(&c.pager, c.width, c.color);
+        if (code == EXIT_OK && output_is_short()) {
+                fprintf(stderr, "mosaic: the output is not whole: %s\n", strerror(ENOMEM));
+                code = EXIT_INTERNAL;
+        }
         if (fflush(stdout) != 0 || ferror(stdout)) {
                 fprintf(stderr, "mosaic: cannot write the output: %s\n", strerror(errno));
                 return EXIT_INTERNAL;

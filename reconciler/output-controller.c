@@ -30,7 +30,7 @@ static void print_condition(const Context *c, const Json *condition, size_t inde
                         age(since, sizeof(since), json_number(condition, "since_usec"), now),
                         *message ? ": " : "", message);
         printf("%*s%s", (int)indent, "", output_begin(c, STYLE_YELLOW));
-        output_wrapped(c, strbuf_text(&b), indent);
+        output_wrapped(c, output_text(&b), indent);
         printf("%s\n", output_end(c));
 }
 
@@ -73,7 +73,7 @@ void output_controller(const Context *c, const Json *controller, uint64_t now_us
                                 "says in its log what is in the way",
                                 json_number(controller, "pid"), c->paths->runtime);
                 printf("Controller  ");
-                output_wrapped(c, strbuf_text(&b), 12);
+                output_wrapped(c, output_text(&b), 12);
                 printf("\n\n");
                 return;
         }
@@ -141,7 +141,7 @@ void output_controller_of(const Context *c,
                 else if (!json_get(controller, "started_usec"))
                         strbuf_add(&b, "; what it sees is not known: it cannot write it");
         }
-        output_wrapped(c, strbuf_text(&b), indent);
+        output_wrapped(c, output_text(&b), indent);
         putchar('\n');
         for (size_t i = 0; i < json_length(conditions); i++)
                 print_condition(c, json_at(conditions, i), indent, o->now_usec);
@@ -149,7 +149,7 @@ void output_controller_of(const Context *c,
                 add_pace(&pace, o, e);
         if (pace.length > 0) {
                 printf("%*s", (int)indent, "");
-                output_wrapped(c, strbuf_text(&pace), indent);
+                output_wrapped(c, output_text(&pace), indent);
                 putchar('\n');
         }
 }

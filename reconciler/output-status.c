@@ -118,7 +118,7 @@ int output_status(const Context *c, const Pass *p) {
 
                         strbuf_addf(&b, "%s %s: %s", remark_kind_to_string(m->kind), m->subject,
                                         m->text);
-                        output_wrapped(c, strbuf_text(&b), 0);
+                        output_wrapped(c, output_text(&b), 0);
                         putchar('\n');
                 }
         }

@@ -28,6 +28,17 @@ const char *output_end(const Context *c) {
         return c->color ? "\033[0m" : "";
 }
 
+static bool is_short;
+
+const char *output_text(const StrBuf *b) {
+        is_short = is_short || b->failed;
+        return strbuf_text(b);
+}
+
+bool output_is_short(void) {
+        return is_short;
+}
+
 void output_findings(const Context *c, const Pass *p, bool warnings) {
         _cleanup_free_ char *text = NULL;
 
@@ -36,6 +47,8 @@ void output_findings(const Context *c, const Pass *p, bool warnings) {
         if (diags_render_text(&p->diags, c->paths->roster, p->roster_bytes, p->roster_size,
                             c->color_errors, &text) == 0)
                 fputs(text, context_errors(c));
+        else
+                is_short = true;
 }
 
 void output_add_safe(StrBuf *b, const char *s) {
@@ -46,7 +59,7 @@ static void print_safe(const char *s, int width) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
         output_add_safe(&b, s);
-        printf("%-*s", width, strbuf_text(&b));
+        printf("%-*s", width, output_text(&b));
 }
 
 void output_wrapped(const Context *c, const char *raw, size_t indent) {
@@ -55,7 +68,7 @@ void output_wrapped(const Context *c, const char *raw, size_t indent) {
         size_t room = c->width > indent + 20 ? c->width - indent : SIZE_MAX;
 
         output_add_safe(&safe, raw);
-        text = strbuf_text(&safe);
+        text = output_text(&safe);
         while (strlen(text) > room) {
                 size_t n = room;
 
@@ -102,7 +115,7 @@ static void print_header(const Context *c, const Pass *p) {
         strbuf_add(&b, ", ");
         add_source(&b, supervisor_to_string(p->observed->supervisor), &p->observed->manager, 0);
         strbuf_addf(&b, ", %s", format_duration(took, sizeof(took), p->observe_usec));
-        output_wrapped(c, strbuf_text(&b), 10);
+        output_wrapped(c, output_text(&b), 10);
         putchar('\n');
 }
 
@@ -172,7 +185,7 @@ static void print_action(const Context *c, const Action *a, int width) {
         strbuf_addf(&b, "%s: %s", phrase(a->kind, /* has_address= */ true), a->text);
         if (a->line > 0)
                 strbuf_addf(&b, " (line %u)", a->line);
-        output_wrapped(c, strbuf_text(&b), (size_t)width + 6);
+        output_wrapped(c, output_text(&b), (size_t)width + 6);
         putchar('\n');
         if (a->after) {
                 printf("    %-*s  after", width, "");
@@ -211,7 +224,7 @@ static void print_remark(const Context *c, const Remark *m, int width) {
         strbuf_add(&b, m->text);
         if (m->line > 0)
                 strbuf_addf(&b, " (line %u)", m->line);
-        output_wrapped(c, strbuf_text(&b), (size_t)width + 6);
+        output_wrapped(c, output_text(&b), (size_t)width + 6);
         putchar('\n');
         if (m->help && m->kind >= REMARK_WAITING)
                 printf("    %-*s  %s= %s%s\n", width, "", output_begin(c, STYLE_DIM), m->help,
@@ -328,10 +341,10 @@ static void print_plan_summary(const Context *c, const Pass *p, ExitCode code, c
                 add_counts(p->plan, &counts);
                 strbuf_addf(&counts, "; checked in %s%s", took, more);
                 printf("%sSummary%s   ", output_begin(c, STYLE_BOLD), output_end(c));
-                output_wrapped(c, strbuf_text(&counts), 10);
+                output_wrapped(c, output_text(&counts), 10);
                 putchar('\n');
         }
-        print_code(c, code, code_text(code), strbuf_text(&b));
+        print_code(c, code, code_text(code), output_text(&b));
 }
 
 void output_plan_summary(const Context *c, const Pass *p) {
@@ -480,7 +493,7 @@ void output_report(const Context *c, const Pass *p) {
                         strbuf_addf(&b, "%s: %s",
                                         phrase(p->plan->actions[i].kind, /* has_address= */ true),
                                         r->text ? r->text : "interrupted");
-                        output_wrapped(c, strbuf_text(&b), (size_t)width + 14);
+                        output_wrapped(c, output_text(&b), (size_t)width + 14);
                         putchar('\n');
                 }
         for (size_t i = 0; i < rest->n_remarks; i++)

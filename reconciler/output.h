@@ -30,6 +30,11 @@ const char *output_end(const Context *c);
  * must not act on the terminal: no control characters, C1 in UTF-8 included. */
 void output_add_safe(StrBuf *b, const char *s);
 
+/* What was built, for printing. If memory was missing it is less than should be there, and
+ * output_is_short() says so from then on: no exit code of success may follow. */
+const char *output_text(const StrBuf *b);
+bool output_is_short(void);
+
 /* Breaks text at blanks so that it fits the terminal; @indent cells are already used, and begin
  * each further line. Elsewhere than on a terminal it stays one line. */
 void output_wrapped(const Context *c, const char *text, size_t indent);

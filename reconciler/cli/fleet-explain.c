@@ -48,7 +48,7 @@ static void print_desired(const Explained *e) {
         title(e->c, "Desired");
         strbuf_addf(&b, "%s, runtime %s, in %s (line %u)", desired_state_to_string(s->state),
                         s->runtime, s->workdir, s->line);
-        output_wrapped(e->c, strbuf_text(&b), 10);
+        output_wrapped(e->c, output_text(&b), 10);
         putchar('\n');
         printf("%-10srestart %s, on_change %s, spec %.12s\n", "",
                         restart_policy_to_string(s->restart_policy),
@@ -106,7 +106,7 @@ static void print_observed(const Explained *e) {
 /* A paragraph behind the title's column. */
 static void print_text(const Explained *e, bool first, const StrBuf *b) {
         printf("%-*s", first ? 0 : 10, "");
-        output_wrapped(e->c, strbuf_text(b), 10);
+        output_wrapped(e->c, output_text(b), 10);
         putchar('\n');
 }
 
