@@ -20,6 +20,8 @@
 /* When to look again by ourselves: for what no event tells. */
 #define LOOK_LOCK_USEC (250 * USEC_PER_MSEC)   /* another writer works */
 #define LOOK_WRITER_USEC (500 * USEC_PER_MSEC) /* the roster is being written */
+/* A disk or a table of files that is full tells nobody when it is no more. */
+#define LOOK_UNREADABLE_USEC (15 * USEC_PER_SEC)
 
 #define CRASH_LINES 5
 
@@ -331,6 +333,8 @@ static int under_lock(WatchPass *w) {
         r = watch_roster_load(w->c, w->order->open_sha256, &w->pass, &w->roster);
         if (w->roster.state == ROSTER_STATE_UNSETTLED)
                 wish(w, LOOK_WRITER_USEC);
+        else if (w->roster.state == ROSTER_STATE_UNREADABLE)
+                wish(w, LOOK_UNREADABLE_USEC);
         if (r == EXIT_INVALID || r == EXIT_BLOCKED) {
                 int q = tell_pass(w, (ExitCode)r, w->roster.message);
 

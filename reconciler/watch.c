@@ -25,6 +25,8 @@
 #define STAT_EVERY_USEC (2 * USEC_PER_SEC)
 /* A file that a program keeps open for writing is taken once it did not change for so long. */
 #define TAKE_OPEN_USEC (5 * USEC_PER_SEC)
+/* If what `status` shows could not be written it is old, and is not left so until the resync. */
+#define REWRITE_USEC (15 * USEC_PER_SEC)
 /* A wake-up for the resync may come so much later, together with others. */
 #define RESYNC_ACCURACY_USEC USEC_PER_SEC
 
@@ -304,8 +306,10 @@ static int on_pass_end(const char *why, void *userdata) {
                 schedule_failed(&w->schedule, clock_monotonic_usec());
         } else
                 schedule_end(&w->schedule, clock_monotonic_usec(), w->next_in_usec);
-        w->next_in_usec = UINT64_MAX;
         write_state(w);
+        if (!why && w->write_error < 0 && w->next_in_usec > REWRITE_USEC)
+                schedule_end(&w->schedule, clock_monotonic_usec(), REWRITE_USEC);
+        w->next_in_usec = UINT64_MAX;
         return arm(w);
 }
 

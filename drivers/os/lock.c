@@ -95,12 +95,16 @@ static int sweep(const Paths *p) {
         return 0;
 }
 
-/* Is it the file that others would open now? Not if the fleet was uninstalled meanwhile. */
-static bool is_at(int fd, const char *path) {
+/* Is it certainly not the file that others would open now? So if the fleet was uninstalled
+ * meanwhile. */
+static bool is_replaced(int fd, const char *path) {
         struct stat held, there;
 
-        return fstat(fd, &held) == 0 && stat(path, &there) == 0 && there.st_ino == held.st_ino &&
-               there.st_dev == held.st_dev;
+        if (fstat(fd, &held) < 0)
+                return false;
+        if (stat(path, &there) < 0)
+                return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+        return there.st_ino != held.st_ino || there.st_dev != held.st_dev;
 }
 
 /* Takes the lock at @path; @ret_holder: who has it, or what the one before left written there.
@@ -127,7 +131,7 @@ take(const char *path, const char *verb, uint64_t deadline, int *ret_fd, LockHol
                 if (nanosleep(&step, NULL) < 0 && errno == EINTR)
                         return -EINTR;
         }
-        if (!is_at(fd, path))
+        if (is_replaced(fd, path))
                 return -ESTALE;
         read_name(fd, ret_holder, &start);
         r = write_holder(fd, verb);
@@ -294,5 +298,5 @@ bool lock_is_current(const Paths *p, int fd) {
 
         if (path_join(p->state, CONTROLLER_LOCK, &path) < 0)
                 return true; /* nothing is known against it */
-        return is_at(fd, path);
+        return !is_replaced(fd, path);
 }
