@@ -80,6 +80,8 @@ static int conclude(const AgentLook *a, const Delivery *machine, const char *lef
         int r;
 
         d->result = machine->result;
+        d->code = outcomes[d->result].code;
+        d->cause = outcomes[d->result].cause;
         d->presses = machine->presses;
         if (machine->pasted_usec)
                 d->ready_usec = machine->pasted_usec - machine->options.now_usec;
@@ -191,7 +193,7 @@ static int run_protocol(AgentLook *a,
                 DeliveryLook look;
 
                 r = agent_look_screen(a);
-                if (r == -ENOMEM)
+                if (r == -ENOMEM && !d->typed)
                         return r;
                 look = (DeliveryLook){
                         .now_usec = clock_monotonic_usec(),
@@ -205,7 +207,8 @@ static int run_protocol(AgentLook *a,
                 };
                 step = delivery_look(&machine, &look);
                 r = act(a, &machine, step, lock, d);
-                if (r == -ENOMEM)
+                d->typed = machine.pasted_usec != 0;
+                if (r == -ENOMEM && !d->typed)
                         return r;
                 if (r < 0)
                         delivery_give_up(&machine, "tmux did not take the text",
@@ -360,14 +363,19 @@ int agent_deliver(AgentLook *a, const DeliverRequest *request, Delivered *ret) {
         ret->bytes = request->size;
         sha256_hex(request->body, request->size, ret->sha256);
         r = deliver(a, request, begin, ret);
-        if (r < 0)
+        if (r < 0 && !ret->typed)
                 return r;
+        if (r < 0 && ret->result == DELIVERY_NONE) {
+                ret->result = DELIVERY_UNCERTAIN;
+                ret->code = EXIT_UNKNOWN;
+                ret->cause = "not-confirmed";
+        }
         ret->took_usec = clock_monotonic_usec() - begin;
         r = write_log(a, request, ret);
         if (r < 0)
                 fprintf(stderr, "mosaic: %s: it could not be noted in the log of messages: %s\n",
                                 request->verb, strerror(-r));
-        return r == -ENOMEM ? r : 0;
+        return 0;
 }
 
 /* --- output ------------------------------------------------------------------------------------
@@ -407,7 +415,7 @@ void agent_deliver_print(const AgentLook *a, const DeliverRequest *q, const Deli
         case _DELIVERY_RESULT_MAX:
                 break;
         }
-        fprintf(stderr, "mosaic: %s: %s: %s", q->verb, a->name, d->why);
+        fprintf(stderr, "mosaic: %s: %s: %s", q->verb, a->name, d->why ? d->why : strerror(ENOMEM));
         if (d->evidence && *d->evidence) {
                 fprintf(stderr, d->line > 0 ? "; line %u says: " : "; its title says: ", d->line);
                 print_safe(stderr, d->evidence);

@@ -28,6 +28,7 @@ typedef struct Delivered {
         char id[DELIVERY_ID_SIZE];
         DeliveryResult result; /* DELIVERY_NONE: it was refused before anything was looked at */
         int code;              /* the exit code */
+        bool typed;            /* from then on an error must not read as if nothing had happened */
         const char *cause;     /* one word: why it was refused or is uncertain; NULL */
         char *why;             /* sentence */
         Message message;       /* empty if it was refused */

@@ -150,9 +150,10 @@ static int read_reply(int result, const char *output, TypingReply *ret) {
         };
 
         if (result < 0) {
-                /* Killed at the deadline, or it ended by a signal: the server may still do it. */
+                /* Killed at the deadline, it ended by a signal, or what it said could not be read:
+                 * the server may still do it, or has done it. */
                 *ret = TYPING_UNKNOWN;
-                return result == -ENOMEM || result == -ENOENT ? result : 0;
+                return result == -ENOENT ? result : 0;
         }
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
                 if (strcmp(output, words[i]) == 0) {
