@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Each system call of `apply` and of a controller's pass fails once, or is the moment at which the process is killed
+(strace injects it): afterwards the same command does all of it, nothing is doubled, nothing lies about."""
+
+import collections
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import harness
+from harness import INVALID, IN_SYNC, wait_for
+from sweeping import ALL, Sweep, sample
+from watching import Controller
+
+# What a call fails with: the errors that machines do give. Others get ENOMEM.
+ERRORS = {
+    'openat': ('EMFILE', 'EACCES', 'EIO'), 'open': ('EMFILE', 'EACCES', 'EIO'),
+    'read': ('EIO', 'EINTR'), 'pread64': ('EIO',), 'getdents64': ('EIO',), 'readlink': ('EACCES',),
+    'readlinkat': ('EACCES',), 'newfstatat': ('EACCES', 'EIO'), 'fstat': ('EIO',), 'statx': ('EIO',), 'access': ('EACCES',),
+    'faccessat2': ('EACCES',), 'write': ('ENOSPC', 'EINTR', 'EIO'), 'pwrite64': ('ENOSPC',), 'writev': ('ENOSPC',),
+    'ftruncate': ('EIO',), 'fchmod': ('EPERM',), 'fsync': ('EIO', 'ENOSPC'), 'syncfs': ('EIO',), 'rename': ('ENOSPC', 'EACCES'),
+    'renameat': ('ENOSPC', 'EACCES'), 'mkdir': ('ENOSPC', 'EACCES'), 'unlink': ('EACCES',), 'unlinkat': ('EACCES',),
+    'rmdir': ('EACCES',), 'flock': ('EINTR', 'ENOLCK'), 'fcntl': ('EINTR', 'ENOLCK'), 'socket': ('EMFILE',),
+    'connect': ('EAGAIN', 'ECONNREFUSED', 'EINTR'), 'bind': ('EACCES',), 'setsockopt': ('EINVAL',), 'getsockopt': ('EINVAL',),
+    'sendto': ('EPIPE', 'ENOBUFS'), 'sendmsg': ('EPIPE', 'ENOBUFS'), 'recvfrom': ('ECONNRESET', 'EINTR'),
+    'recvmsg': ('ECONNRESET', 'EINTR'), 'poll': ('EINTR', 'ENOMEM'), 'ppoll': ('EINTR', 'ENOMEM'), 'pipe2': ('EMFILE',),
+    'clone3': ('EAGAIN',), 'clone': ('EAGAIN',), 'vfork': ('EAGAIN',), 'pidfd_open': ('EMFILE', 'ENOSYS'),
+    'wait4': ('EINTR',), 'epoll_create1': ('EMFILE',), 'epoll_wait': ('EINTR',),
+    'epoll_ctl': ('ENOSPC',), 'timerfd_create': ('EMFILE',), 'signalfd4': ('EMFILE',), 'inotify_init1': ('EMFILE',),
+    'inotify_add_watch': ('ENOSPC',), 'ioctl': ('ENOTTY',), 'prctl': ('EINVAL',), 'close_range': ('ENOSYS',),
+    'kill': ('EPERM',), 'pidfd_send_signal': ('EPERM',), 'getrandom': ('EAGAIN',),
+}
+# Calls that cannot fail, or not here: close() that fails has closed all the same, and who does not wait is not interrupted.
+NOT_FAILED = {'close', 'exit_group', 'exit', 'execve', 'rt_sigreturn', 'restart_syscall', 'brk', 'munmap', 'waitid', 'getpid', 'getppid',
+              'gettid', 'getuid', 'geteuid', 'getgid', 'getegid', 'umask', 'futex', 'rt_sigprocmask', 'rt_sigaction',
+              'mprotect', 'madvise'}
+# Where these fail, a file may lie there as after a kill: it cannot be removed, or what was started is not waited for and
+# killed.
+LEAVES = ('unlink', 'unlinkat', 'rmdir', 'poll', 'ppoll')
+# The first call that is behind the dynamic loader: main() sets the locale.
+BEHIND_LOADER = '/locale'
+LINE = re.compile(r'(?:(\d+) +)?(\w+)\((.*)')
+
+
+def calls_of(log, behind=True):
+    """Per process, in the order of their first call: for each call its name and the number it has among its kind."""
+    counts, found, begun = {}, {}, set()
+    for line in log.splitlines():
+        m = LINE.match(line)
+        if not m or m.group(2) == 'resumed':
+            continue
+        pid, name = m.group(1) or '', m.group(2)
+        counts.setdefault(pid, collections.Counter())[name] += 1
+        if BEHIND_LOADER in line or not behind:
+            begun.add(pid)
+        if pid in begun:
+            found.setdefault(pid, []).append((name, counts[pid][name]))
+    return found
+
+
+def points_of(calls):
+    """'CALL:error=E:when=N' for each of the calls, and a kill at each."""
+    points = []
+    for name, n in calls:
+        for error in () if name in NOT_FAILED else ERRORS.get(name, ('ENOMEM',)):
+            points.append('%s:error=%s:when=%d' % (name, error, n))
+        points.append('%s:signal=KILL:when=%d' % (name, n))
+    return list(dict.fromkeys(points))
+
+
+class Calls(Sweep):
+    def setUp(self):
+        super().setUp()
+        if not shutil.which('strace'):
+            harness.skip('strace', 'not installed')
+
+    def strace(self, point, argv, log='calls.log'):
+        """The program under strace; its exit code is the program's."""
+        inject = ['-e', 'trace=' + point.split(':')[0], '-e', 'inject=' + point] if point else []
+        r = self.bed.run(['strace', '-o', self.bed.path_of(log)] + inject + [self.program] + argv)
+        self.results.append(r)
+        return r
+
+    def sweep(self, name, prepare, n):
+        self.bring_up(self.names)
+        argv = ['fleet', 'apply', '--yes']
+        prepare()
+        self.strace(None, argv)
+        self.assertEqual(self.results[-1].code, 0)
+        points = points_of(calls_of(self.bed.read('calls.log'))[''])
+        chosen = sample(points, n, name)
+        print('# %s: %d points, %d of them' % (name, len(points), len(chosen)), flush=True)
+        for k, point in enumerate(chosen):
+            whom, before = prepare(), self.starts_of_all()
+            r = self.strace(point, argv)
+            if ':signal=' in point:
+                if r.code not in (-signal.SIGKILL, IN_SYNC):
+                    self.violations.append('exit code %d' % r.code)
+            elif r.code == INVALID and 'roster-unreadable' in r.err:
+                pass
+            elif r.code not in (0, 1, 3, 4, 6, 7):
+                self.violations.append('exit code %d' % r.code)
+            elif r.code and not (r.err + r.out).strip():
+                self.violations.append('exit code %d without a word' % r.code)
+            if r.code == IN_SYNC and self.fleet('plan').code != IN_SYNC:
+                self.violations.append('exit code 0, and then %r' % self.results[-1])
+            self.afterwards(before, whom, ':signal=' in point or point.startswith(LEAVES))
+            if k % 10 == 9:
+                self.check_guards()
+            self.judge('%s %s' % (name, point), r)
+        self.conclude()
+
+
+class CallsDirect(Calls):
+    supervisor = 'direct'
+
+    def test_apply_cold(self):
+        self.sweep('apply direct, cold', self.cold, 40)
+
+    def test_apply_a_change(self):
+        self.sweep('apply direct, a change', self.change, 20)
+
+    def attach(self, pid, point=None):
+        """strace on a controller that runs already, and on the passes it begins; not on what these start."""
+        inject = ['-e', 'trace=' + point.split(':')[0], '-e', 'inject=' + point] if point else []
+        path = self.bed.path_of('pass.log')
+        if os.path.exists(path):
+            os.unlink(path)
+        p = subprocess.Popen(['strace', '-f', '-b', 'execve', '-o', path, '-p', str(pid)] + inject, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        said = p.stderr.readline()
+        if b'attached' not in said:
+            p.wait()
+            self.assertGreater(self.n_judged, 0, 'strace cannot attach: %s' % said.decode().strip())
+            return None, path  # it is at its end just now
+        return p, path
+
+    @staticmethod
+    def detach(p):
+        # Asked to end it would first wait for each process, of which one may wait for another that is stopped.
+        p.kill()
+        p.stderr.read()
+        p.wait(10)
+        p.stderr.close()
+
+    def is_done(self, c, passes):
+        f = c.file()
+        return c.process.poll() is not None or (f and f['pid'] == c.pid and f['passes'] > passes and any(
+            x['type'] == 'Converged' and x['reason'] == 'in_sync' for x in f['conditions']))
+
+    def was_hit(self, path):
+        said = self.bed.read(path) or ''
+        return 'INJECTED' in said or 'killed by SIGKILL' in said
+
+    def controller(self):
+        c = Controller(self)
+        c.wait_converged()
+        return c
+
+    def test_pass(self):
+        self.bring_up(self.names)
+        c = self.controller()
+        passes = c.file()['passes']
+        tracer, path = self.attach(c.pid)
+        self.change()
+        wait_for(lambda: self.is_done(c, passes) and self.starts('b') > 1, 15, c.describe)
+        self.detach(tracer)
+        calls = calls_of(self.bed.read(path), behind=False)
+        points = list(dict.fromkeys(p for one in calls.values() for p in points_of(one)))
+        chosen = sample(points, 25, 'pass')
+        print('# pass: %d processes, %d points, %d of them' % (len(calls), len(points), len(chosen)), flush=True)
+        n_ended = 0
+        for k, point in enumerate(chosen):
+            wait_for(lambda: self.is_done(c, 0), 15, c.describe)
+            if c.process.poll() is not None:
+                c = self.controller()
+            passes, before = c.file()['passes'], self.starts_of_all()
+            tracer, path = self.attach(c.pid, point)
+            if not tracer:
+                c.process.wait(10)
+                c = self.controller()
+                passes = c.file()['passes']
+                tracer, path = self.attach(c.pid, point)
+            whom = self.change()
+            try:
+                # Each pass is a process whose calls are counted anew, so one pass only. It heals by itself, which takes
+                # as long as the controller leaves a source that cannot be read alone: else it is asked.
+                wait_for(lambda: self.was_hit(path) or self.is_done(c, passes), 15, c.describe)
+                self.detach(tracer)
+                if not ALL and c.process.poll() is None:
+                    os.kill(c.pid, signal.SIGHUP)
+                wait_for(lambda: self.is_done(c, passes) and (
+                    c.process.poll() is not None or self.starts('b') > before['b']), 40, c.describe)
+            except harness.Failed as e:
+                self.violations.append(str(e))
+            code = c.process.poll()
+            if code is not None:
+                n_ended += 1
+                if code != (-signal.SIGKILL if ':signal=' in point else 1):
+                    self.violations.append('the controller ended with %d' % code)
+                if code == 1 and not c.said().strip():
+                    self.violations.append('the controller ended without a word')
+            self.afterwards(before, whom, ':signal=' in point or point.startswith(LEAVES))
+            if k % 10 == 9:
+                self.check_guards()
+            self.judge('pass %s' % point, self.results[-1], c.describe)
+        self.assertEqual(c.process.poll() is None and c.end() or 0, 0)
+        print('# the controller ended %d times' % n_ended)
+        self.conclude()
+
+
+class CallsSystemd(Calls):
+    supervisor = 'systemd'
+
+    def test_apply_a_change(self):
+        self.sweep('apply systemd, a change', self.change, 20)
+
+
+if __name__ == '__main__':
+    harness.main()
