@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The fleet's half of model/spec.h: apart from the agent's, which the launcher links without YAML.
- */
+/* The fleet's half of model/spec.h: apart from the agent's, which the launcher links without
+ * YAML. */
 
 #include "model/spec.h"
 

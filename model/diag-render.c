@@ -50,8 +50,8 @@ static bool has_span(Span s) {
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-/* One character as it is shown; returns its cells. A tab is one blank, what is unsafe is escaped.
- */
+/* One character as it is shown; returns its cells. A tab is one blank, what is unsafe is
+ * escaped. */
 static size_t add_visible(StrBuf *b, const char *s, size_t n, size_t *ret_length) {
         uint32_t c;
         size_t length = utf8_decode(s, n, &c), before = b->length;

@@ -87,8 +87,8 @@ uint64_t json_number(const Json *object, const char *key);
 /* An array of strings, copied; -ENOENT, -EINVAL. */
 _must_check_ int json_get_strv(const Json *object, const char *key, char ***ret);
 
-/* Walks the members in order: `JsonIter it = JSON_ITER(object); while (json_next(&it)) ... it.key`.
- */
+/* Walks the members in order: `JsonIter it = JSON_ITER(object); while (json_next(&it)) ...
+ * it.key`. */
 typedef struct JsonIter {
         const void *entry; /* the next one */
         const char *key;   /* of the current member, borrowed */

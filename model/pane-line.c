@@ -22,8 +22,7 @@ static const uint16_t line_drawing[] = { 0x25c6, 0x2592, 0x2409, 0x240c, 0x240d,
         0x23bc, 0x23bd, 0x251c, 0x2524, 0x2534, 0x252c, 0x2502, 0x2264, 0x2265, 0x03c0, 0x2260,
         0x00a3, 0x00b7 };
 
-/* --- styles ------------------------------------------------------------------------------------
- */
+/* --- styles ----------------------------------------------------------------------------------- */
 
 static bool style_is_default(const PaneStyle *s) {
         return s->attributes == 0 && !*s->foreground && !*s->background && !*s->underline;
@@ -133,8 +132,7 @@ static void style_apply(PaneStyle *s, const char *text, size_t n) {
         }
 }
 
-/* --- escape sequences --------------------------------------------------------------------------
- */
+/* --- escape sequences ------------------------------------------------------------------------- */
 
 /* A string sequence ends with BEL or ESC \; one that does not end takes the rest of the line. */
 static size_t skip_string(const char *p, size_t n) {
@@ -178,8 +176,7 @@ static size_t take_escape(const char *p, size_t n, PaneStyle *style) {
         return i < n && p[i] >= 0x30 && p[i] <= 0x7e ? i + 1 : i;
 }
 
-/* --- the line ----------------------------------------------------------------------------------
- */
+/* --- the line --------------------------------------------------------------------------------- */
 
 typedef struct Output {
         StrBuf *plain;

@@ -151,8 +151,8 @@ static const RosterKey tmux_keys[] = {
 };
 static const RosterTable tmux_table = TABLE("/properties/tmux", tmux_keys);
 
-/* version is the loader's; agents and runtimes are mappings of sections, read by roster_decode().
- */
+/* version is the loader's; agents and runtimes are mappings of sections, read by
+ * roster_decode(). */
 static const RosterKey root_keys[] = {
         { "fleet", KIND_SECTION, EFFECT_NONE, 0, &fleet_table },
         { "tmux", KIND_SECTION, EFFECT_NONE, 0, &tmux_table },

@@ -97,8 +97,7 @@ _must_check_ int roster_decode(const YamlNode *root, Roster *r);
 /* @over written over @base, key by key. */
 void roster_merge_settings(RosterSettings *base, const RosterSettings *over);
 
-/* --- the tables, for the test that compares them with the schema -------------------------------
- */
+/* --- the tables, for the test that compares them with the schema ------------------------------ */
 
 typedef enum RosterKind {
         KIND_TEXT,

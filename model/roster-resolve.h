@@ -33,8 +33,8 @@ bool roster_is_here(const RosterSettings *effective, const Machine *machine);
 
 enum {
         _RESOLVE_OK,
-        RESOLVE_INCOMPLETE, /* something it needs is missing or wrong; there is a finding about it
-                             */
+        RESOLVE_INCOMPLETE, /* something it needs is missing or wrong; there is a finding about
+                             * it */
 };
 
 /* All fields of the spec but `line`. Returns 0, RESOLVE_INCOMPLETE, or a negative errno. */

@@ -101,8 +101,8 @@ static int load_runtime(const RosterSource *source,
 
 /* --- version ---------------------------------------------------------------------------------- */
 
-/* A roster of a later version is not looked at any further: what is said about it would be guesses.
- */
+/* A roster of a later version is not looked at any further: what is said about it would be
+ * guesses. */
 static bool version_is_newer(const YamlNode *root, Diags *diags) {
         const YamlNode *version = yaml_get(root, "version");
 
@@ -198,8 +198,8 @@ static int resolve_agents(const Roster *roster,
                 r = roster_resolve_agent(roster, a, machine, &spec);
                 if (r < 0)
                         return r;
-                if (r > 0) { /* a built-in runtime of no use; every other reason has its own finding
-                              */
+                if (r > 0) { /* a built-in runtime of no use; every other reason has its own
+                              * finding */
                         (void)diags_add(diags, SEVERITY_ERROR, "runtime-file", a->node->key->span,
                                         NULL, "install mosaic again",
                                         "the built-in runtime of agent \"%s\" is incomplete",

@@ -11,8 +11,8 @@
 
 /* Cells of the table of common lines: beyond that lines are only compared one by one. */
 #define TABLE_MAX (4u << 20)
-/* With fewer lines in their place than one in so many a look has nothing to do with the last one.
- */
+/* With fewer lines in their place than one in so many a look has nothing to do with the last
+ * one. */
 #define BROKEN_SHARE 10
 
 void scrollback_done(Scrollback *s) {
@@ -77,8 +77,7 @@ int scrollback_read(const char *text, bool styled, Scrollback *ret) {
         return 0;
 }
 
-/* --- comparing ---------------------------------------------------------------------------------
- */
+/* --- comparing -------------------------------------------------------------------------------- */
 
 /* Equal lines have equal numbers, so that comparing is cheap: FNV-1a, of whose 64 bits no two
  * different lines of one look will meet. */
@@ -213,8 +212,7 @@ static int pair(Pairing *p) {
         return pair_middle(p, first, end_a, end_b);
 }
 
-/* --- following ---------------------------------------------------------------------------------
- */
+/* --- following -------------------------------------------------------------------------------- */
 
 static void report_line(ScrollbackLine *line, ScrollbackReport report, void *userdata) {
         if (line->reported)

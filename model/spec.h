@@ -99,8 +99,8 @@ typedef struct AgentSpec {
         size_t n_credentials;
 
         /* live class: changed without touching the process */
-        char **env_pass; /* names taken from the user manager's environment; outside the fingerprint
-                          */
+        char **env_pass; /* names taken from the user manager's environment; outside the
+                          * fingerprint */
         RestartPolicy restart_policy;
         uint64_t restart_delay_usec;
         unsigned restart_attempts; /* 0: no limit */
@@ -109,8 +109,8 @@ typedef struct AgentSpec {
         unsigned limit_cpu;    /* percent of one core; 0: none */
         unsigned limit_tasks;  /* 0: none */
         uint64_t stop_timeout_usec;
-        char **success_exit_status; /* words that SuccessExitStatus= takes, from the runtime's data
-                                     */
+        char **success_exit_status; /* words that SuccessExitStatus= takes, from the runtime's
+                                     * data */
 
         /* none class: read by verbs, known to no process */
         DesiredState state;
@@ -119,8 +119,8 @@ typedef struct AgentSpec {
         char **labels;     /* "k=v", sorted */
         char **after;      /* names */
         RuntimeTalk talk;
-        char **resume_args; /* arguments that continue the last conversation; data for the operator
-                             */
+        char **resume_args; /* arguments that continue the last conversation; data for the
+                             * operator */
         char *install;      /* sentence: how to get the program; may be NULL */
 
         char **hosts;   /* patterns of `host:`; empty: any machine */
@@ -152,8 +152,8 @@ typedef struct Desired {
         AgentSpec **agents;    /* sorted by name, `elsewhere` ones included */
         size_t n_agents;
         char roster_sha256[FINGERPRINT_SIZE]; /* of the roster's bytes */
-        Supervisor supervisor; /* what `supervisor:` asks for; _SUPERVISOR_INVALID: it says nothing
-                                */
+        Supervisor supervisor; /* what `supervisor:` asks for; _SUPERVISOR_INVALID: it says
+                                * nothing */
         YamlDoc *roster;       /* what it was made from, for places; NULL: of no file */
 } Desired;
 

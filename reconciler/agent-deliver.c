@@ -45,8 +45,7 @@ static int refuse(Delivered *d, int code, const char *cause, const char *format,
         return r < 0 ? -ENOMEM : 0;
 }
 
-/* --- the end -----------------------------------------------------------------------------------
- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static int keep_evidence(const AgentLook *a, Delivered *d) {
         const ScreenVerdict *v = &a->verdict;
@@ -97,8 +96,7 @@ static int conclude(const AgentLook *a, const Delivery *machine, const char *lef
                         ours ? ", whose sender was killed or could not confirm it)" : "");
 }
 
-/* --- looks and deeds ---------------------------------------------------------------------------
- */
+/* --- looks and deeds -------------------------------------------------------------------------- */
 
 static void pause_for(uint64_t usec) {
         const struct timespec t = {
@@ -217,8 +215,7 @@ static int run_protocol(AgentLook *a,
         return conclude(a, &machine, left, d);
 }
 
-/* --- before that -------------------------------------------------------------------------------
- */
+/* --- before that ------------------------------------------------------------------------------ */
 
 /* Everything that can be known before the lock, and again after it. Sets d->code to refuse. */
 static int check(const AgentLook *a, const DeliverRequest *q, Delivered *d) {
@@ -305,8 +302,7 @@ static int deliver(AgentLook *a, const DeliverRequest *q, uint64_t begin, Delive
         return d->result == DELIVERY_UNCERTAIN ? 0 : lock_note(lock, "done");
 }
 
-/* --- log ---------------------------------------------------------------------------------------
- */
+/* --- log -------------------------------------------------------------------------------------- */
 
 static const char *result_word(const Delivered *d) {
         switch (d->result) {
@@ -378,8 +374,7 @@ int agent_deliver(AgentLook *a, const DeliverRequest *request, Delivered *ret) {
         return 0;
 }
 
-/* --- output ------------------------------------------------------------------------------------
- */
+/* --- output ----------------------------------------------------------------------------------- */
 
 static void print_safe(FILE *to, const char *s) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;

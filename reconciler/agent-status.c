@@ -34,8 +34,7 @@ static const char *const titles[] = {
         [COLUMN_OUTPUT] = "OUTPUT",
 };
 
-/* --- what both forms say -----------------------------------------------------------------------
- */
+/* --- what both forms say ---------------------------------------------------------------------- */
 
 static bool is_asked(const AgentStatus *s, size_t i) {
         return strv_length(s->names) == 0 || strv_find(s->names, s->pass->desired->agents[i]->name);
@@ -141,8 +140,7 @@ void agent_status_evidence(const Activity *a, StrBuf *b) {
         strbuf_add(b, text + strspn(text, " "));
 }
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static Style state_style(const Condition *c) {
         if (c->good)
@@ -326,8 +324,7 @@ int agent_status_print(const Context *c, const AgentStatus *s) {
         return 0;
 }
 
-/* --- the document ------------------------------------------------------------------------------
- */
+/* --- the document ----------------------------------------------------------------------------- */
 
 static int put_activity(JsonBuilder *b, const Activity *a, const ObservedSession *session) {
         _cleanup_free_ char *text = NULL;

@@ -7,8 +7,8 @@
 #include "drivers/os/clock.h"
 #include "model/base/strv.h"
 
-/* Sessions are made in lists of this many, while the starts of the list before are already running.
- */
+/* Sessions are made in lists of this many, while the starts of the list before are already
+ * running. */
 #define BATCH 64
 
 typedef struct Apply {
@@ -68,8 +68,7 @@ static void fail_all(Apply *a, ActionKind kind, unsigned steps, const char *what
         }
 }
 
-/* --- files -------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 /* The specs of the actions with @step. */
 static int collect_specs(const Apply *a, unsigned step, AgentSpec ***ret, size_t *ret_n) {
@@ -171,8 +170,7 @@ static size_t select_actions(const Apply *a, ActionKind kind, unsigned steps, si
         return n;
 }
 
-/* --- jobs --------------------------------------------------------------------------------------
- */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 static void on_job(DriverJob *job, void *userdata) {
         Apply *a = userdata;
@@ -308,8 +306,7 @@ static int apply_restart_stops(Apply *a) {
         return r < 0 ? r : reset_failed(a, ACTION_RESTART, STEP_STOP);
 }
 
-/* --- starts ------------------------------------------------------------------------------------
- */
+/* --- starts ----------------------------------------------------------------------------------- */
 
 static ssize_t index_of(const Apply *a, const char *agent) {
         const Action *x = plan_action(a->plan, agent);
@@ -362,8 +359,8 @@ static bool may_start(const Apply *a, size_t i) {
         return !interrupted(a) || a->stopped[i];
 }
 
-/* Everything that is ready now, in batches; the next one is made while the starts of the last run.
- */
+/* Everything that is ready now, in batches; the next one is made while the starts of the last
+ * run. */
 static int start_ready(Apply *a, const size_t *which, size_t n) {
         int r = 0, q;
 
@@ -401,8 +398,7 @@ static int apply_starts(Apply *a) {
         }
 }
 
-/* --- the rest ----------------------------------------------------------------------------------
- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 static void apply_repair(Apply *a) {
         for (size_t i = 0; i < a->plan->n_actions; i++) {

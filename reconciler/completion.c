@@ -59,11 +59,10 @@ void completion_add_profiles(StrBuf *b) {
         }
 }
 
-/* --- bash ----------------------------------------------------------------------------------------
- */
+/* --- bash ------------------------------------------------------------------------------------- */
 
-/* Words as they stand between single quotes; markers are left for the script, but for the profiles.
- */
+/* Words as they stand between single quotes; markers are left for the script, but for the
+ * profiles. */
 static void add_values(StrBuf *b, const char *values) {
         if (strcmp(values, "@profile") == 0)
                 completion_add_profiles(b);

@@ -110,8 +110,7 @@ int context_open_driver(Context *c) {
         return 0;
 }
 
-/* --- does anything run? --------------------------------------------------------------------------
- */
+/* --- does anything run? ----------------------------------------------------------------------- */
 
 /* Agents, by the supervisor's word and by that of /proc. */
 static int add_agents(const Observed *o, char ***names) {

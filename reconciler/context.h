@@ -19,8 +19,8 @@ typedef struct Context {
         Paths *paths;
         FleetRecord *record; /* read, or made up for a fleet that has none yet */
         bool record_exists;
-        int supervisor_error; /* why this machine does not tell which supervisor it has; 0: it does
-                               */
+        int supervisor_error; /* why this machine does not tell which supervisor it has; 0: it
+                               * does */
         bool json;
         bool json_lines;   /* documents come one after another, each on a line */
         bool color_errors; /* of standard error */

@@ -114,8 +114,8 @@ static int say_next_step(Context *c) {
         return r < 0 ? EXIT_INTERNAL : r;
 }
 
-/* Options before the verb. Returns whether to go on with what is at *@ret_at, else the end's code.
- */
+/* Options before the verb. Returns whether to go on with what is at *@ret_at, else the end's
+ * code. */
 static bool leading_options(Context *c, int argc, char **argv, int *ret_at, int *ret_code) {
         int at = 1;
 

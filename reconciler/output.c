@@ -255,8 +255,7 @@ void output_plan(const Context *c, const Pass *p) {
         putchar('\n');
 }
 
-/* --- counts ------------------------------------------------------------------------------------
- */
+/* --- counts ----------------------------------------------------------------------------------- */
 
 /* "1 create, 2 restart; 1 held, 3 unchanged" */
 static void add_counts(const Plan *plan, StrBuf *b) {
@@ -420,8 +419,7 @@ void output_verify_summary(const Context *c, const Pass *p, const Checks *checks
         print_plan_summary(c, p, code, more);
 }
 
-/* --- apply -------------------------------------------------------------------------------------
- */
+/* --- apply ------------------------------------------------------------------------------------ */
 
 static const char *outcome_word(Outcome o) {
         switch (o) {

@@ -61,8 +61,8 @@ void output_check(const Context *c, const Check *check);
 void output_checks(const Context *c, const Checks *checks);
 void output_verify_summary(const Context *c, const Pass *p, const Checks *checks, ExitCode code);
 
-/* What the controller says of itself, and since when what is not as it should be; NULL: none runs.
- */
+/* What the controller says of itself, and since when what is not as it should be; NULL: none
+ * runs. */
 void output_controller(const Context *c, const Json *controller, uint64_t now_usec);
 /* The same beside one agent, and what the controller holds against it; @indent cells are used. */
 void output_controller_of(const Context *c,

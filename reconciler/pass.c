@@ -15,8 +15,8 @@
 #include "model/roster.h"
 #include "reconciler/busy.h"
 
-/* How long states that pass by themselves are waited for after an apply, and how often is looked.
- */
+/* How long states that pass by themselves are waited for after an apply, and how often is
+ * looked. */
 #define SETTLE_USEC (8 * USEC_PER_SEC)
 #define SETTLE_STEP_MSEC 100
 

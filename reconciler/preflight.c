@@ -60,8 +60,7 @@ static void preflight_done(Preflight *p) {
         free(p->why);
 }
 
-/* --- running the program in there ----------------------------------------------------------------
- */
+/* --- running the program in there ------------------------------------------------------------- */
 
 /* Something was not as it should be: a named outcome, with p->why. */
 #define WENT_WRONG 1
@@ -164,8 +163,7 @@ static int look_both_run(Preflight *p, Seen ret[static ELEMENTSOF(agents)]) {
         return r;
 }
 
-/* --- the steps -----------------------------------------------------------------------------------
- */
+/* --- the steps -------------------------------------------------------------------------------- */
 
 static int good(Preflight *p, CheckKind kind, const char *format, ...) _printf_(3, 4);
 
@@ -349,8 +347,7 @@ static int step_start_after_stop(Preflight *p) {
                                         (unsigned long long)p->seen[1].pid);
 }
 
-/* --- beside the throw-away fleet -----------------------------------------------------------------
- */
+/* --- beside the throw-away fleet -------------------------------------------------------------- */
 
 /* What is at the default server's socket, by stat(2) alone. */
 static int stat_default(struct stat *ret) {
@@ -527,8 +524,7 @@ static int take_down_all_dead(Preflight *p) {
         return r;
 }
 
-/* --- all of it -----------------------------------------------------------------------------------
- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 static void show_since(const Preflight *p, size_t *n_shown) {
         for (; *n_shown < p->checks->n_items; (*n_shown)++)

@@ -139,8 +139,8 @@ static const char *what_moved(const Json *bound, const Binding *now, const Pass 
                 return "the roster was edited since";
         if (json_get_uint64(bound, "expires_usec", &expires) < 0 || clock_realtime_usec() > expires)
                 return "it is older than an hour";
-        /* A server that was not there then may be there now: the plan itself may have started it.
-         */
+        /* A server that was not there then may be there now: the plan itself may have started
+         * it. */
         if (!same_number(bound, "server_pid", 0) &&
                         (!same_number(bound, "server_pid", now->server_pid) ||
                                         !same_number(bound, "server_start", now->server_start)))

@@ -122,8 +122,7 @@ const char *verb_task_title(VerbTask t) {
         return titles[t];
 }
 
-/* --- options, from the help text -----------------------------------------------------------------
- */
+/* --- options, from the help text -------------------------------------------------------------- */
 
 static bool is_name(char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
@@ -169,8 +168,7 @@ bool verb_next_option(const char **at, VerbOption *ret) {
         return false;
 }
 
-/* --- help ----------------------------------------------------------------------------------------
- */
+/* --- help ------------------------------------------------------------------------------------- */
 
 void verb_print_help(const Verb *v) {
         printf("Usage: mosaic %s%s%s %s\n\n%s.\n\n%s", v->group ? v->group : "",

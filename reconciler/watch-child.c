@@ -105,8 +105,7 @@ void watch_child_stop(WatchChild *w) {
                 (void)kill(w->pid, SIGTERM);
 }
 
-/* --- listening -----------------------------------------------------------------------------------
- */
+/* --- listening -------------------------------------------------------------------------------- */
 
 static int take_line(WatchChild *w, const char *text, size_t n) {
         _cleanup_json_ Json *event = NULL;
@@ -213,8 +212,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec _unused_, void *us
         return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* --- the process ---------------------------------------------------------------------------------
- */
+/* --- the process ------------------------------------------------------------------------------ */
 
 /* What the loop has open is the loop's: above all its lock, and the descriptors of a thousand
  * processes, which would leave this one none. */

@@ -43,8 +43,8 @@ struct WatchLog {
         Json *remarks;                 /* of the last pass; NULL: none yet */
         char *roster;                  /* what was said of it last */
         int exit;                      /* of the last pass; -1: none yet */
-        char **skipped, **skipped_now; /* what was said to be put off: by the last pass, by this one
-                                        */
+        char **skipped, **skipped_now; /* what was said to be put off: by the last pass, by this
+                                        * one */
 };
 
 WatchLog *watch_log_free(WatchLog *l) {
@@ -196,8 +196,7 @@ void watch_log(WatchLog *l, WatchWord word, int priority, const char *format, ..
                 print_json(l, j);
 }
 
-/* --- events of a pass ----------------------------------------------------------------------------
- */
+/* --- events of a pass ------------------------------------------------------------------------- */
 
 #define NOTHING_NEW 1
 

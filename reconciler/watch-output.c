@@ -32,8 +32,8 @@ WatchOutput *watch_output_free(WatchOutput *o) {
         return NULL;
 }
 
-/* O_NONBLOCK belongs to the open description, which others share: a new one where that is possible.
- */
+/* O_NONBLOCK belongs to the open description, which others share: a new one where that is
+ * possible. */
 static void open_own(WatchOutput *o) {
         struct stat st;
 

@@ -45,8 +45,7 @@ typedef struct WatchPass {
         uint64_t next_usec; /* look again after so long; USEC_INFINITY: no wish */
 } WatchPass;
 
-/* --- events --------------------------------------------------------------------------------------
- */
+/* --- events ----------------------------------------------------------------------------------- */
 
 static void open_event(JsonBuilder *b, const char *event) {
         json_open_object(b, NULL);
@@ -192,8 +191,7 @@ static int tell_pids(WatchPass *w) {
         return close_event(w, &b);
 }
 
-/* --- crash loops ---------------------------------------------------------------------------------
- */
+/* --- crash loops ------------------------------------------------------------------------------ */
 
 /* The last lines of a screen that have something on them, as an array. */
 static void put_last_lines(JsonBuilder *b, char *text) {
@@ -259,8 +257,7 @@ static int tell_crashes(WatchPass *w) {
         return 0;
 }
 
-/* --- the pass ------------------------------------------------------------------------------------
- */
+/* --- the pass --------------------------------------------------------------------------------- */
 
 static void wish(WatchPass *w, uint64_t usec) {
         if (usec < w->next_usec)

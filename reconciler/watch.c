@@ -58,8 +58,8 @@ typedef struct Watch {
         bool stopping;
         char open_sha256[65];  /* content of a file that somebody has open ... */
         uint64_t open_usec;    /* ... since when it was seen so */
-        uint64_t next_in_usec; /* what the pass that is being made wishes for; UINT64_MAX: nothing
-                                */
+        uint64_t next_in_usec; /* what the pass that is being made wishes for; UINT64_MAX:
+                                * nothing */
         char status[512];      /* the service manager was told last */
 } Watch;
 
@@ -76,8 +76,7 @@ static void watch_done(Watch *w) {
         sd_event_unref(w->event);
 }
 
-/* --- when ----------------------------------------------------------------------------------------
- */
+/* --- when ------------------------------------------------------------------------------------- */
 
 static int arm(Watch *w) {
         uint64_t due = w->stopping ? UINT64_MAX : schedule_due(&w->schedule);
@@ -130,8 +129,7 @@ static int on_pass_due(sd_event_source *source _unused_, uint64_t usec _unused_,
         return arm(w);
 }
 
-/* --- what a pass told ----------------------------------------------------------------------------
- */
+/* --- what a pass told ------------------------------------------------------------------------- */
 
 static int take_pids(Watch *w, const Json *list) {
         size_t n = json_length(list);
@@ -313,8 +311,7 @@ static int on_pass_end(const char *why, void *userdata) {
         return arm(w);
 }
 
-/* --- what happens --------------------------------------------------------------------------------
- */
+/* --- what happens ----------------------------------------------------------------------------- */
 
 static const char *file_path(const Watch *w, int file) {
         return file == FILE_ROSTER ? w->c->paths->roster : w->c->record->tmux_socket;
@@ -434,8 +431,7 @@ static void on_units(void *userdata) {
                 (void)sd_event_exit(w->event, EXIT_INTERNAL);
 }
 
-/* --- signals -------------------------------------------------------------------------------------
- */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 static int on_stop_signal(sd_event_source *source _unused_,
                 const struct signalfd_siginfo *si _unused_,
@@ -503,8 +499,7 @@ static int add_signals(Watch *w) {
         return 0;
 }
 
-/* --- setting up ----------------------------------------------------------------------------------
- */
+/* --- setting up ------------------------------------------------------------------------------- */
 
 static int add_sources(Watch *w) {
         int r;

@@ -473,8 +473,8 @@ static int compile_rule(Compiler *c, const char *path, SchemaRule *rule) {
         return -EINVAL;
 }
 
-/* Definitions are compiled too: an unknown keyword in one that nothing refers to is still an error.
- */
+/* Definitions are compiled too: an unknown keyword in one that nothing refers to is still an
+ * error. */
 static int compile_definitions(
                 Compiler *c, const Json *map, const char *path, const char *keyword) {
         SchemaRule unused = { 0 };

@@ -16,8 +16,7 @@
 /* A tmux server needs about one descriptor a pane; at the usual soft limit of 1024 it hangs. */
 #define NOFILE_WANTED 65536
 
-/* --- configuration ------------------------------------------------------------------------------
- */
+/* --- configuration ---------------------------------------------------------------------------- */
 
 int holder_configuration(const FleetFile *f, const char *term, char **ret) {
         _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
@@ -73,8 +72,8 @@ int holder_configuration(const FleetFile *f, const char *term, char **ret) {
         return strbuf_finish(&b, ret);
 }
 
-/* Programs know what a terminal can do from its entry; without one for tmux, screen's comes close.
- */
+/* Programs know what a terminal can do from its entry; without one for tmux, screen's comes
+ * close. */
 static const char *default_terminal(void) {
         static const char *const directories[] = { "/etc/terminfo", "/lib/terminfo",
                 "/usr/lib/terminfo", "/usr/share/terminfo" };
@@ -91,8 +90,7 @@ static const char *default_terminal(void) {
         return "screen-256color";
 }
 
-/* --- socket -------------------------------------------------------------------------------------
- */
+/* --- socket ----------------------------------------------------------------------------------- */
 
 /* tmux makes the directory of its sockets only for -L; the rules are the same: ours, closed to
  * others. */
@@ -139,8 +137,7 @@ static int check_nobody_answers(const char *socket_path) {
                         socket_path, socket_path);
 }
 
-/* --- start --------------------------------------------------------------------------------------
- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 /* What is this unit's alone must not reach panes. */
 static int clean_environment(void) {

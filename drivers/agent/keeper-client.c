@@ -61,8 +61,7 @@ int keeper_connect(const char *runtime_dir, const char *name) {
         return keep_fd < 0 ? keep_fd : connect_at(keep_fd, name);
 }
 
-/* --- requests and answers -----------------------------------------------------------------------
- */
+/* --- requests and answers --------------------------------------------------------------------- */
 
 static int send_request(int fd, const KeeperCall *call) {
         char request[32];
@@ -158,8 +157,7 @@ static int receive_answer(int fd, KeeperCall *call) {
         return keeper_answer_parse(packet, call);
 }
 
-/* --- many at once -------------------------------------------------------------------------------
- */
+/* --- many at once ----------------------------------------------------------------------------- */
 
 typedef struct Batch {
         int keep_fd;
@@ -188,8 +186,8 @@ static void batch_finish(Batch *b, size_t i, int error) {
                 b->first_open++;
 }
 
-/* Connects and sends as many as the window takes. Returns whether some keeper must be tried again.
- */
+/* Connects and sends as many as the window takes. Returns whether some keeper must be tried
+ * again. */
 static bool batch_send(Batch *b) {
         bool busy = false;
 
@@ -286,8 +284,7 @@ void keeper_calls_done(KeeperCall *calls, size_t n) {
         }
 }
 
-/* --- one at a time ------------------------------------------------------------------------------
- */
+/* --- one at a time ---------------------------------------------------------------------------- */
 
 static int call_one(const char *runtime_dir, KeeperCall *call, uint64_t timeout_usec) {
         int r;

@@ -65,8 +65,8 @@ _must_check_ int keeper_start(const char *runtime_dir,
                 uint64_t timeout_usec,
                 pid_t *ret_pid,
                 char **ret_text);
-/* @timeout_usec should be longer than @stop_timeout_usec, by what killing and recording may take.
- */
+/* @timeout_usec should be longer than @stop_timeout_usec, by what killing and recording may
+ * take. */
 _must_check_ int keeper_stop(const char *runtime_dir,
                 const char *name,
                 uint64_t stop_timeout_usec,

@@ -88,8 +88,7 @@ int direct_timeout(const Direct *d) {
         return d->deadline_ms - now > INT_MAX ? INT_MAX : (int)(d->deadline_ms - now);
 }
 
-/* --- starting processes -------------------------------------------------------------------------
- */
+/* --- starting processes ----------------------------------------------------------------------- */
 
 /* The launcher is installed beside the keeper. An upgrade may have replaced the file that runs
  * here: the kernel then appends " (deleted)" to the link, and the new launcher is the right one. */
@@ -229,8 +228,7 @@ int direct_start(Direct *d) {
         return 0;
 }
 
-/* --- ending processes ---------------------------------------------------------------------------
- */
+/* --- ending processes ------------------------------------------------------------------------- */
 
 static int parse_pid(const char *s, pid_t *ret) {
         uint64_t v = 0;

@@ -16,8 +16,8 @@ typedef enum DirectState {
         DIRECT_IDLE,
         DIRECT_STARTING, /* the launcher has not said yet that it execs the agent */
         DIRECT_RUNNING,
-        DIRECT_STOPPING,  /* signals were sent, or the agent ended and its remains are being killed
-                           */
+        DIRECT_STOPPING,  /* signals were sent, or the agent ended and its remains are being
+                           * killed */
         DIRECT_RECORDING, /* all gone; `mosaic-launcher --stopped` runs */
 } DirectState;
 

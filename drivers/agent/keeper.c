@@ -61,8 +61,7 @@ static char socket_name[64];
 static dev_t socket_dev;
 static ino_t socket_ino;
 
-/* --- text ---------------------------------------------------------------------------------------
- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static void packet_bytes(Packet *p, const void *bytes, size_t n) {
         if (n > sizeof(p->bytes) - p->n)
@@ -101,8 +100,7 @@ _Noreturn static void die(const char *what, int error) {
         _exit(1);
 }
 
-/* --- terminal -----------------------------------------------------------------------------------
- */
+/* --- terminal --------------------------------------------------------------------------------- */
 
 /* From here on nothing typed can signal us, and one agent after the other can have the terminal. */
 static void give_up_terminal(void) {
@@ -116,8 +114,7 @@ static void give_up_terminal(void) {
         (void)signal(SIGHUP, SIG_DFL);
 }
 
-/* --- socket -------------------------------------------------------------------------------------
- */
+/* --- socket ----------------------------------------------------------------------------------- */
 
 static void make_directory(const char *path) {
         if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -275,8 +272,7 @@ static void remove_socket(void) {
                 (void)unlinkat(dir, socket_name, 0);
 }
 
-/* --- clients ------------------------------------------------------------------------------------
- */
+/* --- clients ---------------------------------------------------------------------------------- */
 
 static void client_drop(Client *c) {
         (void)close(c->fd);
@@ -426,8 +422,7 @@ static void reply_running(Client *c) {
         client_reply(c, &p);
 }
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 /* Decimal, at most eight digits: a day has fewer milliseconds. Anything else ends the client. */
 static int parse_number(const char *text, size_t n, uint64_t *ret) {
@@ -517,8 +512,7 @@ static void settle(void) {
         }
 }
 
-/* --- sleep --------------------------------------------------------------------------------------
- */
+/* --- sleep ------------------------------------------------------------------------------------ */
 
 static void on_hangup(void) {
         hung_up = true;

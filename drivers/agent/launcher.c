@@ -35,8 +35,7 @@
 /* A session of ours without a keeper has lost it for good after this. */
 #define LOST_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
-/* --- terminal -----------------------------------------------------------------------------------
- */
+/* --- terminal --------------------------------------------------------------------------------- */
 
 /* Between looks at what only looking tells; starts short, as most things take a millisecond. */
 static void pause_growing(uint64_t *usec) {
@@ -149,8 +148,7 @@ static int take_terminal(const Launcher *l, bool may_make, Terminal *ret) {
         }
 }
 
-/* --- start --------------------------------------------------------------------------------------
- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 /* Until the exec, keys typed into the pane must not end or stop the launcher. */
 static void ignore_keys(void) {
@@ -160,8 +158,8 @@ static void ignore_keys(void) {
                 (void)signal(signals[i], SIG_IGN);
 }
 
-/* Agents start with default dispositions and nothing blocked: systemd leaves SIGPIPE ignored, say.
- */
+/* Agents start with default dispositions and nothing blocked: systemd leaves SIGPIPE ignored,
+ * say. */
 static void restore_signals(void) {
         sigset_t none;
 
@@ -272,8 +270,7 @@ static int start(const Launcher *l) {
         return r;
 }
 
-/* --- command line -------------------------------------------------------------------------------
- */
+/* --- command line ----------------------------------------------------------------------------- */
 
 static int get_directories(Launcher *l) {
         const struct {

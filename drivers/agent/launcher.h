@@ -33,8 +33,7 @@ typedef struct FleetFile {
 
 void fleet_file_done(FleetFile *f);
 
-/* --- launcher-say.c -----------------------------------------------------------------------------
- */
+/* --- launcher-say.c --------------------------------------------------------------------------- */
 
 /* Takes standard error for messages, on a descriptor that an exec closes. To be called first. */
 void say_init(const char *name);
@@ -55,8 +54,7 @@ int try_again(const char *format, ...) _printf_(1, 2);
 /* try_again() for a lack of memory. */
 int no_memory(void);
 
-/* --- launcher-files.c ---------------------------------------------------------------------------
- */
+/* --- launcher-files.c ------------------------------------------------------------------------- */
 
 /* state/specs/NAME.json; argv, workdir, env, env_pass, env_files, credentials, stop_timeout_usec,
  * success_exit_status and fingerprints are filled in. */

@@ -41,8 +41,8 @@ int program_find(const char *name, const char *path, char **ret) {
         while ((dir = strsep(&rest, ":"))) {
                 _cleanup_free_ char *candidate = NULL;
 
-                /* An empty element means the working directory, which an agent writes to: not here.
-                 */
+                /* An empty element means the working directory, which an agent writes to: not
+                 * here. */
                 if (*dir == '\0')
                         continue;
                 if (format_text(&candidate, "%s/%s", dir, name) < 0)

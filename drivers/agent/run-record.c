@@ -24,8 +24,7 @@ static int record_path(const Launcher *l, char **ret) {
         return 0;
 }
 
-/* --- the one before -----------------------------------------------------------------------------
- */
+/* --- the one before --------------------------------------------------------------------------- */
 
 /* A descriptor of the process that the record names, if it lives; -ESRCH if not. A record that
  * cannot be read proves nothing. */
@@ -108,8 +107,7 @@ int run_record_check(const Launcher *l, const AgentSpec *spec, bool end) {
         return try_again("process %ld, an earlier agent, does not end", (long)pid);
 }
 
-/* --- run/NAME.json ------------------------------------------------------------------------------
- */
+/* --- run/NAME.json ---------------------------------------------------------------------------- */
 
 /* $TMUX is "SOCKET,PID,SESSION". */
 static uint64_t server_pid(char *const *terminal) {
@@ -179,8 +177,7 @@ void run_record_remove(const Launcher *l) {
                                 path); /* harmless: the record of a dead process proves nothing */
 }
 
-/* --- stops/NAME.json ----------------------------------------------------------------------------
- */
+/* --- stops/NAME.json -------------------------------------------------------------------------- */
 
 /* As systemd judges a service: exit 0, these four signals, and what SuccessExitStatus= adds. */
 static bool is_success(const char *code, const char *status, char *const *success) {

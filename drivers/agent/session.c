@@ -10,8 +10,8 @@
 
 #define TMUX_TIMEOUT_USEC (10 * USEC_PER_SEC)
 #define LISTING_MAX (4 * 1024 * 1024)
-/* Between fields: no session name holds one, tmux replaces it; the marker, which does, comes last.
- */
+/* Between fields: no session name holds one, tmux replaces it; the marker, which does, comes
+ * last. */
 #define SEPARATOR ":"
 
 /* As little as a client needs; above all no TMUX, which would lead it to another server. */
@@ -84,8 +84,8 @@ static const char *first_line(char *text) {
         return text;
 }
 
-/* Finds our session by its marker. SESSION_FAILED with *ret_status 0: there is none of that name.
- */
+/* Finds our session by its marker. SESSION_FAILED with *ret_status 0: there is none of that
+ * name. */
 static SessionOutcome look(const Launcher *l, const FleetFile *f, char **ret_id, int *ret_status) {
         static const char *const arguments[] = { "list-sessions", "-F",
                 "#{session_id}" SEPARATOR "#{session_name}" SEPARATOR "#{" TMUX_MARKER_OPTION "}",

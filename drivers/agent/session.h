@@ -12,9 +12,9 @@
 typedef enum SessionOutcome {
         SESSION_MADE,     /* a keeper starts in it now */
         SESSION_IS_THERE, /* ours, so its keeper should be there too */
-        SESSION_NOT_YET, /* no server answers on the socket, or it made none; *ret_why has its words
-                          */
-        SESSION_FAILED,  /* *ret_status has the exit status; why was said */
+        SESSION_NOT_YET,  /* no server answers on the socket, or it made none; *ret_why has its
+                           * words */
+        SESSION_FAILED,   /* *ret_status has the exit status; why was said */
 } SessionOutcome;
 
 /* Makes the session unless there is one. A session of that name which is not ours is left alone.

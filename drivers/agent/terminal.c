@@ -58,8 +58,7 @@ void terminal_done(Terminal *t) {
         *t = TERMINAL_NULL;
 }
 
-/* --- asking the keeper --------------------------------------------------------------------------
- */
+/* --- asking the keeper ------------------------------------------------------------------------ */
 
 /* What an agent may learn of its terminal; the rest of a keeper's environment is not its business.
  */
@@ -164,8 +163,7 @@ int terminal_own(const Terminal *t) {
         return 0;
 }
 
-/* --- reset --------------------------------------------------------------------------------------
- */
+/* --- reset ------------------------------------------------------------------------------------ */
 
 /* What a new terminal has (and `stty sane` restores), with DEL as erase and UTF-8 aware as tmux
  * sets it. */

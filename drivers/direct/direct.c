@@ -61,8 +61,7 @@ static int msec_until(uint64_t now_usec, uint64_t deadline_usec) {
         return msec > INT_MAX ? INT_MAX : (int)msec;
 }
 
-/* --- server ------------------------------------------------------------------------------------
- */
+/* --- server ----------------------------------------------------------------------------------- */
 
 /* The variables that units carry under systemd (decision 0001), over the client's environment. */
 static int holder_environment(const DirectSupervisor *d, const TmuxServer *tmux, char ***ret) {
@@ -155,8 +154,8 @@ int direct_stop_server(DirectSupervisor *d _unused_, const TmuxServer *tmux, cha
         r = tmux_server_run(tmux, "kill-server\n", NULL, NULL);
         if (r == -ENOMEM)
                 return r;
-        /* A socket that is gone is not yet a server that is gone, and a new one would race with it.
-         */
+        /* A socket that is gone is not yet a server that is gone, and a new one would race with
+         * it. */
         if (!has_ended(pidfd, clock_monotonic_usec() + SERVER_TIMEOUT_USEC)) {
                 *ret_message = strdup("the tmux server did not end");
                 return -ETIMEDOUT;
@@ -164,8 +163,7 @@ int direct_stop_server(DirectSupervisor *d _unused_, const TmuxServer *tmux, cha
         return 0;
 }
 
-/* --- jobs --------------------------------------------------------------------------------------
- */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 int direct_submit(DirectSupervisor *d, DriverJob *job) {
         DriverJob **slot = array_grow(&d->jobs, d->n_jobs, sizeof(DriverJob *));
@@ -350,8 +348,7 @@ static int stop_orphans(const DirectSupervisor *d, DriverJob **jobs, size_t n) {
         return r;
 }
 
-/* --- agents and their keepers --------------------------------------------------------------------
- */
+/* --- agents and their keepers ----------------------------------------------------------------- */
 
 /* No keeper stopped anything: there is none, it went away, or nothing ever ran under it. */
 static bool nothing_was_stopped(const DriverJob *job, const KeeperCall *c) {

@@ -116,8 +116,7 @@ int check_socket(const CheckSubject *s, Checks *c) {
         }
 }
 
-/* --- the user manager ----------------------------------------------------------------------------
- */
+/* --- the user manager ------------------------------------------------------------------------- */
 
 int check_manager(const CheckSubject *s, Checks *c) {
         _cleanup_(manager_freep) Manager *m = NULL;
@@ -245,8 +244,7 @@ int check_controllers(const CheckSubject *s, Checks *c) {
         return checks_add(c, CHECK_CONTROLLERS, CHECK_OK, "cpu, memory and pids are delegated");
 }
 
-/* --- files and programs --------------------------------------------------------------------------
- */
+/* --- files and programs ----------------------------------------------------------------------- */
 
 int check_permissions(const CheckSubject *s, Checks *c) {
         const struct {

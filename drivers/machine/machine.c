@@ -117,8 +117,7 @@ static int need_manager(MachineDriver *m) {
         return manager_open(m->paths, CALL_TIMEOUT_USEC, &m->manager);
 }
 
-/* --- observe -----------------------------------------------------------------------------------
- */
+/* --- observe ---------------------------------------------------------------------------------- */
 
 /* The manager's answers, as far as they come; that it is silent is for observe() to say. */
 static int begin_manager(MachineDriver *m, char **ret_path) {
@@ -326,8 +325,7 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
         return 0;
 }
 
-/* --- screens -----------------------------------------------------------------------------------
- */
+/* --- screens ---------------------------------------------------------------------------------- */
 
 static int machine_capture(
                 void *world, const Observed *observed, char *const *agents, DriverScreen *screens) {
@@ -357,8 +355,7 @@ static int machine_forget_inputs(void *world, const char *agent) {
         return typing_sweep(m->tmux, agent);
 }
 
-/* --- files -------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static int machine_accept(void *world, const Desired *desired, AgentSpec *const *specs, size_t n) {
         MachineDriver *m = world;
@@ -366,8 +363,8 @@ static int machine_accept(void *world, const Desired *desired, AgentSpec *const 
         /* Only what is certainly not there counts as not running. */
         bool server_runs = (probe != -ENOENT && probe != -ECONNREFUSED) || m->server_hidden;
 
-        /* The socket of a running server does not move under it: a changed name waits for a stop.
-         */
+        /* The socket of a running server does not move under it: a changed name waits for a
+         * stop. */
         if (!server_runs) {
                 r = fleet_record_accept(m->record, m->paths, desired);
                 if (r < 0)
@@ -444,8 +441,7 @@ static int machine_announce_stops(void *world, const Observed *observed, char *c
         return store_announce_stops(m->paths, observed, agents);
 }
 
-/* --- holder ------------------------------------------------------------------------------------
- */
+/* --- holder ----------------------------------------------------------------------------------- */
 
 /* One job of the manager, waited for. */
 static int run_unit(MachineDriver *m, const char *which, UnitJobKind kind, char **ret_message) {
@@ -562,8 +558,7 @@ static int machine_repair_holder(void *world, const Observed *observed, char **r
         return lost_server_repair(m->tmux, observed->hidden_server_pid, ret_message);
 }
 
-/* --- sessions ----------------------------------------------------------------------------------
- */
+/* --- sessions --------------------------------------------------------------------------------- */
 
 static int add_session_command(const MachineDriver *m, const DriverJob *job, StrBuf *b) {
         _cleanup_free_ char *keeper = NULL;
@@ -654,8 +649,7 @@ static int machine_sessions(void *world, DriverJob *jobs, size_t n) {
         return 0;
 }
 
-/* --- jobs --------------------------------------------------------------------------------------
- */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 static UnitJobKind unit_job_kind(DriverJobKind kind) {
         return kind == DRIVER_STOP ? JOB_STOP : JOB_START;

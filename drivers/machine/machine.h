@@ -12,8 +12,8 @@
 
 typedef struct MachineDriver MachineDriver;
 
-/* @paths and @record are borrowed; accept() updates and saves the record. Connects to nothing yet.
- */
+/* @paths and @record are borrowed; accept() updates and saves the record. Connects to nothing
+ * yet. */
 _must_check_ int machine_driver_new(const Paths *paths, FleetRecord *record, MachineDriver **ret);
 MachineDriver *machine_driver_free(MachineDriver *m);
 DEFINE_CLEANUP(MachineDriver *, machine_driver_free)

@@ -171,8 +171,7 @@ int scratch_new(const Paths *p, Supervisor supervisor, Scratch **ret) {
         return 0;
 }
 
-/* --- those of killed processes -------------------------------------------------------------------
- */
+/* --- those of killed processes ---------------------------------------------------------------- */
 
 /* Only what make_top() made, and only ours: a link or a directory of somebody else's that bears the
  * name is none. */
@@ -311,8 +310,7 @@ int scratch_run(const Scratch *s, char *const *words, ProcessResult *ret) {
         return process_run(&request, ret);
 }
 
-/* --- what is left --------------------------------------------------------------------------------
- */
+/* --- what is left ----------------------------------------------------------------------------- */
 
 /* Does the environment of the process name our directory? Those of others cannot be read. */
 static bool is_ours(const char *pid, const char *top) {

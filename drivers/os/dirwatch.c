@@ -124,8 +124,7 @@ int dirwatch_add(DirWatch *w, const char *path, bool content) {
         return 0;
 }
 
-/* --- setting watches -----------------------------------------------------------------------------
- */
+/* --- setting watches -------------------------------------------------------------------------- */
 
 /* A watch, refused or not; -ENOMEM is the only error. */
 static int watch(DirWatch *w, size_t file, const char *path, uint32_t mask, const char *name) {
@@ -377,8 +376,7 @@ int dirwatch_renew(DirWatch *w) {
         return r;
 }
 
-/* --- taking in -----------------------------------------------------------------------------------
- */
+/* --- taking in -------------------------------------------------------------------------------- */
 
 static void take_event(const DirWatch *w, const struct inotify_event *e, bool *touched, size_t n) {
         for (size_t i = 0; i < w->n_watched; i++) {

@@ -18,8 +18,8 @@
 
 typedef struct DirWatch DirWatch;
 
-/* Watches nothing yet. Also without a single inotify instance left it succeeds, degraded. -ENOMEM.
- */
+/* Watches nothing yet. Also without a single inotify instance left it succeeds, degraded.
+ * -ENOMEM. */
 _must_check_ int dirwatch_new(DirWatch **ret);
 DirWatch *dirwatch_free(DirWatch *w);
 DEFINE_CLEANUP(DirWatch *, dirwatch_free)

@@ -32,8 +32,8 @@ _must_check_ int file_replace_many_volatile(
  * for names that begin with @prefix ("": all). Where others keep files too, say whose. */
 void dir_sweep(const char *path, const char *prefix);
 
-/* The same for one file with a '/' in its path, and for those whose names begin like it. -ENOMEM.
- */
+/* The same for one file with a '/' in its path, and for those whose names begin like it.
+ * -ENOMEM. */
 _must_check_ int file_sweep(const char *path);
 
 /* Reads a regular file. The bytes are followed by a NUL that does not count; caller frees. Errors:

@@ -27,8 +27,8 @@ typedef struct Site {
 
 /* --- findings --------------------------------------------------------------------------------- */
 
-/* Where the roster says it: for the agent itself, else in the defaults, else at the agent's name.
- */
+/* Where the roster says it: for the agent itself, else in the defaults, else at the agent's
+ * name. */
 static Span place(const Site *s, const char *key, const char *part, StrBuf *pointer) {
         _cleanup_strbuf_ StrBuf defaults = STRBUF_NULL;
         Span span;

@@ -53,8 +53,8 @@ int fleet_record_read(const Paths *p, FleetRecord **ret) {
                 r = json_get_strdup(j, "runtime", /* optional= */ true, &record->runtime);
         if (r == -ENOMEM)
                 return r;
-        if (r < 0 || record->supervisor == _SUPERVISOR_INVALID ||
-                        record->tmux_tmpdir[0] != '/' || record->tmux_socket[0] != '/' ||
+        if (r < 0 || record->supervisor == _SUPERVISOR_INVALID || record->tmux_tmpdir[0] != '/' ||
+                        record->tmux_socket[0] != '/' ||
                         (record->runtime && record->runtime[0] != '/') ||
                         get_number(j, "width", &record->width) < 0 ||
                         get_number(j, "height", &record->height) < 0 ||

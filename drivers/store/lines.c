@@ -43,8 +43,8 @@ int lines_append(const char *path, const char *text, size_t max) {
         fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return -errno;
-        /* The newline at the front ends a line that was cut short, so that only that one is lost.
-         */
+        /* The newline at the front ends a line that was cut short, so that only that one is
+         * lost. */
         begin = whole + !ends_within_line(fd);
         length = strlen(begin);
         /* One write: lines of two writers do not mix. */

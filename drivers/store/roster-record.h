@@ -22,8 +22,8 @@ typedef struct RosterRecord {
 
 void roster_record_done(RosterRecord *r);
 
-/* -ENOENT: none was accepted yet, or the record is garbled. -ENOMEM, -EMFILE, -ENFILE: cannot tell.
- */
+/* -ENOENT: none was accepted yet, or the record is garbled. -ENOMEM, -EMFILE, -ENFILE: cannot
+ * tell. */
 _must_check_ int roster_record_read(const Paths *p, RosterRecord *ret);
 
 /* Accepts a roster, durably. One that is accepted already keeps its generation. */

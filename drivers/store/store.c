@@ -22,8 +22,8 @@
 #define RELOAD_PENDING "reload-pending"
 #define CONTROLLER_STOPPED "controller-stopped"
 
-/* "NAME.json" -> NAME, if that may be an agent or is @special. Caller frees; NULL for another file.
- */
+/* "NAME.json" -> NAME, if that may be an agent or is @special. Caller frees; NULL for another
+ * file. */
 static int record_name(const char *file, const char *special, char **ret) {
         size_t length = strlen(file);
         _cleanup_free_ char *name = NULL;

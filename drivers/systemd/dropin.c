@@ -168,8 +168,7 @@ int dropin_check(const Paths *p, const AgentSpec *s, DropinState *ret) {
         return check_text(path, text, ret);
 }
 
-/* --- writing -------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 /* Up to this many are written one by one; see drivers/os/file.c for why not always together. */
 #define ONE_BY_ONE_MAX 4

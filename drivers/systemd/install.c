@@ -16,8 +16,7 @@
 #include "model/base/format.h"
 #include "model/base/strv.h"
 
-/* --- the report ----------------------------------------------------------------------------------
- */
+/* --- the report ------------------------------------------------------------------------------- */
 
 const char *install_status_to_string(InstallStatus s) {
         static const char *const names[_INSTALL_STATUS_MAX] = {
@@ -164,8 +163,7 @@ bool units_are_installed(const Paths *p) {
         return true;
 }
 
-/* --- what is to be there -------------------------------------------------------------------------
- */
+/* --- what is to be there ---------------------------------------------------------------------- */
 
 typedef struct WantedFile {
         char *path;
@@ -259,8 +257,8 @@ static int want_copy(Installation *in, const Asset *a) {
         return want(in, TAKE_PTR(path), TAKE_PTR(text), a->size, a->mode, /* is_unit= */ false);
 }
 
-/* The built-in runtimes are not copied: they are read from the program, so that they always fit it.
- */
+/* The built-in runtimes are not copied: they are read from the program, so that they always fit
+ * it. */
 static bool is_copied(const char *path) {
         return after_prefix(path, "tools/") || after_prefix(path, "fleet/examples/") ||
                strcmp(path, "fleet/roster.schema.json") == 0;
@@ -283,8 +281,7 @@ static int want_all(Installation *in, const char *tmux_tmpdir, const char **culp
         return 0;
 }
 
-/* --- deciding ------------------------------------------------------------------------------------
- */
+/* --- deciding --------------------------------------------------------------------------------- */
 
 static int decide(Installation *in, WantedFile *f) {
         int r;
@@ -311,8 +308,7 @@ static int decide(Installation *in, WantedFile *f) {
         return 0;
 }
 
-/* --- writing -------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 /* Makes the directory of @path and notes in the manifest what was not there. */
 static int make_parents(Installation *in, const char *path) {

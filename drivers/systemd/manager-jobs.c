@@ -102,8 +102,7 @@ JobTable *job_table_free(JobTable *t) {
         return NULL;
 }
 
-/* --- the end of a job ----------------------------------------------------------------------------
- */
+/* --- the end of a job ------------------------------------------------------------------------- */
 
 static int error_of_result(const char *result) {
         static const struct {
@@ -163,8 +162,7 @@ static void job_end_by_word(Tracked *k, const char *result) {
         job_end(k, result, error, NULL);
 }
 
-/* --- sending -------------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 /* The answer to a request: the job's path, or why there is none. */
 static int on_job_reply(sd_bus_message *reply, void *userdata, _unused_ sd_bus_error *unused) {
@@ -282,8 +280,7 @@ static int on_job_removed(sd_bus_message *signal, void *userdata, _unused_ sd_bu
         return 0;
 }
 
-/* --- submitting ----------------------------------------------------------------------------------
- */
+/* --- submitting ------------------------------------------------------------------------------- */
 
 static int ensure_table(Manager *m) {
         JobTable *t;
@@ -354,8 +351,7 @@ int manager_jobs_pump(Manager *m) {
         return 0;
 }
 
-/* --- settling by state ---------------------------------------------------------------------------
- */
+/* --- settling by state ------------------------------------------------------------------------ */
 
 static int send_state_question(Manager *m, JobTable *t, Call *c, size_t *ret_n) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
@@ -479,8 +475,7 @@ static void end_the_rest(JobTable *t, const char *result, int error, const char 
                 job_end(t->all[i], result, error, sentence);
 }
 
-/* --- waiting -------------------------------------------------------------------------------------
- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 static void report(JobTable *t, void (*done)(UnitJob *, void *), void *userdata) {
         for (; t->n_reported < t->n_ended; t->n_reported++)

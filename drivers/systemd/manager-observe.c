@@ -186,8 +186,7 @@ static const struct {
 
 #define N_DETAILS ELEMENTSOF(details)
 
-/* --- the listing ---------------------------------------------------------------------------------
- */
+/* --- the listing ------------------------------------------------------------------------------ */
 
 /* What the listing says of one unit beyond what ObservedUnit keeps. */
 typedef struct Listed {

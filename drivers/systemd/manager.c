@@ -58,8 +58,7 @@ static void clear_error(Manager *m) {
         m->error = NULL;
 }
 
-/* --- the connection ------------------------------------------------------------------------------
- */
+/* --- the connection --------------------------------------------------------------------------- */
 
 /* A D-Bus address: everything outside its small alphabet is written as %XX. */
 int manager_address(const Paths *p, char **ret) {
@@ -95,8 +94,8 @@ int bus_connect(const char *address, uint64_t deadline_usec, sd_bus **ret) {
                 return r == -EAGAIN ? -ETIMEDOUT
                                     : r; /* EAGAIN: nobody accepts, the backlog is full */
 
-        /* The first call would wait for the handshake by itself, but for 90 s whatever its timeout.
-         */
+        /* The first call would wait for the handshake by itself, but for 90 s whatever its
+         * timeout. */
         while ((r = sd_bus_is_ready(bus)) == 0) {
                 uint64_t now;
 
@@ -175,8 +174,7 @@ int manager_step(Manager *m, uint64_t deadline_usec) {
         return 1;
 }
 
-/* --- calls ---------------------------------------------------------------------------------------
- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 /* The manager's errors that a user can do something about; the rest is passed on as it came. */
 static const struct {

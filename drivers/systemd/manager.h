@@ -34,8 +34,8 @@ DEFINE_CLEANUP(Manager *, manager_free)
 /* From now on; see manager_open(). */
 void manager_set_timeout(Manager *m, uint64_t timeout_usec);
 
-/* What the last failed call said, one sentence; "" after a success. Borrowed until the next call.
- */
+/* What the last failed call said, one sentence; "" after a success. Borrowed until the next
+ * call. */
 const char *manager_error(const Manager *m);
 
 /* False once the connection broke. */

@@ -15,8 +15,7 @@
 #include "model/base/format.h"
 #include "model/base/strv.h"
 
-/* --- does anything run? --------------------------------------------------------------------------
- */
+/* --- does anything run? ----------------------------------------------------------------------- */
 
 /* Splits what is loaded into what runs and what failed (and would stay in memory for that). */
 static int sort_out(const Paths *p, const Observed *o, char ***active, char ***failed) {
@@ -82,8 +81,7 @@ static int check_units(const Paths *p, bool dry_run, InstallReport *report) {
         return 0;
 }
 
-/* --- files ---------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static bool is_below(const char *path, const char *directory) {
         size_t n = strlen(directory);
@@ -189,8 +187,8 @@ static int remove_dropin(const Paths *p, const char *agent, bool dry_run, Instal
         return install_report_add(report, path, INSTALL_REMOVED, NULL);
 }
 
-/* A unit of ours by name: the holder, the controller, the boot unit, an instance of the template.
- */
+/* A unit of ours by name: the holder, the controller, the boot unit, an instance of the
+ * template. */
 static int is_unit_of_ours(const Paths *p, const char *name, bool *ret) {
         static const char *const others[] = { "tmux-holder", "fleet", "fleet-boot" };
         _cleanup_free_ char *agent = NULL;
@@ -277,8 +275,7 @@ static int remove_dropins_and_links(const Paths *p, bool dry_run, InstallReport 
         return 0;
 }
 
-/* --- directories ---------------------------------------------------------------------------------
- */
+/* --- directories ------------------------------------------------------------------------------ */
 
 static int by_length_descending(const void *a, const void *b) {
         size_t x = strlen(*(char *const *)a), y = strlen(*(char *const *)b);
@@ -308,8 +305,8 @@ static int remove_directories(Manifest *manifest) {
         return 0;
 }
 
-/* Everything below @name in the directory @at, and itself; @last goes at the end. Follows no link.
- */
+/* Everything below @name in the directory @at, and itself; @last goes at the end. Follows no
+ * link. */
 static int remove_tree(int at, const char *name, const char *last) {
         _cleanup_closedir_ DIR *d = NULL;
         struct dirent *entry;
@@ -375,8 +372,7 @@ static int remove_state(const Paths *p, bool dry_run, InstallReport *report) {
         return remove_fleet_directory(p, p->state, dry_run, report);
 }
 
-/* --- all together --------------------------------------------------------------------------------
- */
+/* --- all together ----------------------------------------------------------------------------- */
 
 /* What could not be removed, or was kept, stays known; else the manifest goes as well. */
 static int put_manifest_away(const Paths *p, const Manifest *manifest) {

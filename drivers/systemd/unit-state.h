@@ -8,8 +8,8 @@
 #include "drivers/systemd/manager.h"
 #include "model/observed.h"
 
-/* From ActiveState and SubState of a unit that is loaded. A word of a later systemd is UNIT_OTHER.
- */
+/* From ActiveState and SubState of a unit that is loaded. A word of a later systemd is
+ * UNIT_OTHER. */
 UnitState unit_state_from_words(const char *active, const char *sub);
 
 /* Whether a unit without a pending job is what a job of @kind was to make of it. */

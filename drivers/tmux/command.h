@@ -34,11 +34,11 @@ _must_check_ int tmux_command_new_session(StrBuf *b,
                 unsigned height,
                 const char *keeper_path);
 
-/* Appends the line that puts a keeper into a new window of the session with id @session_id ("$3").
- */
+/* Appends the line that puts a keeper into a new window of the session with id @session_id
+ * ("$3"). */
 _must_check_ int tmux_command_new_window(
                 StrBuf *b, const char *session_id, const char *name, const char *keeper_path);
 
-/* The value that `set-option -F` is given for the marker: "FLEET:NAME:#{session_id}". Caller frees.
- */
+/* The value that `set-option -F` is given for the marker: "FLEET:NAME:#{session_id}". Caller
+ * frees. */
 _must_check_ int tmux_marker_format(const char *fleet, const char *name, char **ret);

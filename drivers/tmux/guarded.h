@@ -13,8 +13,8 @@
 _must_check_ int tmux_guarded_begin(
                 StrBuf *b, const char *fleet, const char *agent, const char *session_id);
 
-/* @session_id is "$3" as listed. -EINVAL: not an id, or a name that could mean something to tmux.
- */
+/* @session_id is "$3" as listed. -EINVAL: not an id, or a name that could mean something to
+ * tmux. */
 _must_check_ int tmux_guarded_rename(
                 StrBuf *b, const char *fleet, const char *agent, const char *session_id);
 _must_check_ int tmux_guarded_kill(

@@ -25,8 +25,8 @@ _must_check_ int tmux_server_new(
 TmuxServer *tmux_server_free(TmuxServer *s);
 DEFINE_CLEANUP(TmuxServer *, tmux_server_free)
 
-/* "3.3a": of the tmux in PATH, which is asked nothing else. -ENOENT: there is none. Caller frees.
- */
+/* "3.3a": of the tmux in PATH, which is asked nothing else. -ENOENT: there is none. Caller
+ * frees. */
 _must_check_ int tmux_version(char **ret);
 
 /* "TMPDIR/tmux-UID/NAME", TMPDIR with links resolved as tmux does. Caller frees. */

@@ -26,8 +26,7 @@ bool typing_buffer_is_of(const char *name, const char *agent) {
         return strlen(name) == ID_LENGTH && strspn(name, "0123456789abcdef") == ID_LENGTH;
 }
 
-/* --- command lines -----------------------------------------------------------------------------
- */
+/* --- command lines ---------------------------------------------------------------------------- */
 
 static bool is_session_id(const char *s) {
         size_t digits = s[0] == '$' ? strspn(s + 1, "0123456789") : 0;
@@ -138,8 +137,7 @@ int typing_leave_command(StrBuf *b, const char *fleet, const TypingPane *p, cons
         return 0;
 }
 
-/* --- deeds -------------------------------------------------------------------------------------
- */
+/* --- deeds ------------------------------------------------------------------------------------ */
 
 /* The last line tells; without one some command failed, and what failed typed nothing. */
 static int read_reply(int result, const char *output, TypingReply *ret) {

@@ -72,6 +72,6 @@ Diag *diags_add(Diags *d,
 /* Says that these bytes of the file look like a secret: excerpts show stars there. -ENOMEM. */
 _must_check_ int diags_hide(Diags *d, Span span);
 
-/* Sorts by place (whole-file findings first) and drops a second finding of one code at one place.
- */
+/* Sorts by place (whole-file findings first) and drops a second finding of one code at one
+ * place. */
 void diags_sort(Diags *d);

@@ -34,6 +34,6 @@ void strbuf_fill(StrBuf *b, char c, size_t n);
 /* The text so far, "" when empty; borrowed. */
 const char *strbuf_text(const StrBuf *b);
 
-/* Hands the string over (never NULL on success). Returns 0 or -ENOMEM; the buffer is empty after.
- */
+/* Hands the string over (never NULL on success). Returns 0 or -ENOMEM; the buffer is empty
+ * after. */
 _must_check_ int strbuf_finish(StrBuf *b, char **ret);

@@ -13,8 +13,8 @@
 #include "model/base/cleanup.h"
 #include "model/base/strbuf.h"
 
-/* Decodes one character at @s (@n bytes left). Returns its length, 0 if it is invalid or @n is 0.
- */
+/* Decodes one character at @s (@n bytes left). Returns its length, 0 if it is invalid or @n is
+ * 0. */
 size_t utf8_decode(const char *s, size_t n, uint32_t *ret);
 
 /* Appends nothing, writes 1 to 4 bytes to @s. Returns how many; 0 for what is no character. */

@@ -754,8 +754,8 @@ int yaml_load(const char *bytes, size_t size, Diags *diags, YamlDoc **ret) {
         if (!yaml_bytes_check(bytes, size, diags))
                 return YAML_INVALID;
 
-        /* The text must end with a newline (a backslash at the end of the file reads past it else).
-         */
+        /* The text must end with a newline (a backslash at the end of the file reads past it
+         * else). */
         copy = malloc(size + 2);
         if (!copy)
                 return -ENOMEM;

@@ -94,8 +94,7 @@ static DeliveryStep bring_cursor_back(Delivery *d, const DeliveryLook *look) {
         return DELIVERY_FOCUS;
 }
 
-/* --- before anything is typed ------------------------------------------------------------------
- */
+/* --- before anything is typed ----------------------------------------------------------------- */
 
 static DeliveryStep give_up_ready(Delivery *d, const DeliveryLook *look) {
         if (!look->seen)
@@ -133,8 +132,8 @@ static DeliveryStep give_up_ready(Delivery *d, const DeliveryLook *look) {
                         look->now_usec);
 }
 
-/* May the text be pasted? What a young agent shows must last: some draw their box before they read.
- */
+/* May the text be pasted? What a young agent shows must last: some draw their box before they
+ * read. */
 static bool is_ready(Delivery *d, const DeliveryLook *look) {
         if (!look->seen || look->screen->in_mode || look->other_foreground || look->line_mode ||
                         !look->verdict->composer_empty) {
@@ -170,8 +169,7 @@ static DeliveryStep look_ready(Delivery *d, const DeliveryLook *look) {
         return wait_for(d, waited < PATIENCE_FAST ? POLL_READY : POLL_SLOW);
 }
 
-/* --- the text is on its way --------------------------------------------------------------------
- */
+/* --- the text is on its way ------------------------------------------------------------------- */
 
 static size_t without_blanks(const char *text, size_t size) {
         while (size > 0 && text[size - 1] == ' ')
@@ -295,8 +293,7 @@ static DeliveryStep look_echo(Delivery *d, const DeliveryLook *look) {
         return press(d, look);
 }
 
-/* --- the key was pressed -----------------------------------------------------------------------
- */
+/* --- the key was pressed ---------------------------------------------------------------------- */
 
 static DeliveryStep look_confirm(Delivery *d, const DeliveryLook *look) {
         uint64_t since = look->now_usec - d->pressed_usec;
@@ -338,8 +335,7 @@ static DeliveryStep look_confirm(Delivery *d, const DeliveryLook *look) {
         return wait_for(d, POLL_SLOW);
 }
 
-/* --- events ------------------------------------------------------------------------------------
- */
+/* --- events ----------------------------------------------------------------------------------- */
 
 static DeliveryStep decide(Delivery *d, const DeliveryLook *look) {
         switch (d->phase) {

@@ -30,8 +30,7 @@ static int refuse(char **ret_why, const char *format, ...) {
         return MESSAGE_REFUSED;
 }
 
-/* --- label -------------------------------------------------------------------------------------
- */
+/* --- label ------------------------------------------------------------------------------------ */
 
 int message_check_label(const char *label, char **ret_why) {
         size_t length = strlen(label);
@@ -65,8 +64,7 @@ int message_check_label(const char *label, char **ret_why) {
         return 0;
 }
 
-/* --- body --------------------------------------------------------------------------------------
- */
+/* --- body ------------------------------------------------------------------------------------- */
 
 static bool is_control(uint32_t c) {
         return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || (c >= 0x80 && c < 0xa0);

@@ -116,8 +116,7 @@ const RuntimeTalk *signs_talk(const AgentSpec *spec, const ObservedRun *run) {
                                : &run->talk;
 }
 
-/* --- single patterns ---------------------------------------------------------------------------
- */
+/* --- single patterns -------------------------------------------------------------------------- */
 
 /* 1 found, 0 not (or there is no such pattern), negative errno. */
 static int search(const Signs *s, Which which, const char *text, size_t length) {
@@ -226,8 +225,7 @@ static uint64_t quiet(const ScreenFacts *f) {
         return since(f->now_usec, f->screen->activity_usec);
 }
 
-/* --- the judgement -----------------------------------------------------------------------------
- */
+/* --- the judgement ---------------------------------------------------------------------------- */
 
 static int decide(ScreenVerdict *v, ScreenState state, ScreenSign sign) {
         v->state = state;
@@ -368,8 +366,7 @@ int signs_judge(const Signs *s, const ScreenFacts *facts, ScreenVerdict *ret) {
         return 0;
 }
 
-/* --- probing -----------------------------------------------------------------------------------
- */
+/* --- probing ---------------------------------------------------------------------------------- */
 
 int signs_probe(const Signs *s, const Screen *screen, SignProbe ret[static SIGN_PROBES]) {
         static const char *const names[_WHICH_MAX] = {

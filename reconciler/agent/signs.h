@@ -51,8 +51,8 @@ typedef struct ScreenFacts {
 typedef struct ScreenVerdict {
         ScreenState state;
         ScreenSign sign;
-        const char *text; /* the line, title or draft that tells; borrowed from the screen; or NULL
-                           */
+        const char *text; /* the line, title or draft that tells; borrowed from the screen; or
+                           * NULL */
         size_t length;
         unsigned line;       /* where that is, from 1; 0: on no line */
         bool composer_empty; /* an empty input box at the cursor, whatever the state is */

@@ -132,8 +132,7 @@ static int look_at_end(Tail *tail, PaneLook *look, Scrollback *s, uint64_t *ret_
         }
 }
 
-/* --- following ---------------------------------------------------------------------------------
- */
+/* --- following -------------------------------------------------------------------------------- */
 
 typedef struct Follow {
         Tail *tail;

@@ -39,8 +39,8 @@ static int check_nothing_runs(Context *c) {
         return r;
 }
 
-/* One in the foreground is no unit; without its holds and records it would start everything anew.
- */
+/* One in the foreground is no unit; without its holds and records it would start everything
+ * anew. */
 static int keep_controllers_away(const Context *c, int *ret_lock) {
         LockHolder holder;
         int r = lock_take_controller(c->paths, "uninstall", ret_lock, &holder);

@@ -31,8 +31,8 @@ static int add_dependencies(PlanContext *c, Action *a) {
         return 0;
 }
 
-/* One that comes after an agent which is down and stays down cannot be started: says so, instead.
- */
+/* One that comes after an agent which is down and stays down cannot be started: says so,
+ * instead. */
 static const char *missing_dependency(const PlanContext *c, const Action *a) {
         const AgentSpec *spec = a->agent ? desired_find(c->desired, a->agent) : NULL;
 

@@ -14,8 +14,7 @@
 
 #define TEXT "hello" /* what is delivered */
 
-/* --- the judgement ------------------------------------------------------------------------------
- */
+/* --- the judgement ---------------------------------------------------------------------------- */
 
 static bool is_within(const char *part, size_t n, const char *whole) {
         return whole && part >= whole && part + n <= whole + strlen(whole);
@@ -51,8 +50,7 @@ static void check_verdict(const Signs *signs, const ScreenFacts *f, const Screen
         }
 }
 
-/* --- the protocol -------------------------------------------------------------------------------
- */
+/* --- the protocol ----------------------------------------------------------------------------- */
 
 typedef struct Course {
         Delivery d;

@@ -16,8 +16,7 @@ static void must(int r) {
         assert(r == 0);
 }
 
-/* --- written, then read -------------------------------------------------------------------------
- */
+/* --- written, then read ----------------------------------------------------------------------- */
 
 static bool is_edge(char c) {
         return c == ' ' || c == '\t' || c == '\r' || c == '"' || c == '\'';
@@ -66,8 +65,7 @@ static void check_written(Input *in) {
         assert(strv_equal(wanted, got));
 }
 
-/* --- read by two --------------------------------------------------------------------------------
- */
+/* --- read by two ------------------------------------------------------------------------------ */
 
 static bool is_blank(char c) {
         return c == ' ' || c == '\t';

@@ -28,8 +28,7 @@ typedef struct Case {
         bool faults;
 } Case;
 
-/* --- the case -----------------------------------------------------------------------------------
- */
+/* --- the case --------------------------------------------------------------------------------- */
 
 /* A fingerprint of a version: 1 or 2 as the roster may have it, 3 neither. */
 static uint8_t number_of(unsigned version, unsigned which) {
@@ -144,8 +143,7 @@ static WorldFault on_call(World *w, const WorldCall *call, void *userdata) {
         return (WorldFault)(what % _FAULT_MAX);
 }
 
-/* --- plans --------------------------------------------------------------------------------------
- */
+/* --- plans ------------------------------------------------------------------------------------ */
 
 static void write_plan(const Plan *p, StrBuf *b) {
         for (size_t i = 0; i < p->n_actions; i++) {
@@ -243,8 +241,7 @@ static void check_plans(Case *c, unsigned by) {
         }
 }
 
-/* --- passes -------------------------------------------------------------------------------------
- */
+/* --- passes ----------------------------------------------------------------------------------- */
 
 static void blame(const Case *c, const char *property, const char *text) {
         fprintf(stderr, "%s: %s\n", property, text);

@@ -15,8 +15,7 @@
 #include "tests/fuzz/entry.h"
 #include "tests/fuzz/input.h"
 
-/* --- tmux' syntax -------------------------------------------------------------------------------
- */
+/* --- tmux' syntax ----------------------------------------------------------------------------- */
 
 /* Within quotes a newline also swallows the blanks and the comment behind it. */
 static const char *after_newline(const char *p) {
@@ -190,8 +189,7 @@ static void check_typing(const char *fleet,
                                 33);
 }
 
-/* --- units and files ----------------------------------------------------------------------------
- */
+/* --- units and files -------------------------------------------------------------------------- */
 
 /* systemd's rule for the instance of a template, and what is not a specifier or an escape in it. */
 static void check_unit(const char *prefix, const char *name) {

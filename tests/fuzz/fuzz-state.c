@@ -36,8 +36,7 @@ static bool is_fingerprint(const char *s) {
         return strlen(s) == FINGERPRINT_SIZE - 1;
 }
 
-/* --- what is observed ---------------------------------------------------------------------------
- */
+/* --- what is observed ------------------------------------------------------------------------- */
 
 static void check_run(const Observed *o) {
         const ObservedRun *run = observed_run(o, "web");
@@ -93,8 +92,7 @@ static void observe(
         check(o);
 }
 
-/* --- what is read by itself ---------------------------------------------------------------------
- */
+/* --- what is read by itself ------------------------------------------------------------------- */
 
 static void read_ledger(const char *bytes, size_t n) {
         Pacing p = { 0 }, again = { 0 };

@@ -18,8 +18,7 @@
 #include "tests/fuzz/entry.h"
 #include "tests/fuzz/input.h"
 
-/* --- a reader of unit files ---------------------------------------------------------------------
- */
+/* --- a reader of unit files ------------------------------------------------------------------- */
 
 #define LINES_MAX 64
 
@@ -62,8 +61,7 @@ static void unit_read(const char *text, Unit *u) {
         }
 }
 
-/* --- drop-ins -----------------------------------------------------------------------------------
- */
+/* --- drop-ins --------------------------------------------------------------------------------- */
 
 static uint64_t read_duration(const char *s) {
         static const struct {
@@ -206,8 +204,7 @@ static void check_dropin(Input *in) {
                 check_dropin_text(&s, text);
 }
 
-/* --- templates ----------------------------------------------------------------------------------
- */
+/* --- templates -------------------------------------------------------------------------------- */
 
 /*
  * One value as systemd takes it: quotes and escapes, then "%", in arguments of a program also "$".

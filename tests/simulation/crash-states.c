@@ -52,8 +52,7 @@ static void must(bool ok, const char *what) {
         }
 }
 
-/* --- what is written ----------------------------------------------------------------------------
- */
+/* --- what is written -------------------------------------------------------------------------- */
 
 static const char *const names[MANY] = { "ada", "bob", "cy", "dot", "eve", "fay" };
 
@@ -206,8 +205,7 @@ static int forget_agent(unsigned version) {
         return r < 0 ? r : store_hold(&paths, "ada", "ada", NULL);
 }
 
-/* --- what is read -------------------------------------------------------------------------------
- */
+/* --- what is read ----------------------------------------------------------------------------- */
 
 static void say_error(StrBuf *to, int r) {
         strbuf_addf(to, "cannot be read: %s\n", strerror(-r));
@@ -380,8 +378,7 @@ static void read_agent(StrBuf *to) {
                 strbuf_add(to, "not held\n");
 }
 
-/* --- what must hold -----------------------------------------------------------------------------
- */
+/* --- what must hold --------------------------------------------------------------------------- */
 
 typedef struct Protocol {
         const char *name;

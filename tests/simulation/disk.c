@@ -116,8 +116,7 @@ static void must(bool ok, const char *what) {
         }
 }
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static int find(const Tree *t, int directory, const char *name) {
         for (size_t i = 0; i < t->n; i++)
@@ -202,8 +201,7 @@ static void note_name(NoteKind kind, int node, int directory, const char *name) 
         nodes[node].changed = (unsigned)n_notes;
 }
 
-/* --- calls --------------------------------------------------------------------------------------
- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 /* Is this the call to fail? */
 static bool fails(void) {
@@ -418,8 +416,7 @@ int __wrap_fstatat64(int at, const char *path, struct stat64 *st, int flags) {
         return 0;
 }
 
-/* --- beginning and end --------------------------------------------------------------------------
- */
+/* --- beginning and end ------------------------------------------------------------------------ */
 
 /* What is in a directory, as nodes. */
 static void take(const char *path, int directory) {
@@ -490,8 +487,7 @@ bool disk_failed(void) {
         return has_failed;
 }
 
-/* --- a state as files ---------------------------------------------------------------------------
- */
+/* --- a state as files ------------------------------------------------------------------------- */
 
 static int
 remove_one(const char *path, const struct stat *st _unused_, int type, struct FTW *where_it_is) {
@@ -568,8 +564,7 @@ void disk_restore(const char *top) {
         make(top, &base, 0);
 }
 
-/* --- all states ---------------------------------------------------------------------------------
- */
+/* --- all states ------------------------------------------------------------------------------- */
 
 /* Is it on disk for certain once @made calls were made? */
 static bool is_sure(size_t i, size_t made) {

@@ -135,8 +135,7 @@ static const Scope scopes[] = {
         },
 };
 
-/* --- the set of states --------------------------------------------------------------------------
- */
+/* --- the set of states ------------------------------------------------------------------------ */
 
 typedef struct Node {
         uint64_t key;
@@ -219,8 +218,7 @@ static uint32_t node_of_world(Exploration *e, const World *w) {
         return node_of(e, packed_key(&s, e->scope->n));
 }
 
-/* --- what may happen ----------------------------------------------------------------------------
- */
+/* --- what may happen -------------------------------------------------------------------------- */
 
 /* A change from outside. False: it does not apply to this state. */
 static bool move_world(World *w, Move move, size_t agent) {
@@ -303,8 +301,7 @@ static void pass_time(World *w, PackedState *s) {
         s->settled = true;
 }
 
-/* --- one pass -----------------------------------------------------------------------------------
- */
+/* --- one pass --------------------------------------------------------------------------------- */
 
 static uint64_t move_bit(int move, size_t agent) {
         return UINT64_C(1) << ((size_t)move * PACKED_AGENTS_MAX + agent);
@@ -508,8 +505,7 @@ static void visit(Exploration *e, uint32_t node) {
         change_from_outside(e);
 }
 
-/* --- the whole ----------------------------------------------------------------------------------
- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static bool is_in_scope(const Scope *c, const PackedAgent *a, bool reload_pending) {
         unsigned of_spec = a->accepted == 0 ? 0 : a->accepted == ROSTER_LIVE ? 2 : 1;

@@ -84,8 +84,7 @@ bool packed_is_sound(const PackedAgent *a, unsigned server) {
                !(a->attached && !(a->session && runs(a)));
 }
 
-/* --- worlds -------------------------------------------------------------------------------------
- */
+/* --- worlds ----------------------------------------------------------------------------------- */
 
 static uint8_t first, second, live[3];
 
@@ -223,8 +222,7 @@ void packed_from_world(const World *w, size_t n, const PackedState *roster_of, P
         *ret = s;
 }
 
-/* --- rosters ------------------------------------------------------------------------------------
- */
+/* --- rosters ---------------------------------------------------------------------------------- */
 
 static Desired *rosters[2][_PACKED_ROSTER_MAX * _PACKED_ROSTER_MAX * _PACKED_ROSTER_MAX]
                        [PACKED_AGENTS_MAX + 1];

@@ -42,8 +42,7 @@ static const WorldAgent *in(const World *w, size_t i) {
         return i < w->n_agents ? w->agents + i : &none;
 }
 
-/* --- the end of it ------------------------------------------------------------------------------
- */
+/* --- the end of it ---------------------------------------------------------------------------- */
 
 /* Ended by a person while the holder was up: stays down. */
 static bool is_stopped_by_hand(const World *w, const WorldAgent *a) {
@@ -164,8 +163,7 @@ const char *referee_judge_all(const World *w, const Desired *desired) {
         return NULL;
 }
 
-/* --- call by call -------------------------------------------------------------------------------
- */
+/* --- call by call ----------------------------------------------------------------------------- */
 
 static void check_known(Referee *r, const WorldAgent *a, bool removal) {
         if (!knows_agents(&r->told))

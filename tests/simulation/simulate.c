@@ -74,8 +74,7 @@ static void must(bool ok, const char *what) {
         }
 }
 
-/* --- choices ------------------------------------------------------------------------------------
- */
+/* --- choices ---------------------------------------------------------------------------------- */
 
 static uint64_t random_next(uint64_t *state) {
         uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
@@ -108,8 +107,7 @@ static void fail(Run *run, const char *property, const char *text) {
         (void)snprintf(run->text, sizeof(run->text), "%s", text);
 }
 
-/* --- the roster ---------------------------------------------------------------------------------
- */
+/* --- the roster ------------------------------------------------------------------------------- */
 
 static Desired *make_roster(const Run *run, const unsigned *rosters) {
         Desired *d = world_desired(names, run->n_agents);
@@ -160,8 +158,7 @@ static void note_accepted(Run *run) {
         run->accepted_desired = make_roster(run, run->accepted_rosters);
 }
 
-/* --- faults -------------------------------------------------------------------------------------
- */
+/* --- faults ----------------------------------------------------------------------------------- */
 
 typedef enum Outside {
         OUT_SESSION_KILLED,
@@ -413,8 +410,7 @@ static WorldFault on_call(World *w, const WorldCall *call, void *userdata) {
         return fault;
 }
 
-/* --- the controller -----------------------------------------------------------------------------
- */
+/* --- the controller --------------------------------------------------------------------------- */
 
 /* As reconciler/watch.c and watch-pass.c do it around a step. */
 static ControllerPass make_pass(Run *run) {
@@ -578,8 +574,7 @@ static void step(Run *run, size_t number) {
         }
 }
 
-/* --- a run --------------------------------------------------------------------------------------
- */
+/* --- a run ------------------------------------------------------------------------------------ */
 
 static void calm_down(Run *run) {
         World *w = &run->world;
@@ -687,8 +682,7 @@ static const char *run_bytes(uint8_t *bytes, size_t n, size_t n_steps, Run *run)
         return run->failed;
 }
 
-/* --- shorter ------------------------------------------------------------------------------------
- */
+/* --- shorter ---------------------------------------------------------------------------------- */
 
 /* Leaves out and zeroes pieces while the same property still fails. */
 static size_t shorten(uint8_t *bytes, size_t n, size_t *n_steps, const char *property) {
@@ -768,8 +762,7 @@ static int replay(const char *path) {
         return 1;
 }
 
-/* --- many ---------------------------------------------------------------------------------------
- */
+/* --- many ------------------------------------------------------------------------------------- */
 
 static int run_seeds(uint64_t first, uint64_t n_seeds, size_t n_steps, bool brief) {
         uint64_t begin = clock_monotonic_usec(), passes = 0, calls = 0, disturbed = 0, failures = 0;

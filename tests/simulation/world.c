@@ -71,8 +71,7 @@ static char *copy(const char *s) {
         return c;
 }
 
-/* --- fingerprints -------------------------------------------------------------------------------
- */
+/* --- fingerprints ----------------------------------------------------------------------------- */
 
 static char fingerprints[200][FINGERPRINT_SIZE];
 static size_t n_fingerprints;
@@ -128,8 +127,7 @@ Desired *world_desired(const char *const *names, size_t n) {
         return d;
 }
 
-/* --- observe ------------------------------------------------------------------------------------
- */
+/* --- observe ---------------------------------------------------------------------------------- */
 
 static void observe_agent(
                 const World *w, const WorldAgent *a, const Desired *desired, Observed *o) {
@@ -310,8 +308,7 @@ static int world_capture(void *world,
         return 0;
 }
 
-/* --- what calls do ------------------------------------------------------------------------------
- */
+/* --- what calls do ---------------------------------------------------------------------------- */
 
 void world_lose_server(World *w, UnitState state) {
         w->server = w->hidden = false;
@@ -595,8 +592,7 @@ static int run_call(World *w, WorldCall *call) {
         return fault == FAULT_NONE ? r : -EIO;
 }
 
-/* --- the driver ---------------------------------------------------------------------------------
- */
+/* --- the driver ------------------------------------------------------------------------------- */
 
 static WorldItem *add_item(World *w, WorldCall *call, const char *agent) {
         WorldItem *item = call->items + call->n_items++;

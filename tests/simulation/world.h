@@ -174,7 +174,7 @@ void world_restart_due(World *w);
 uint8_t world_number(const char *fingerprint);
 const char *world_fingerprint(uint8_t number);
 
-/* Desired agents for tests: every string is made up from @name, fingerprints from the two numbers.
- */
+/* Desired agents for tests: every string is made up from @name, fingerprints from the two
+ * numbers. */
 AgentSpec *world_spec(const char *name, unsigned restart_version, unsigned live_version);
 Desired *world_desired(const char *const *names, size_t n);

@@ -229,8 +229,7 @@ static uint64_t delay_after_end(Sim *s, size_t i) {
         return pacing_due(&s->p, e, s->now) - s->now;
 }
 
-/* --- one agent ---------------------------------------------------------------------------------
- */
+/* --- one agent -------------------------------------------------------------------------------- */
 
 static void check_delays(bool gave_up, uint64_t first, uint64_t *ret, size_t n) {
         _cleanup_(sim_done) Sim s = sim_new(SUPERVISOR_SYSTEMD, 1);
@@ -472,8 +471,7 @@ static void test_unknown(void **state _unused_) {
                 }
 }
 
-/* --- direct -----------------------------------------------------------------------------------
- */
+/* --- direct ----------------------------------------------------------------------------------- */
 
 /* As with StartLimitBurst= N + 1: N quick restarts in a window, the next end is the loop. */
 static void test_direct_window(void **state _unused_) {
@@ -552,8 +550,7 @@ static void test_direct_ends(void **state _unused_) {
         }
 }
 
-/* --- the fleet --------------------------------------------------------------------------------
- */
+/* --- the fleet -------------------------------------------------------------------------------- */
 
 /* Never more than 16 within a second that began with a start, and all of them at last. */
 static void test_budget(void **state _unused_) {
@@ -820,8 +817,7 @@ static void test_kept_down(void **state _unused_) {
         assert_int_equal(probe, 99);
 }
 
-/* --- anything ---------------------------------------------------------------------------------
- */
+/* --- anything --------------------------------------------------------------------------------- */
 
 static uint64_t random_next(uint64_t *seed) {
         *seed = *seed * 6364136223846793005u + 1442695040888963407u;

@@ -15,8 +15,7 @@
 #include "model/pane-line.h"
 #include "model/scrollback.h"
 
-/* --- one line ----------------------------------------------------------------------------------
- */
+/* --- one line --------------------------------------------------------------------------------- */
 
 static const struct {
         const char *line;
@@ -114,8 +113,7 @@ static void test_colours_carry_over(void **state) {
         assert_string_equal(s.lines[2].styled, "three");
 }
 
-/* --- following ---------------------------------------------------------------------------------
- */
+/* --- following -------------------------------------------------------------------------------- */
 
 static void collect(const ScrollbackLine *line, void *userdata) {
         StrBuf *b = userdata;

@@ -148,8 +148,7 @@ static void fail_agent(Controller *c, const char *agent) {
         a->pid = 0;
 }
 
-/* --- starts -----------------------------------------------------------------------------------
- */
+/* --- starts ----------------------------------------------------------------------------------- */
 
 static void test_waits_for_the_ledger(void **state _unused_) {
         _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
@@ -307,8 +306,7 @@ static void test_dependants_wait_too(void **state _unused_) {
         assert_string_equal(plan_action(q, "ab-1")->after[0], "web");
 }
 
-/* --- removals ---------------------------------------------------------------------------------
- */
+/* --- removals --------------------------------------------------------------------------------- */
 
 static void test_removals_wait(void **state _unused_) {
         static const char *const now[] = { "ab-1", "ab-10", "new", "web" };
@@ -386,8 +384,7 @@ static void test_cap_does_not_wait(void **state _unused_) {
         assert_int_equal(plan_exit_code(p), EXIT_BLOCKED);
 }
 
-/* --- the loop ---------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 static uint64_t random_next(uint64_t *seed) {
         *seed = *seed * 6364136223846793005u + 1442695040888963407u;

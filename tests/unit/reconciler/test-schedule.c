@@ -149,8 +149,7 @@ static void test_roster_settles(void **state) {
         assert_int_equal(schedule_roster_settles(&s, t + 8 * SECOND), 0);
 }
 
-/* --- anything ---------------------------------------------------------------------------------
- */
+/* --- anything --------------------------------------------------------------------------------- */
 
 static uint64_t random_next(uint64_t *seed) {
         *seed = *seed * 6364136223846793005u + 1442695040888963407u;

@@ -27,8 +27,8 @@ static void test_next(void **state _unused_) {
                 { ACTION_START, NONE, _REMARK_KIND_MAX, 2 * USEC_PER_SEC },
                 { ACTION_START, NONE, REMARK_BLOCKED, 2 * USEC_PER_SEC },
                 { ACTION_REMOVE, NONE, _REMARK_KIND_MAX, 2 * USEC_PER_SEC },
-                /* Nothing is removed before a person has done something: an event, or the resync.
-                 */
+                /* Nothing is removed before a person has done something: an event, or the
+                 * resync. */
                 { ACTION_REMOVE, NONE, REMARK_BLOCKED, USEC_INFINITY },
                 { ACTION_REMOVE, ACTION_REMOVE, REMARK_BLOCKED, USEC_INFINITY },
                 { ACTION_REMOVE, ACTION_START, REMARK_BLOCKED, 2 * USEC_PER_SEC },

@@ -55,8 +55,7 @@ static void assert_nobody(void) {
         assert_null(j);
 }
 
-/* --- conditions --------------------------------------------------------------------------------
- */
+/* --- conditions ------------------------------------------------------------------------------- */
 
 static void test_since(void **state _unused_) {
         static const struct {
@@ -123,8 +122,7 @@ static void test_words(void **state _unused_) {
                                         condition_type_to_string((ConditionType)u));
 }
 
-/* --- the file ----------------------------------------------------------------------------------
- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 static void fill(WatchState *s) {
         *s = (WatchState){

@@ -116,8 +116,8 @@ static DirWatch *watch(const char *name) {
         return w;
 }
 
-/* What has happened has been queued when the call that did it is back: nothing is to be waited for.
- */
+/* What has happened has been queued when the call that did it is back: nothing is to be waited
+ * for. */
 static bool take(DirWatch *w) {
         bool touched[1] = { false };
 
@@ -464,8 +464,8 @@ static void test_linked_directory(void **state _unused_) {
         }
 }
 
-/* roster -> ..data/roster, ..data -> ..VERSION; a new version is made beside, and ..data swapped.
- */
+/* roster -> ..data/roster, ..data -> ..VERSION; a new version is made beside, and ..data
+ * swapped. */
 static void test_double_link(void **state _unused_) {
         _cleanup_(dirwatch_freep) DirWatch *w = NULL;
         char old[40], next[40], file[60], link[60];
@@ -615,8 +615,7 @@ static void test_does_not_grow(void **state _unused_) {
         }
 }
 
-/* --- when the kernel does not tell --------------------------------------------------------------
- */
+/* --- when the kernel does not tell ------------------------------------------------------------ */
 
 static void test_overflow(void **state _unused_) {
         _cleanup_(dirwatch_freep) DirWatch *w = NULL;
@@ -807,8 +806,7 @@ static void test_no_watches(void **state _unused_) {
         run_apart(refuse_watches);
 }
 
-/* --- anything -----------------------------------------------------------------------------------
- */
+/* --- anything --------------------------------------------------------------------------------- */
 
 static uint64_t random_next(uint64_t *seed) {
         *seed = *seed * 6364136223846793005u + 1442695040888963407u;

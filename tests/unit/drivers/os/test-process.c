@@ -15,8 +15,8 @@
 static void on_alarm(int number _unused_) {
 }
 
-/* Signals, some a second apart and some every few milliseconds: what a heartbeat or a person does.
- */
+/* Signals, some a second apart and some every few milliseconds: what a heartbeat or a person
+ * does. */
 static void set_alarm(suseconds_t interval_usec) {
         const struct sigaction action = { .sa_handler = on_alarm };
         const struct itimerval timer = {

@@ -381,8 +381,8 @@ static Desired *load(const char *line) {
         return d;
 }
 
-/* @code NULL: nothing to object. Otherwise the agent is blocked by it, by a warning on line @where.
- */
+/* @code NULL: nothing to object. Otherwise the agent is blocked by it, by a warning on line
+ * @where. */
 static void expect_site(const char *line, const char *code, bool blocks) {
         _cleanup_(desired_freep) Desired *d = load(line);
         _cleanup_diags_ Diags diags = DIAGS_NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Records that nothing waits for when they are written: what a crash of the machine leaves of them.
- */
+/* Records that nothing waits for when they are written: what a crash of the machine leaves of
+ * them. */
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -217,8 +217,7 @@ static Sim sim(void) {
         return (Sim){ .now = BEGIN, .echo_lag = 30 * MSEC };
 }
 
-/* --- named situations --------------------------------------------------------------------------
- */
+/* --- named situations ------------------------------------------------------------------------- */
 
 static void plain(void **state) {
         DeliveryOptions o = options();
@@ -434,8 +433,7 @@ static void given_up(void **state) {
         assert_string_equal(d.why, "x");
 }
 
-/* --- whatever happens --------------------------------------------------------------------------
- */
+/* --- whatever happens ------------------------------------------------------------------------- */
 
 static uint32_t next(uint32_t *seed) {
         *seed ^= *seed << 13;
