@@ -168,7 +168,7 @@ static int run(Context *c, int argc, char **argv) {
 
 int main(int argc, char **argv) {
         _cleanup_context_ Context c = { 0 };
-        int code;
+        int code, r;
 
         /* Widths of characters only: numbers are read and written as in C everywhere. */
         (void)setlocale(LC_CTYPE, "");
@@ -177,10 +177,12 @@ int main(int argc, char **argv) {
         /* Help is printed before the options behind it are looked at. */
         c.no_pager = has_word(argc, argv, "--no-pager");
         code = run(&c, argc, argv);
-        pager_end(&c.pager, c.width, c.color);
-        if (code == EXIT_OK && output_is_short()) {
-                fprintf(stderr, "mosaic: the output is not whole: %s\n", strerror(ENOMEM));
-                code = EXIT_INTERNAL;
+        r = pager_end(&c.pager, c.width, c.color);
+        if (r == 0 && output_is_short())
+                r = -ENOMEM;
+        if (r < 0) {
+                fprintf(stderr, "mosaic: the output is not whole: %s\n", strerror(-r));
+                code = code == EXIT_OK ? EXIT_INTERNAL : code;
         }
         if (fflush(stdout) != 0 || ferror(stdout)) {
                 fprintf(stderr, "mosaic: cannot write the output: %s\n", strerror(errno));

@@ -157,25 +157,24 @@ static int show(char ***words, const char *text, size_t n, bool coloured) {
         return r;
 }
 
-void pager_end(Pager *p, unsigned width, bool coloured) {
+int pager_end(Pager *p, unsigned width, bool coloured) {
         _cleanup_strv_ char **words = NULL;
         _cleanup_strbuf_ StrBuf text = STRBUF_NULL;
         int r;
 
         if (!p->open)
-                return;
+                return 0;
         p->open = false;
         (void)fflush(stdout);
         r = read_collected(&text);
         (void)dup2(p->terminal, STDOUT_FILENO);
         (void)close(p->terminal);
-        if (r < 0) {
-                fprintf(stderr, "mosaic: the output was lost: %s\n", strerror(-r));
-                return;
-        }
+        if (r < 0)
+                return r;
         if (pager_lines(strbuf_text(&text), text.length, width) >= screen_lines() &&
                         pager_words(getenv("MOSAIC_PAGER"), getenv("PAGER"), &words) == 0 &&
                         show(&words, strbuf_text(&text), text.length, coloured) == 0)
-                return;
-        (void)fwrite(strbuf_text(&text), 1, text.length, stdout);
+                return 0;
+        (void)fwrite(strbuf_text(&text), 1, text.length, stdout); /* its errors stick */
+        return 0;
 }

@@ -26,8 +26,9 @@ typedef struct Pager {
 void pager_begin(Pager *p);
 
 /* Shows what was collected, and waits for the reader. @width: cells of the terminal; @coloured: the
- * text has escape sequences. A reader who leaves early is no error. */
-void pager_end(Pager *p, unsigned width, bool coloured);
+ * text has escape sequences. A reader who leaves early is no error; a negative errno says that the
+ * text is lost. */
+_must_check_ int pager_end(Pager *p, unsigned width, bool coloured);
 
 /* The words of the pager, NULL if none is wanted. @own is $MOSAIC_PAGER, @common $PAGER; NULL: not
  * set. Caller frees. */
