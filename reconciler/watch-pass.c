@@ -184,9 +184,10 @@ static int tell_pids(WatchPass *w) {
         for (size_t i = 0; i < o->n_sessions; i++)
                 if (matters(w, o->sessions + i) && o->sessions[i].pane_pid > 0)
                         json_put_uint(&b, NULL, (uint64_t)o->sessions[i].pane_pid);
-        for (size_t i = 0; i < o->n_run && o->supervisor == SUPERVISOR_DIRECT; i++)
-                if (o->run[i].alive)
-                        json_put_uint(&b, NULL, (uint64_t)o->run[i].pid);
+        /* Of units the user manager tells. */
+        for (size_t i = 0; i < o->n_units && o->supervisor == SUPERVISOR_DIRECT; i++)
+                if (o->units[i].main_pid > 0)
+                        json_put_uint(&b, NULL, (uint64_t)o->units[i].main_pid);
         json_close(&b);
         return close_event(w, &b);
 }

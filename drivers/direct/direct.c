@@ -18,6 +18,8 @@
 #include "model/base/strv.h"
 
 #define SERVER_TIMEOUT_USEC (15 * USEC_PER_SEC)
+/* Keepers answer at once, or are stopped. */
+#define QUERY_TIMEOUT_USEC (2 * USEC_PER_SEC)
 #define STEP_MSEC 5
 
 /* How long the kernel may take to end what was killed. */
@@ -47,6 +49,75 @@ DirectSupervisor *direct_free(DirectSupervisor *d) {
                 free(d->jobs);
         free(d);
         return NULL;
+}
+
+/* --- what keepers know ------------------------------------------------------------------------ */
+
+static bool needs_query(const Observed *o, size_t i) {
+        const ObservedSession *s = o->sessions + i, *before = i > 0 ? s - 1 : NULL;
+        const ObservedRun *run;
+
+        if (s->owner != SESSION_AGENT || s->pane_dead ||
+                        (before && before->agent && strcmp(before->agent, s->agent) == 0))
+                return false;
+        run = observed_run(o, s->agent);
+        return !run || !run->alive;
+}
+
+static UnitState unit_state_of(const KeeperCall *c) {
+        if (c->error == -ETIMEDOUT)
+                return UNIT_OTHER;
+        if (c->error < 0)
+                return UNIT_NOT_LOADED;
+        switch (c->state) {
+        case KEEPER_HAS_STARTING:
+                return UNIT_ACTIVATING;
+        case KEEPER_HAS_RUNNING:
+                return UNIT_ACTIVE;
+        case KEEPER_HAS_STOPPING:
+                return UNIT_DEACTIVATING;
+        case KEEPER_HAS_NONE:
+                break;
+        }
+        return UNIT_NOT_LOADED;
+}
+
+static int add_unit(Observed *o, const KeeperCall *c) {
+        UnitState state = unit_state_of(c);
+        ObservedUnit *u;
+
+        if (state == UNIT_NOT_LOADED)
+                return 0;
+        u = observed_add_unit(o);
+        if (!u)
+                return -ENOMEM;
+        u->agent = strdup(c->name);
+        if (!u->agent)
+                return -ENOMEM;
+        u->state = state;
+        u->main_pid = c->pid;
+        u->memory = u->cpu_usec = UINT64_MAX;
+        return 0;
+}
+
+int direct_observe(const DirectSupervisor *d, Observed *o) {
+        _cleanup_free_ KeeperCall *calls = calloc(o->n_sessions + 1, sizeof(KeeperCall));
+        size_t n = 0;
+        int r;
+
+        if (!calls)
+                return -ENOMEM;
+        for (size_t i = 0; i < o->n_sessions; i++)
+                if (needs_query(o, i))
+                        calls[n++] = (KeeperCall){
+                                .name = o->sessions[i].agent,
+                                .request = KEEPER_ASK_QUERY,
+                        };
+        r = keeper_call_many(d->paths->runtime, calls, n, QUERY_TIMEOUT_USEC);
+        for (size_t i = 0; i < n && r == 0; i++)
+                r = add_unit(o, calls + i);
+        keeper_calls_done(calls, n);
+        return r;
 }
 
 static void pause_a_moment(void) {

@@ -23,6 +23,11 @@ _must_check_ int direct_start_server(
 _must_check_ int direct_stop_server(
                 DirectSupervisor *d, const TmuxServer *tmux, char **ret_message);
 
+/* Adds as units those whom no run file proves: their keepers know of them. A removed run file makes
+ * nobody a dead agent, and one that is just ending is not one to start. @o has its sessions,
+ * sorted. */
+_must_check_ int direct_observe(const DirectSupervisor *d, Observed *o);
+
 /* As submit() and wait() of drivers/driver.h. */
 _must_check_ int direct_submit(DirectSupervisor *d, DriverJob *job);
 _must_check_ int direct_wait(

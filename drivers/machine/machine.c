@@ -321,6 +321,12 @@ static int machine_observe(void *world, const Desired *desired, bool details, Ob
         if (details)
                 observe_usage(o);
         observed_sort(o);
+        if (!is_systemd(m)) {
+                r = direct_observe(m->direct, o);
+                if (r < 0)
+                        return r;
+                observed_sort(o);
+        }
         *ret = TAKE_PTR(o);
         return 0;
 }

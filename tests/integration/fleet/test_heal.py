@@ -84,6 +84,25 @@ class Heal:
     def test_server_told_to_end(self):
         self.server_lost(lambda p: self.tmux('kill-server'), 5)
 
+    def test_run_file_gone(self):
+        """Whose run file somebody removed runs all the same: nothing is started, and it can be stopped."""
+        before = self.bring_up(['a', 'b'])
+        os.unlink(self.bed.run_dir + '/mosaic/default/run/a.json')
+        r = self.apply()
+        self.assertIn('its run file is gone', r.out)
+        self.assertEqual({n: p.key for n, p in self.running().items()}, {n: p.key for n, p in before.items()})
+        status = {a['name']: a for a in self.fleet_json('status', code=0)['agents']}
+        self.assertEqual(status['a']['condition'], 'running')
+        self.assertEqual(status['a']['pid'], before['a'].pid)
+        self.fleet('restart', 'a', code=0)
+        self.end_of(before['a'])
+        self.assert_healthy(['a', 'b'])
+        self.in_sync()
+        os.unlink(self.bed.run_dir + '/mosaic/default/run/b.json')
+        self.fleet('stop', 'b', code=0)
+        self.end_of(before['b'])
+        self.assertEqual(set(self.running()), {'a'})
+
     def test_stop_sticks(self):
         before = self.bring_up(['a', 'b'])
         session = self.sessions()['a']
