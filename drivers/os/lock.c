@@ -276,13 +276,14 @@ int lock_take_file(const char *path, const char *note, int *ret_fd, LockHolder *
 
 int lock_take_dead(const char *path, int *ret_fd, LockHolder *ret_holder) {
         _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        uint64_t start;
 
         if (fd < 0)
                 return -errno;
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? LOCK_BUSY : -errno;
         /* Its pid stands in it only once it had the lock. */
-        read_holder(fd, ret_holder);
+        read_name(fd, ret_holder, &start);
         if (ret_holder->pid == 0)
                 return LOCK_BUSY;
         *ret_fd = TAKE_FD(fd);

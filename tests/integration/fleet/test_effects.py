@@ -125,7 +125,7 @@ def changes():
             (('command',), None), (('model_args',), ['-m={model}']), (('env',), {'KIND': '2'}),
             (('resume_args',), ['--resume']), (('reset', 'keys'), '/clear'), (('reset', 'settle'), '3s'),
             (('ready', 'pattern'), 'is  ?up'), (('ready', 'timeout'), '31s'),
-            (('composer', 'pattern'), '\\n>> $'), (('composer', 'rest'), '^\\n'), (('composer', 'misreads'), '@'), (('composer', 'prefix'), '// '), (('busy', 'pattern'), 'never this'),
+            (('composer', 'pattern'), '\\n>> $'), (('composer', 'rest'), '^\\n'), (('composer', 'misreads'), '@'), (('composer', 'prefix'), '// '), (('composer', 'unfocused'), 'never drawn'), (('busy', 'pattern'), 'never this'),
             (('busy', 'title'), 'never this'), (('waiting', 'pattern'), 'never this'),
             (('waiting', 'title'), 'never this'), (('quit', 'keys'), '/bye'), (('submit', 'key'), 'C-m'),
             (('submit', 'delay'), '200ms'), (('success_exit_status',), [143, 'SIGTERM']),
