@@ -72,12 +72,14 @@ MUTANTS = [
      "        if (cause == CAUSE_ROSTER)\n                s->roster_usec = now_usec;\n", ""),
     ("name a file before its bytes are on disk", FILE, "if (r == 0 && sync && fsync(fd) < 0)", "if (0)"),
     ("write the bytes out after the name", FILE,
-     "        r = write_temporary(dir_fd, temporary, bytes, n, mode, /* sync= */ true);\n        if (r < 0)\n"
+     "        r = write_temporary(dir_fd, temporary, bytes, n, mode, durable);\n        if (r < 0)\n"
      "                return r;\n        if (renameat(dir_fd, temporary, dir_fd, name) < 0) {",
      "        r = write_temporary(dir_fd, temporary, bytes, n, mode, false);\n        if (r < 0)\n"
      "                return r;\n        r = renameat(dir_fd, temporary, dir_fd, name);\n"
-     "        if (r == 0)\n                r = syncfs(dir_fd);\n        if (r < 0) {"),
-    ("name many files before their bytes are on disk", FILE, "if (n > FSYNC_MAX && syncfs(dir_fd) < 0)", "if (0)"),
+     "        if (r == 0 && durable)\n                r = syncfs(dir_fd);\n        if (r < 0) {"),
+    ("treat every record as one of this boot", FILE, "return replace(path, bytes, n, mode, /* durable= */ true);",
+     "return replace(path, bytes, n, mode, false);"),
+    ("name many files before their bytes are on disk", FILE, "if (durable && n > FSYNC_MAX && syncfs(dir_fd) < 0)", "if (0)"),
     ("say that it is done before the name is on disk", FILE,
      "return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;", "return 0;"),
     ("make a directory that may be lost", FILE,
@@ -91,8 +93,9 @@ MUTANTS = [
     ("remove the spec before its hold", STORE, "        r = store_release(p, agent);\n",
      '        r = remove_record(p->state, "holds", agent);\n'),
     ("write the index before the specs", STORE,
-     '        r = write_records(p, "specs", names, texts);\n        return r < 0 ? r : accepted_update(p, specs, n);',
-     '        r = accepted_update(p, specs, n);\n        return r < 0 ? r : write_records(p, "specs", names, texts);'),
+     '        r = write_records(p, "specs", names, texts, /* durable= */ true);\n'
+     '        return r < 0 ? r : accepted_update(p, specs, n);',
+     '        r = accepted_update(p, specs, n);\n        return r < 0 ? r : write_records(p, "specs", names, texts, true);'),
     ("put many drop-ins in their places and leave it there", DROPIN,
      "return fd < 0 || syncfs(fd) < 0 ? -errno : 0;", "return fd < 0 ? -errno : 0;"),
 ]
