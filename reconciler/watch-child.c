@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "drivers/os/clock.h"
+#include "drivers/os/event-source.h"
 #include "model/base/parse.h"
 #include "model/plan.h"
 
@@ -184,12 +185,13 @@ static int on_exit_of(sd_event_source *source _unused_, const siginfo_t *si, voi
 
         r = drain(w);
         said = TAKE_PTR(w->why);
-        told = w->told;
+        told = w->told && r == 0;
         timed_out = w->timed_out;
         forget(w);
+        /* It is over all the same: who waits for its end must hear of it. */
         if (r < 0)
-                return r;
-        if (timed_out)
+                (void)snprintf(why, sizeof(why), "what it said was lost: %s", strerror(-r));
+        else if (timed_out)
                 (void)snprintf(why, sizeof(why), "it took longer than 15 minutes and was ended");
         else if (si->si_code != CLD_EXITED)
                 (void)snprintf(why, sizeof(why), "signal %d", si->si_status);
@@ -252,6 +254,12 @@ static int add_sources(WatchChild *w) {
                 r = sd_event_add_time(w->event, &w->deadline, CLOCK_MONOTONIC,
                                 clock_monotonic_usec() + PASS_MAX_USEC, USEC_PER_SEC, on_deadline,
                                 w);
+        if (r >= 0)
+                r = event_source_strict(w->io);
+        if (r >= 0)
+                r = event_source_strict(w->exit);
+        if (r >= 0)
+                r = event_source_strict(w->deadline);
         return r;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "drivers/os/event-source.h"
 #include "model/base/strbuf.h"
 
 #define WAITING_MAX (1u << 20)
@@ -116,6 +117,8 @@ int watch_output_new(sd_event *event, bool json, WatchOutput **ret) {
         if (r == -EPERM) /* a file */
                 r = 0;
         else if (r >= 0)
+                r = event_source_strict(o->source);
+        if (r >= 0 && o->source)
                 r = sd_event_source_set_enabled(o->source, SD_EVENT_OFF);
         if (r < 0)
                 return r;

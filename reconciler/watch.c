@@ -12,6 +12,7 @@
 
 #include "drivers/os/clock.h"
 #include "drivers/os/dirwatch.h"
+#include "drivers/os/event-source.h"
 #include "drivers/os/lock.h"
 #include "drivers/os/pidwatch.h"
 #include "drivers/systemd/unit-signals.h"
@@ -358,6 +359,8 @@ static int follow_files(Watch *w) {
         dirwatch_close_old(w->files);
         if (!w->files_io && fd >= 0) {
                 r = sd_event_add_io(w->event, &w->files_io, fd, EPOLLIN, on_files, w);
+                if (r >= 0)
+                        r = event_source_strict(w->files_io);
                 if (r < 0)
                         return r;
         }
@@ -490,9 +493,12 @@ static int add_signals(Watch *w) {
                 return -errno;
         (void)signal(SIGPIPE, SIG_IGN);
         for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
+                sd_event_source *source;
                 int r = sd_event_add_signal(
-                                w->event, NULL, signals[i].number, signals[i].handler, w);
+                                w->event, &source, signals[i].number, signals[i].handler, w);
 
+                if (r >= 0)
+                        r = event_source_strict_floating(source);
                 if (r < 0)
                         return r;
         }
@@ -502,14 +508,19 @@ static int add_signals(Watch *w) {
 /* --- setting up ------------------------------------------------------------------------------- */
 
 static int add_sources(Watch *w) {
+        sd_event_source *source;
         int r;
 
         r = pidwatch_new(&w->pids);
         if (r == 0)
-                r = sd_event_add_io(w->event, NULL, pidwatch_fd(w->pids), EPOLLIN, on_pids, w);
+                r = sd_event_add_io(w->event, &source, pidwatch_fd(w->pids), EPOLLIN, on_pids, w);
+        if (r >= 0)
+                r = event_source_strict_floating(source);
         if (r >= 0)
                 r = sd_event_add_time(w->event, &w->stat_timer, CLOCK_MONOTONIC, 0,
                                 RESYNC_ACCURACY_USEC, on_stat_due, w);
+        if (r >= 0)
+                r = event_source_strict(w->stat_timer);
         if (r >= 0)
                 r = sd_event_source_set_enabled(w->stat_timer, SD_EVENT_OFF);
         if (r >= 0)
@@ -545,6 +556,8 @@ static int set_up(Watch *w, const WatchOptions *options) {
         if (r >= 0)
                 r = sd_event_add_time(
                                 w->event, &w->pass_timer, CLOCK_MONOTONIC, now, 1, on_pass_due, w);
+        if (r >= 0)
+                r = event_source_strict(w->pass_timer);
         if (r >= 0)
                 r = watch_child_new(w->c, w->event, on_event_line, on_pass_end, w, &w->child);
         if (r >= 0)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "drivers/os/clock.h"
+#include "drivers/os/event-source.h"
 #include "drivers/systemd/manager-internal.h"
 #include "model/base/parse.h"
 
@@ -172,6 +173,8 @@ int unit_signals_new(const Paths *p,
         if (r < 0)
                 return r;
         r = sd_event_add_time(event, &s->retry, CLOCK_MONOTONIC, 0, 1, on_retry, s);
+        if (r >= 0)
+                r = event_source_strict(s->retry);
         if (r < 0)
                 return r;
         if (connect_bus(s) < 0)

@@ -30,7 +30,7 @@ class LimitsEnforced(Fleet):
         after = self.wait_agents(agents)
         self.assertEqual(after['a'].key, before['a'].key)
         self.assertEqual(len(self.servers()), 1)
-        self.assertEqual(self.starts('h'), 2)
+        wait_for(lambda: self.starts('h') == 2, 15, lambda: 'two starts, not %d' % self.starts('h'))
         self.in_sync()
 
     def test_tasks(self):
