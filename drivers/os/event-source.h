@@ -7,6 +7,7 @@
  * ours ends the loop instead, and whoever started the program starts it again.
  */
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 static inline int event_source_strict(sd_event_source *s) {
