@@ -79,30 +79,32 @@ void table_style(Table *t, size_t column, Style style) {
                 t->rows[t->n_rows - 1].styles[column] = style;
 }
 
-void table_notef(Table *t, const char *format, ...) {
+_printf_(3, 0) static void replace_valist(Table *t, char **where, const char *format, va_list ap) {
         char *text;
+
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        replace(t, where, text);
+}
+
+void table_notef(Table *t, const char *format, ...) {
         va_list ap;
 
         if (t->failed)
                 return;
         va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
+        replace_valist(t, &t->rows[t->n_rows - 1].note, format, ap);
         va_end(ap);
-        replace(t, &t->rows[t->n_rows - 1].note, text);
 }
 
 void table_helpf(Table *t, const char *format, ...) {
-        char *text;
         va_list ap;
 
         if (t->failed)
                 return;
         va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
+        replace_valist(t, &t->rows[t->n_rows - 1].help, format, ap);
         va_end(ap);
-        replace(t, &t->rows[t->n_rows - 1].help, text);
 }
 
 /* Cells on the terminal. */

@@ -2,8 +2,9 @@
 """What the sweeps share: one fault after another put into the real program, and what must hold after each.
 
 A point is one fault: the n-th allocation, the n-th call of one kind. A test run takes a sample of them, the same one
-each time, and prints its seed. MOSAIC_SWEEP_SEED takes another, MOSAIC_SWEEP_POINTS names points to take alone, MOSAIC_SWEEP=all (the suite `soak`) takes every point, and MOSAIC_SWEEP=places the first allocation of each
-call stack, and every call.
+each time, and prints its seed. MOSAIC_SWEEP_SEED takes another, MOSAIC_SWEEP_POINTS names points to take alone,
+MOSAIC_SWEEP=all (the suite `soak`) takes every point, and MOSAIC_SWEEP=places the first allocation of each call stack,
+and every call.
 """
 
 import json
