@@ -81,17 +81,6 @@ class Bench:
             self.bed.close()
             raise
 
-    def go_first(self):
-        """On a machine with other work: everything in the bed, and nothing else, is scheduled first (SCHED_RR), so
-        that wall times are those of what is measured and not of the queue. The same for program and floor."""
-        for h in bedlib.hierarchies():
-            path = os.path.join(h.mount, self.bed.name, 'cpu.rt_runtime_us')
-            if os.path.exists(path):
-                with open(path, 'w') as out:
-                    out.write('900000')
-        for pid in [p.pid for p in self.bed.processes()] + [0]:
-            os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
-
     def reset(self):
         """A bed as new; with --first most of the processors are its own, if it wants them."""
         self.bed.reset()
