@@ -9,9 +9,11 @@
 #include <time.h>
 
 #include "drivers/agent/keeper-client.h"
+#include "drivers/direct/known.h"
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
 #include "drivers/os/process.h"
+#include "drivers/tmux/guarded.h"
 #include "drivers/store/store.h"
 #include "model/base/array.h"
 #include "model/base/parse.h"
@@ -53,53 +55,6 @@ DirectSupervisor *direct_free(DirectSupervisor *d) {
 
 /* --- what keepers know ------------------------------------------------------------------------ */
 
-static bool needs_query(const Observed *o, size_t i) {
-        const ObservedSession *s = o->sessions + i, *before = i > 0 ? s - 1 : NULL;
-        const ObservedRun *run;
-
-        if (s->owner != SESSION_AGENT || s->pane_dead ||
-                        (before && before->agent && strcmp(before->agent, s->agent) == 0))
-                return false;
-        run = observed_run(o, s->agent);
-        return !run || !run->alive;
-}
-
-static UnitState unit_state_of(const KeeperCall *c) {
-        if (c->error == -ETIMEDOUT)
-                return UNIT_OTHER;
-        if (c->error < 0)
-                return UNIT_NOT_LOADED;
-        switch (c->state) {
-        case KEEPER_HAS_STARTING:
-                return UNIT_ACTIVATING;
-        case KEEPER_HAS_RUNNING:
-                return UNIT_ACTIVE;
-        case KEEPER_HAS_STOPPING:
-                return UNIT_DEACTIVATING;
-        case KEEPER_HAS_NONE:
-                break;
-        }
-        return UNIT_NOT_LOADED;
-}
-
-static int add_unit(Observed *o, const KeeperCall *c) {
-        UnitState state = unit_state_of(c);
-        ObservedUnit *u;
-
-        if (state == UNIT_NOT_LOADED)
-                return 0;
-        u = observed_add_unit(o);
-        if (!u)
-                return -ENOMEM;
-        u->agent = strdup(c->name);
-        if (!u->agent)
-                return -ENOMEM;
-        u->state = state;
-        u->main_pid = c->pid;
-        u->memory = u->cpu_usec = UINT64_MAX;
-        return 0;
-}
-
 int direct_observe(const DirectSupervisor *d, Observed *o) {
         _cleanup_free_ KeeperCall *calls = calloc(o->n_sessions + 1, sizeof(KeeperCall));
         size_t n = 0;
@@ -108,14 +63,14 @@ int direct_observe(const DirectSupervisor *d, Observed *o) {
         if (!calls)
                 return -ENOMEM;
         for (size_t i = 0; i < o->n_sessions; i++)
-                if (needs_query(o, i))
+                if (known_needs_query(o, i))
                         calls[n++] = (KeeperCall){
                                 .name = o->sessions[i].agent,
                                 .request = KEEPER_ASK_QUERY,
                         };
         r = keeper_call_many(d->paths->runtime, calls, n, QUERY_TIMEOUT_USEC);
         for (size_t i = 0; i < n && r == 0; i++)
-                r = add_unit(o, calls + i);
+                r = known_add_unit(o, calls + i);
         keeper_calls_done(calls, n);
         return r;
 }
@@ -244,10 +199,6 @@ int direct_submit(DirectSupervisor *d, DriverJob *job) {
         *slot = job;
         d->n_jobs++;
         return 0;
-}
-
-static bool is_absent(int error) {
-        return error == -ENOENT || error == -ECONNREFUSED;
 }
 
 static void fail(DriverJob *job, int error, const char *message) {
@@ -421,16 +372,9 @@ static int stop_orphans(const DirectSupervisor *d, DriverJob **jobs, size_t n) {
 
 /* --- agents and their keepers ----------------------------------------------------------------- */
 
-/* No keeper stopped anything: there is none, it went away, or nothing ever ran under it. */
-static bool nothing_was_stopped(const DriverJob *job, const KeeperCall *c) {
-        return job->kind == DRIVER_STOP &&
-               (is_absent(c->error) || c->error == -ECONNRESET ||
-                               (c->error == 0 && strcmp(c->code, "none") == 0));
-}
-
 /* What became of a call becomes what became of the job. */
 static void conclude(DriverJob *job, const KeeperCall *c) {
-        int error = nothing_was_stopped(job, c) ? 0 : c->error;
+        int error = known_nothing_was_stopped(job->kind, c) ? 0 : c->error;
 
         job->finished = true;
         job->took_usec += c->took_usec;
@@ -439,7 +383,7 @@ static void conclude(DriverJob *job, const KeeperCall *c) {
                 return;
         if (c->text)
                 job->message = strdup(c->text);
-        else if (is_absent(error))
+        else if (known_is_absent(error))
                 job->message = strdup("its session has no keeper");
         else if (asprintf(&job->message, "its keeper: %s", strerror(-error)) < 0)
                 job->message = NULL;
@@ -469,11 +413,11 @@ static ssize_t ask(DirectSupervisor *d, DriverJob **jobs, size_t n, uint64_t dea
         for (size_t i = 0; i < n && r == 0; i++) {
                 DriverJob *job = jobs[i];
 
-                if (!last && job->kind == DRIVER_START && is_absent(calls[i].error)) {
+                if (!last && job->kind == DRIVER_START && known_is_absent(calls[i].error)) {
                         jobs[n_open++] = job;
                         continue;
                 }
-                if (nothing_was_stopped(job, calls + i))
+                if (known_nothing_was_stopped(job->kind, calls + i))
                         unstopped[n_unstopped++] = job;
                 conclude(job, calls + i);
         }
@@ -484,11 +428,47 @@ static ssize_t ask(DirectSupervisor *d, DriverJob **jobs, size_t n, uint64_t dea
         return r < 0 ? r : (ssize_t)n_open;
 }
 
+/* Sessions that a window of somebody else's keeps although their keeper is gone get another one; in
+ * vain, that shows when it is asked. 0 or -ENOMEM. */
+static int add_keepers(DirectSupervisor *d, const TmuxServer *tmux, DriverJob **jobs, size_t n) {
+        _cleanup_(tmux_listing_freep) TmuxListing *listing = NULL;
+        _cleanup_(observed_freep) Observed *o = NULL;
+        _cleanup_strbuf_ StrBuf commands = STRBUF_NULL;
+        _cleanup_free_ char *keeper = NULL, *text = NULL;
+        int r;
+
+        r = path_join(d->paths->libexec, "mosaic-keeper", &keeper);
+        if (r == 0)
+                r = observed_new(SUPERVISOR_DIRECT, &o);
+        if (r == 0)
+                r = tmux_listing_begin(tmux, &listing);
+        if (r == 0)
+                r = tmux_listing_end(listing, o);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                const ObservedSession *s = observed_session(o, jobs[i]->agent);
+
+                if (!s || s->owner != SESSION_AGENT)
+                        continue;
+                r = tmux_guarded_add_keeper(&commands, tmux->fleet, jobs[i]->agent, s->id, keeper);
+                if (r < 0)
+                        return r;
+        }
+        r = strbuf_finish(&commands, &text);
+        if (r == 0 && *text)
+                r = tmux_server_run(tmux, text, NULL, NULL);
+        return r == -ENOMEM ? r : 0;
+}
+
 /* All the stops, or all the starts. A keeper that was made a moment ago may not listen yet: those
- * that are absent are asked again, together, until patience ends. */
-static int phase(DirectSupervisor *d, DriverJobKind kind, uint64_t deadline) {
+ * that are absent are asked again, together, until patience ends; then they are given a keeper,
+ * once. */
+static int
+phase(DirectSupervisor *d, const TmuxServer *tmux, DriverJobKind kind, uint64_t deadline) {
         uint64_t patience = clock_monotonic_usec() + KEEPER_PATIENCE_USEC;
         _cleanup_free_ DriverJob **jobs = calloc(d->n_jobs, sizeof(DriverJob *));
+        bool added = false;
         size_t n = 0;
 
         if (!jobs)
@@ -497,25 +477,38 @@ static int phase(DirectSupervisor *d, DriverJobKind kind, uint64_t deadline) {
                 if (d->jobs[i]->kind == kind)
                         jobs[n++] = d->jobs[i];
         while (n > 0) {
-                ssize_t open = ask(d, jobs, n, deadline, clock_monotonic_usec() >= patience);
+                bool late = clock_monotonic_usec() >= patience;
+                ssize_t open = ask(d, jobs, n, deadline, late && added);
 
                 if (open < 0)
                         return (int)open;
                 n = (size_t)open;
+                if (n > 0 && late) {
+                        int r = add_keepers(d, tmux, jobs, n);
+
+                        if (r < 0)
+                                return r;
+                        added = true;
+                        patience = clock_monotonic_usec() + KEEPER_PATIENCE_USEC;
+                }
                 if (n > 0)
                         pause_a_moment();
         }
         return 0;
 }
 
-int direct_wait(DirectSupervisor *d, uint64_t deadline_usec, DriverJobDone done, void *userdata) {
+int direct_wait(DirectSupervisor *d,
+                const TmuxServer *tmux,
+                uint64_t deadline_usec,
+                DriverJobDone done,
+                void *userdata) {
         int r;
 
         if (d->n_jobs == 0)
                 return 0;
-        r = phase(d, DRIVER_STOP, deadline_usec);
+        r = phase(d, tmux, DRIVER_STOP, deadline_usec);
         if (r == 0)
-                r = phase(d, DRIVER_START, deadline_usec);
+                r = phase(d, tmux, DRIVER_START, deadline_usec);
         for (size_t i = 0; i < d->n_jobs; i++) {
                 if (!d->jobs[i]->finished)
                         d->jobs[i]->error = r < 0 ? r : -ECANCELED;

@@ -28,7 +28,11 @@ _must_check_ int direct_stop_server(
  * sorted. */
 _must_check_ int direct_observe(const DirectSupervisor *d, Observed *o);
 
-/* As submit() and wait() of drivers/driver.h. */
+/* As submit() and wait() of drivers/driver.h. An agent whose session has lost its keeper gets
+ * another in a new window of it. */
 _must_check_ int direct_submit(DirectSupervisor *d, DriverJob *job);
-_must_check_ int direct_wait(
-                DirectSupervisor *d, uint64_t deadline_usec, DriverJobDone done, void *userdata);
+_must_check_ int direct_wait(DirectSupervisor *d,
+                const TmuxServer *tmux,
+                uint64_t deadline_usec,
+                DriverJobDone done,
+                void *userdata);

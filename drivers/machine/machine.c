@@ -714,7 +714,7 @@ static int machine_wait(void *world, DriverJobDone done, void *userdata) {
         int r;
 
         if (!is_systemd(m))
-                return direct_wait(m->direct, deadline, done, userdata);
+                return direct_wait(m->direct, m->tmux, deadline, done, userdata);
         if (m->n_work == 0)
                 return 0;
         m->done = done;

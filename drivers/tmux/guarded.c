@@ -40,3 +40,19 @@ int tmux_guarded_kill(StrBuf *b, const char *fleet, const char *agent, const cha
                 strbuf_addf(b, "{ kill-session -t '%s' }\n", session_id);
         return r;
 }
+
+int tmux_guarded_add_keeper(StrBuf *b,
+                const char *fleet,
+                const char *agent,
+                const char *session_id,
+                const char *keeper_path) {
+        int r;
+
+        r = tmux_guarded_begin(b, fleet, agent, session_id);
+        if (r < 0)
+                return r;
+        strbuf_add(b, "{ ");
+        r = tmux_command_new_window(b, session_id, agent, keeper_path);
+        strbuf_add(b, "}\n");
+        return r;
+}

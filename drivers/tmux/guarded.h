@@ -19,3 +19,10 @@ _must_check_ int tmux_guarded_rename(
                 StrBuf *b, const char *fleet, const char *agent, const char *session_id);
 _must_check_ int tmux_guarded_kill(
                 StrBuf *b, const char *fleet, const char *agent, const char *session_id);
+
+/* A keeper of @agent in a new window of the session. */
+_must_check_ int tmux_guarded_add_keeper(StrBuf *b,
+                const char *fleet,
+                const char *agent,
+                const char *session_id,
+                const char *keeper_path);

@@ -62,6 +62,18 @@ class Heal:
         self.assert_healthy(['a', 'b'])
         self.in_sync()
 
+    def test_keeper_killed_beside_a_window(self):
+        # Somebody's window keeps the session, so nothing is made that would bring a keeper along.
+        before = self.bring_up(['a', 'b'])
+        session = self.sessions()['a']
+        self.tmux('new-window', '-d', '-t', '=a:', 'exec sleep 1000000', check=True)
+        os.kill(self.keeper('a'), signal.SIGKILL)
+        self.end_of(before['a'])
+        after = self.comes_back(['a', 'b'])
+        self.assertEqual(after['b'].key, before['b'].key)
+        self.assertEqual(self.sessions()['a'], session, 'the session of the window was not kept')
+        self.in_sync()
+
     def server_lost(self, how, n=20):
         names = ['a%d' % i for i in range(n)]
         before = self.bring_up(names)
