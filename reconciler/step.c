@@ -7,6 +7,8 @@
 #define LOOK_PASSING_USEC (2 * USEC_PER_SEC)  /* a state that passes by itself */
 #define LOOK_BUSY_USEC (10 * USEC_PER_SEC)    /* somebody is attached, or the agent is at work */
 #define LOOK_UNKNOWN_USEC (15 * USEC_PER_SEC) /* something does not answer */
+/* A directory or a program is missing, or could not be looked at: whoever makes it tells nobody. */
+#define LOOK_SITE_USEC (15 * USEC_PER_SEC)
 
 static uint64_t least(uint64_t a, uint64_t b) {
         return a < b ? a : b;
@@ -20,11 +22,14 @@ static uint64_t wish_for(const Remark *m, uint64_t removals_wait_usec) {
                 return LOOK_PASSING_USEC;
         case REMARK_DEFERRED:
                 return m->reason == REASON_ROSTER_SETTLES ? removals_wait_usec : LOOK_BUSY_USEC;
+        case REMARK_BLOCKED:
+                return m->reason == REASON_SITE || m->reason == REASON_PROGRAM_MISSING
+                                       ? LOOK_SITE_USEC
+                                       : USEC_INFINITY;
         case REMARK_HELD:
         case REMARK_PENDING:
         case REMARK_ELSEWHERE:
         case REMARK_FOREIGN:
-        case REMARK_BLOCKED:
         case _REMARK_KIND_MAX:
                 break;
         }

@@ -14,7 +14,7 @@
 typedef struct Found {
         const char *name;
         const char *path;
-        bool there;
+        int error;
 } Found;
 
 typedef struct Site {
@@ -202,29 +202,45 @@ static int check_credentials(const Site *s) {
 
 /* --- programs --------------------------------------------------------------------------------- */
 
-static bool is_program(const char *path) {
-        struct stat st;
-
-        return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-               faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+static bool is_missing(int error) {
+        return error == -ENOENT || error == -ENOTDIR || error == -EACCES;
 }
 
-/* 1 found, 0 not found, -ENOMEM. Relative entries of PATH start at the agent's directory, as they
- * do when the launcher looks. */
+/* 0, -ENOENT if there is none that can be run, or why that could not be told. */
+static int look_for_program(const char *path) {
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return is_missing(-errno) ? -ENOENT : -errno;
+        if (!S_ISREG(st.st_mode))
+                return -ENOENT;
+        if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+                return is_missing(-errno) ? -ENOENT : -errno;
+        return 0;
+}
+
+/* The same for a name. Relative entries of PATH start at the agent's directory, as they do when the
+ * launcher looks; like there, one that cannot be looked at is passed over. */
 static int find_in_path(const char *name, const char *path, const char *workdir) {
+        int result = -ENOENT;
+
         for (const char *p = path; *p;) {
                 size_t n = strcspn(p, ":");
                 _cleanup_free_ char *candidate = NULL;
+                int r;
 
                 if (asprintf(&candidate, "%s%s%.*s/%s", n > 0 && p[0] == '/' ? "" : workdir,
                                     n > 0 && p[0] == '/' ? "" : "/", (int)n, p, name) < 0)
                         return -ENOMEM;
-                if (is_program(candidate))
-                        return 1;
+                r = look_for_program(candidate);
+                if (r == 0)
+                        return 0;
+                if (result == -ENOENT)
+                        result = r;
                 p += n;
                 p += *p == ':';
         }
-        return 0;
+        return result;
 }
 
 /* Is the program the same for agents of all directories? */
@@ -239,17 +255,16 @@ static bool is_common(const char *name, const char *path) {
         return true;
 }
 
-/* 1 found, 0 not found, -ENOMEM. */
 static int find_program(const Site *s, const char *name, const char *path) {
         _cleanup_free_ char *full = NULL;
 
         if (name[0] == '/')
-                return is_program(name);
+                return look_for_program(name);
         if (!strchr(name, '/'))
                 return find_in_path(name, path, s->spec->workdir);
         if (asprintf(&full, "%s/%s", s->spec->workdir, name) < 0)
                 return -ENOMEM;
-        return is_program(full);
+        return look_for_program(full);
 }
 
 static int check_program(const Site *s) {
@@ -260,15 +275,18 @@ static int check_program(const Site *s) {
         if (!path)
                 path = s->machine->path ? s->machine->path : "";
         if (last->name && strcmp(last->name, name) == 0 && strcmp(last->path, path) == 0)
-                r = last->there;
+                r = last->error;
         else
                 r = find_program(s, name, path);
-        if (r < 0)
+        if (r == -ENOMEM)
                 return r;
         if (is_common(name, path))
-                *last = (Found){ .name = name, .path = path, .there = r };
-        if (r > 0)
+                *last = (Found){ .name = name, .path = path, .error = r };
+        if (r == 0)
                 return 0;
+        if (r != -ENOENT)
+                return block(s, "program-unusable", "runtime", NULL, NULL,
+                                "cannot look at its program %s: %s", name, strerror(-r));
         return block(s, "program-missing", "runtime", NULL, s->spec->install,
                         strchr(name, '/') ? "there is no program %s"
                                           : "the program \"%s\" is not in the agents' PATH",

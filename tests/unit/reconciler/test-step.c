@@ -19,9 +19,12 @@ static void test_next(void **state _unused_) {
                 ActionKind left, other; /* what is still asked for after the pass; NONE: nothing */
                 RemarkKind remark;      /* _REMARK_KIND_MAX: none */
                 uint64_t next;
+                Reason reason; /* 0: one that an event tells the end of */
         } cases[] = {
                 { NONE, NONE, _REMARK_KIND_MAX, USEC_INFINITY },
                 { NONE, NONE, REMARK_BLOCKED, USEC_INFINITY },
+                { NONE, NONE, REMARK_BLOCKED, 15 * USEC_PER_SEC, REASON_SITE },
+                { NONE, NONE, REMARK_BLOCKED, 15 * USEC_PER_SEC, REASON_PROGRAM_MISSING },
                 { NONE, NONE, REMARK_WAITING, 2 * USEC_PER_SEC },
                 { NONE, NONE, REMARK_UNKNOWN, 15 * USEC_PER_SEC },
                 { ACTION_START, NONE, _REMARK_KIND_MAX, 2 * USEC_PER_SEC },
@@ -51,7 +54,9 @@ static void test_next(void **state _unused_) {
                                         REASON_NOT_IN_ROSTER, 0, 0, "so"));
                 if (cases[i].remark != _REMARK_KIND_MAX)
                         assert_non_null(plan_add_remark(rest, cases[i].remark, "c",
-                                        /* is_agent= */ true, REASON_FOREIGN_NAME, 0, NULL, "so"));
+                                        /* is_agent= */ true,
+                                        cases[i].reason ? cases[i].reason : REASON_FOREIGN_NAME, 0,
+                                        NULL, "so"));
                 p.observed = o;
                 p.plan = plan;
                 p.rest = rest;

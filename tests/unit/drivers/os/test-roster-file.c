@@ -435,6 +435,10 @@ static void sites(void **state) {
         expect_site("description: x", NULL, false);
         expect_site(line_with("env: {PATH: \"/nowhere:%s\"}", "bin"), NULL, false);
         expect_site("env: {PATH: /nowhere}", "program-missing", true);
+        /* That it could not be looked at does not make it missing. */
+        assert_int_equal(symlink("loop", in_folder("loop")), 0);
+        expect_site(line_with("env: {PATH: \"%s\"}", "loop"), "program-unusable", true);
+        expect_site(line_with("env: {PATH: \"%s:/nowhere\"}", "loop"), "program-unusable", true);
 
         expect_site("workdir: /nowhere/at/all", "workdir-missing", true);
         write_file("file", "A=b\n", 0600);
