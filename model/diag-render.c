@@ -285,13 +285,18 @@ int diags_render_text(const Diags *d,
 
 /* --- annotations ------------------------------------------------------------------------------ */
 
-/* %, CR and LF are the command's own; in a property , and : too. */
+/* %, CR and LF are the command's own; in a property , and : too. The rest as on a terminal, where
+ * it is printed. */
 static void add_escaped(StrBuf *b, const char *s, bool property) {
-        for (; *s; s++)
-                if (*s == '%' || *s == '\r' || *s == '\n' || (property && (*s == ',' || *s == ':')))
-                        strbuf_addf(b, "%%%02X", (unsigned char)*s);
+        size_t n = strlen(s), length;
+
+        for (size_t i = 0; i < n; i += length) {
+                length = 1;
+                if (strchr("%\r\n", s[i]) || (property && strchr(",:", s[i])))
+                        strbuf_addf(b, "%%%02X", (unsigned char)s[i]);
                 else
-                        strbuf_add_char(b, *s);
+                        (void)add_visible(b, s + i, n - i, &length);
+        }
 }
 
 int diags_render_github(
