@@ -407,6 +407,11 @@ static int plan_up(PlanContext *c, const AgentView *v) {
         return 0;
 }
 
+/* It runs, or will without being asked. */
+static bool can_be_stopped(UnitState s) {
+        return is_running(s) || s == UNIT_ACTIVATING || s == UNIT_RESTARTING;
+}
+
 static int plan_stop_verb(PlanContext *c, const AgentView *v) {
         bool all = strv_length(c->policy->names) == 0;
         unsigned steps = 0;
@@ -447,12 +452,13 @@ int plan_agent(PlanContext *c, const AgentSpec *spec) {
                                 "mosaic fleet install-systemd", "its unit does not load: %s",
                                 v.unit->load_error);
         if (spec->state == DESIRED_STOPPED) {
-                if (is_running(v.state) || v.state == UNIT_RESTARTING)
+                if (can_be_stopped(v.state))
                         return c->policy->mode == PLAN_START
                                                ? 0
                                                : action(c, &v, ACTION_STOP, REASON_STATE_STOPPED,
                                                                  STEP_STOP, "state is stopped");
-                return 0;
+                if (!is_in_transition(v.state))
+                        return 0;
         }
         if (is_in_transition(v.state) || (v.unit && v.unit->job_pending))
                 return remarkf(c, &v, REMARK_WAITING, REASON_IN_TRANSITION, NULL, "its unit is %s",

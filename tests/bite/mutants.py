@@ -26,7 +26,7 @@ MUTANTS = [
     ("restart an agent that is attached", DIFF, "v->spec->on_change == ON_CHANGE_DEFER &&", "0 &&"),
     ("leave a renamed session", DIFF, "if (misnamed && c->policy->mode == PLAN_CONVERGE &&", "if (0 &&"),
     ("start beside a foreign session of that name", DIFF, "if (namesake && !v->session)", "if (0)"),
-    ("leave what is to be stopped", DIFF, "if (is_running(v.state) || v.state == UNIT_RESTARTING)", "if (0)"),
+    ("leave what is to be stopped", DIFF, "if (can_be_stopped(v.state))", "if (0)"),
     ("wait for a clock that was set back", DIFF, "v->run->started_usec < now + JUST_STARTED_USEC", "1"),
     ("forget the cap", PRUNE, "if (going > cap &&", "if (0 && going > cap &&"),
     ("remove while the roster settles", PRUNE, "if (c->policy->removals_wait)", "if (0)"),

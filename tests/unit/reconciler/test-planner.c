@@ -412,6 +412,40 @@ static void test_state_stopped(void **state _unused_) {
         assert_action(q, "web", ACTION_START, REASON_NOT_RUNNING);
 }
 
+/* Whatever it is in: it is not in sync before it is down. */
+static void test_state_stopped_on_its_way(void **state _unused_) {
+        static const UnitState goes_up[] = { UNIT_ACTIVATING, UNIT_RESTARTING };
+        static const UnitState goes_down[] = { UNIT_DEACTIVATING, UNIT_OTHER };
+        static const UnitState down[] = { UNIT_NOT_LOADED, UNIT_INACTIVE, UNIT_FAILED };
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
+        World w;
+
+        converged(&w, d);
+        d->agents[2]->state = DESIRED_STOPPED;
+        for (size_t i = 0; i < ELEMENTSOF(goes_up); i++) {
+                _cleanup_(plan_freep) Plan *p = NULL;
+
+                world_agent(&w, "web")->unit = goes_up[i];
+                p = plan_of(&w, d);
+                assert_action(p, "web", ACTION_STOP, REASON_STATE_STOPPED);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(goes_down); i++) {
+                _cleanup_(plan_freep) Plan *p = NULL;
+
+                world_agent(&w, "web")->unit = goes_down[i];
+                p = plan_of(&w, d);
+                assert_null(plan_action(p, "web"));
+                assert_remark(p, "web", REMARK_WAITING, REASON_IN_TRANSITION);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(down); i++) {
+                _cleanup_(plan_freep) Plan *p = NULL;
+
+                world_agent(&w, "web")->unit = down[i];
+                p = plan_of(&w, d);
+                assert_int_equal(p->n_actions + p->n_remarks, 0);
+        }
+}
+
 /* How an agent takes our stop is no failure of the fleet. */
 static void test_dies_hard(void **state _unused_) {
         static const char *const now[] = { "ab-1", "ab-10" };
@@ -510,6 +544,7 @@ int main(void) {
                 cmocka_unit_test(test_stop_verb),
                 cmocka_unit_test(test_dies_hard),
                 cmocka_unit_test(test_state_stopped),
+                cmocka_unit_test(test_state_stopped_on_its_way),
                 cmocka_unit_test(test_crash_anywhere),
                 cmocka_unit_test(test_order_does_not_matter),
         };
