@@ -438,8 +438,9 @@ int plan_agent(PlanContext *c, const AgentSpec *spec) {
         };
 
         v.state = v.unit ? v.unit->state : UNIT_NOT_LOADED;
-        if (spec->elsewhere)
-                return 0; /* prune.c's */
+        /* prune.c's, but for the one who is told by name to stop. */
+        if (spec->elsewhere && !(c->policy->mode == PLAN_STOP && strv_length(c->policy->names) > 0))
+                return 0;
         if (!c->can_see_agents)
                 return impeded(c);
         if (c->policy->mode == PLAN_STOP)

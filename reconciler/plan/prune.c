@@ -111,14 +111,23 @@ static int add_removal(PlanContext *c, const char *agent) {
         return set_session(a, session);
 }
 
+/* Of the whole fleet what still runs here is removed; of agents by name it is told. */
 static int remark_elsewhere(PlanContext *c) {
+        bool by_name = strv_length(c->policy->names) > 0;
+
         for (size_t i = 0; i < c->desired->n_agents; i++) {
                 const AgentSpec *a = c->desired->agents[i];
+                bool stays = by_name && runs(c->observed, a->name);
 
                 if (a->elsewhere && plan_in_scope(c, a->name) &&
-                                !plan_add_remark(c->plan, REMARK_ELSEWHERE, a->name,
+                                !plan_add_remark(c->plan,
+                                                stays ? REMARK_DEFERRED : REMARK_ELSEWHERE, a->name,
                                                 /* is_agent= */ true, REASON_ELSEWHERE, a->line,
-                                                NULL, "its host: names another machine"))
+                                                stays ? "mosaic fleet apply" : NULL,
+                                                stays ? "its host: names another machine; it runs "
+                                                        "here "
+                                                        "until the whole fleet is applied"
+                                                      : "its host: names another machine"))
                         return -ENOMEM;
         }
         return 0;

@@ -395,6 +395,33 @@ static void test_stop_verb(void **state _unused_) {
         }
 }
 
+/* An agent that by its host: is another machine's and still runs here: who names it hears of it,
+ * and can stop it. */
+static void test_elsewhere_by_name(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
+        _cleanup_(plan_freep) Plan *all = NULL, *look = NULL, *stop = NULL, *none = NULL;
+        char name[] = "web", *names[] = { name, NULL };
+        PlanPolicy by_name = PLAN_POLICY_DEFAULT;
+        PlanPolicy stopping = { .mode = PLAN_STOP, .allow_remove = -1, .names = names };
+        World w;
+
+        converged(&w, d);
+        d->agents[2]->elsewhere = true;
+        all = plan_of(&w, d);
+        assert_action(all, "web", ACTION_REMOVE, REASON_ELSEWHERE);
+        by_name.names = names;
+        look = plan_with(&w, d, by_name);
+        assert_remark(look, "web", REMARK_DEFERRED, REASON_ELSEWHERE);
+        assert_int_equal(plan_exit_code(look), EXIT_PENDING);
+        stop = plan_with(&w, d, stopping);
+        assert_action(stop, "web", ACTION_STOP, REASON_REQUESTED);
+        assert_int_equal(converge(&w, d, stopping), 0);
+        assert_int_equal(world_agent(&w, "web")->unit, UNIT_NOT_LOADED);
+        none = plan_with(&w, d, by_name);
+        assert_remark(none, "web", REMARK_ELSEWHERE, REASON_ELSEWHERE);
+        assert_int_equal(plan_exit_code(none), EXIT_OK);
+}
+
 /* The roster says stopped, then running again: no person stopped it. */
 static void test_state_stopped(void **state _unused_) {
         _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
@@ -543,6 +570,7 @@ int main(void) {
                 cmocka_unit_test(test_dependencies),
                 cmocka_unit_test(test_stop_verb),
                 cmocka_unit_test(test_dies_hard),
+                cmocka_unit_test(test_elsewhere_by_name),
                 cmocka_unit_test(test_state_stopped),
                 cmocka_unit_test(test_state_stopped_on_its_way),
                 cmocka_unit_test(test_crash_anywhere),
