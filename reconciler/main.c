@@ -82,6 +82,19 @@ static int open_fleet(Context *c) {
         return 0;
 }
 
+/* No room, or no permission: where. */
+static void say_where_it_writes(const Context *c, int error) {
+        bool written = error == -EACCES || error == -EPERM || error == -EROFS || error == -ENOSPC ||
+                       error == -EDQUOT;
+
+        if (written && c->paths)
+                fprintf(stderr,
+                                "help: mosaic keeps what it knows in %s and %s: both must be "
+                                "yours, "
+                                "writable, and have room\n",
+                                c->paths->state, c->paths->runtime);
+}
+
 static int run_verb(Context *c, const Verb *v, int argc, char **argv) {
         int r;
 
@@ -100,6 +113,7 @@ static int run_verb(Context *c, const Verb *v, int argc, char **argv) {
         if (r < 0) {
                 fprintf(stderr, "mosaic: %s%s%s: %s\n", v->group ? v->group : "",
                                 v->group ? " " : "", v->name, strerror(-r));
+                say_where_it_writes(c, r);
                 return EXIT_INTERNAL;
         }
         return r;

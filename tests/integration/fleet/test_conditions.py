@@ -43,6 +43,8 @@ class Conditions:
         self.assertTrue([l for l in text.splitlines() if l.strip()], 'not a word: %r' % r)
         for p in patterns:
             self.assertRegex(text, p, r)
+        if re.search(r'(?im)^mosaic: fleet [a-z]+: (no space|read-only|permission denied)', r.err):
+            self.assertRegex(r.err, r'(?m)^help: mosaic keeps what it knows in /', r)
 
     def shell(self, script, *args, **more):
         """sh -c SCRIPT with "$@" = the program and @args."""
