@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "model/base/strbuf.h"
 #include "model/base/strv.h"
 #include "reconciler/plan/context.h"
 
@@ -156,6 +157,36 @@ static int stop_strays(PlanContext *c, const char *const *names, size_t n) {
         return 0;
 }
 
+/* More run than may be removed without being told: who, as a person is to say how many. */
+static int hold_removals(PlanContext *c,
+                const char *const *names,
+                size_t n,
+                size_t going,
+                size_t n_running,
+                size_t cap) {
+        _cleanup_strbuf_ StrBuf who = STRBUF_NULL;
+        _cleanup_free_ char *text = NULL;
+        char help[80];
+        int r;
+
+        for (size_t i = 0; i < n; i++)
+                if (runs(c->observed, names[i]))
+                        strbuf_addf(&who, "%s%s", who.length > 0 ? ", " : "", names[i]);
+        r = strbuf_finish(&who, &text);
+        if (r < 0)
+                return r;
+        (void)snprintf(help, sizeof(help), "mosaic fleet apply --allow-remove %zu", going);
+        c->plan->n_removals_blocked = going;
+        return plan_add_remark(c->plan, REMARK_BLOCKED, "removals", /* is_agent= */ false,
+                               REASON_REMOVAL_CAP, 0, help,
+                               "%zu of %zu running agents left the roster, and without being told "
+                               "at "
+                               "most %zu are removed: %s",
+                               going, n_running, cap, text)
+                               ? 0
+                               : -ENOMEM;
+}
+
 int plan_prune(PlanContext *c) {
         _cleanup_free_ const char **names = NULL;
         size_t n, n_running, going = 0, cap;
@@ -181,17 +212,8 @@ int plan_prune(PlanContext *c) {
         for (size_t i = 0; i < n; i++)
                 going += runs(c->observed, names[i]);
         cap = n_running / 4 > 1 ? n_running / 4 : 1;
-        if (going > cap && (allowed < 0 || (size_t)allowed != going)) {
-                c->plan->n_removals_blocked = going;
-                return plan_add_remark(c->plan, REMARK_BLOCKED, "removals", /* is_agent= */ false,
-                                       REASON_REMOVAL_CAP, 0, "mosaic fleet apply --allow-remove N",
-                                       "%zu of %zu running agents left the roster; without being "
-                                       "told, at "
-                                       "most %zu are removed: say --allow-remove %zu",
-                                       going, n_running, cap, going)
-                                       ? 0
-                                       : -ENOMEM;
-        }
+        if (going > cap && (allowed < 0 || (size_t)allowed != going))
+                return hold_removals(c, names, n, going, n_running, cap);
         for (size_t i = 0; i < n; i++) {
                 r = add_removal(c, names[i]);
                 if (r < 0)
