@@ -257,7 +257,10 @@ int tmux_listing_begin(const TmuxServer *s, TmuxListing **ret) {
                 r = process_start(&request, &l->client);
                 if (r == -ENOMEM)
                         return r;
-                if (r < 0)
+                if (r == -ENOENT)
+                        source_set(&l->source, SOURCE_UNKNOWN,
+                                        "there is no tmux in PATH: install it");
+                else if (r < 0)
                         source_set(&l->source, SOURCE_UNKNOWN, "cannot run tmux: %s", strerror(-r));
         }
         *ret = TAKE_PTR(l);

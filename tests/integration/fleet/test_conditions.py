@@ -219,7 +219,7 @@ class Conditions:
         self.up()
         for args in (('plan', '--json'), ('apply', '--yes'), ('restart', 'a')):
             r = self.fleet(*args, env={'PATH': empty})
-            self.sentence(r, r'tmux', code=(ERROR, BLOCKED, UNKNOWN))
+            self.sentence(r, r'there is no tmux in PATH', code=(ERROR, BLOCKED, UNKNOWN))
             self.assertEqual(self.actions(r), [], r)
             self.unchanged(args)
         self.apply()
