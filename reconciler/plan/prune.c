@@ -179,10 +179,10 @@ static int hold_removals(PlanContext *c,
         c->plan->n_removals_blocked = going;
         return plan_add_remark(c->plan, REMARK_BLOCKED, "removals", /* is_agent= */ false,
                                REASON_REMOVAL_CAP, 0, help,
-                               "%zu of %zu running agents left the roster, and without being told "
-                               "at "
-                               "most %zu are removed: %s",
-                               going, n_running, cap, text)
+                               "%zu of %zu running agents left the roster; without being told, at "
+                               "most %zu are removed: "
+                               "say --allow-remove %zu for %s",
+                               going, n_running, cap, going, text)
                                ? 0
                                : -ENOMEM;
 }

@@ -317,7 +317,7 @@ static void test_removal_cap(void **state _unused_) {
         capped = plan_of(&w, e);
         assert_int_equal(capped->n_actions, 0);
         assert_remark(capped, "removals", REMARK_BLOCKED, REASON_REMOVAL_CAP);
-        assert_non_null(strstr(capped->remarks[0].text, ": ab-1, ab-10"));
+        assert_non_null(strstr(capped->remarks[0].text, "--allow-remove 2 for ab-1, ab-10"));
         assert_string_equal(capped->remarks[0].help, "mosaic fleet apply --allow-remove 2");
         assert_int_equal(plan_exit_code(capped), EXIT_BLOCKED);
         policy.allow_remove = 3;
