@@ -89,9 +89,8 @@ static void say_where_it_writes(const Context *c, int error) {
 
         if (written && c->paths)
                 fprintf(stderr,
-                                "help: mosaic keeps what it knows in %s and %s: both must be "
-                                "yours, "
-                                "writable, and have room\n",
+                                "help: mosaic keeps what it knows in %s and %s: "
+                                "both must be yours, writable, and have room\n",
                                 c->paths->state, c->paths->runtime);
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What is known of agents by what their keepers answered. Pure; the simulated world of the tests
- * asks its own keepers and takes the same words for the same.
+ * What is known of agents by what their keepers answered, or did not (pure). Who asks them is
+ * direct.c.
  */
 
 #include "drivers/agent/keeper-client.h"

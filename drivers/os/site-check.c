@@ -202,8 +202,9 @@ static int check_credentials(const Site *s) {
 
 /* --- programs --------------------------------------------------------------------------------- */
 
-static bool is_missing(int error) {
-        return error == -ENOENT || error == -ENOTDIR || error == -EACCES;
+/* Of errno; what may not be reached or run is no program. */
+static int why_not(void) {
+        return errno == ENOTDIR || errno == EACCES ? -ENOENT : -errno;
 }
 
 /* 0, -ENOENT if there is none that can be run, or why that could not be told. */
@@ -211,12 +212,10 @@ static int look_for_program(const char *path) {
         struct stat st;
 
         if (stat(path, &st) < 0)
-                return is_missing(-errno) ? -ENOENT : -errno;
+                return why_not();
         if (!S_ISREG(st.st_mode))
                 return -ENOENT;
-        if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
-                return is_missing(-errno) ? -ENOENT : -errno;
-        return 0;
+        return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? why_not() : 0;
 }
 
 /* The same for a name. Relative entries of PATH start at the agent's directory, as they do when the

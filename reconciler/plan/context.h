@@ -19,6 +19,9 @@ typedef struct PlanContext {
         size_t n_others;
 } PlanContext;
 
+/* Did the caller name agents? Else it is about the whole fleet. */
+bool plan_is_by_name(const PlanContext *c);
+
 /* Is this agent within the names the caller gave? */
 bool plan_in_scope(const PlanContext *c, const char *agent);
 

@@ -4,7 +4,6 @@
 
 #include "model/base/format.h"
 #include "model/base/parse.h"
-#include "model/base/strv.h"
 #include "reconciler/plan/context.h"
 
 #define JUST_STARTED_USEC (3 * USEC_PER_SEC)
@@ -413,14 +412,13 @@ static bool can_be_stopped(UnitState s) {
 }
 
 static int plan_stop_verb(PlanContext *c, const AgentView *v) {
-        bool all = strv_length(c->policy->names) == 0;
         unsigned steps = 0;
 
         if (is_running(v->state) || is_in_transition(v->state))
                 steps |= STEP_STOP;
         if (v->state == UNIT_FAILED)
                 steps |= STEP_RESET_FAILED;
-        if (all && v->session)
+        if (!plan_is_by_name(c) && v->session)
                 steps |= STEP_KILL_SESSION;
         return steps == 0 ? 0 : action(c, v, ACTION_STOP, REASON_REQUESTED, steps, "asked for");
 }
@@ -439,7 +437,7 @@ int plan_agent(PlanContext *c, const AgentSpec *spec) {
 
         v.state = v.unit ? v.unit->state : UNIT_NOT_LOADED;
         /* prune.c's, but for the one who is told by name to stop. */
-        if (spec->elsewhere && !(c->policy->mode == PLAN_STOP && strv_length(c->policy->names) > 0))
+        if (spec->elsewhere && !(c->policy->mode == PLAN_STOP && plan_is_by_name(c)))
                 return 0;
         if (!c->can_see_agents)
                 return impeded(c);

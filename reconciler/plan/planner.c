@@ -6,8 +6,12 @@
 #include "model/base/strv.h"
 #include "reconciler/plan/context.h"
 
+bool plan_is_by_name(const PlanContext *c) {
+        return strv_length(c->policy->names) > 0;
+}
+
 bool plan_in_scope(const PlanContext *c, const char *agent) {
-        return strv_length(c->policy->names) == 0 || strv_find(c->policy->names, agent);
+        return !plan_is_by_name(c) || strv_find(c->policy->names, agent);
 }
 
 static int compare_session_names(const void *a, const void *b) {

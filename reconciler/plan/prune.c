@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "model/base/strbuf.h"
-#include "model/base/strv.h"
 #include "reconciler/plan/context.h"
 
 /*
@@ -114,20 +113,17 @@ static int add_removal(PlanContext *c, const char *agent) {
 
 /* Of the whole fleet what still runs here is removed; of agents by name it is told. */
 static int remark_elsewhere(PlanContext *c) {
-        bool by_name = strv_length(c->policy->names) > 0;
-
         for (size_t i = 0; i < c->desired->n_agents; i++) {
                 const AgentSpec *a = c->desired->agents[i];
-                bool stays = by_name && runs(c->observed, a->name);
+                bool stays = plan_is_by_name(c) && runs(c->observed, a->name);
 
                 if (a->elsewhere && plan_in_scope(c, a->name) &&
                                 !plan_add_remark(c->plan,
                                                 stays ? REMARK_DEFERRED : REMARK_ELSEWHERE, a->name,
                                                 /* is_agent= */ true, REASON_ELSEWHERE, a->line,
                                                 stays ? "mosaic fleet apply" : NULL,
-                                                stays ? "its host: names another machine; it runs "
-                                                        "here "
-                                                        "until the whole fleet is applied"
+                                                stays ? "its host: names another machine; it "
+                                                        "runs here until the whole fleet is applied"
                                                       : "its host: names another machine"))
                         return -ENOMEM;
         }
@@ -179,9 +175,8 @@ static int hold_removals(PlanContext *c,
         c->plan->n_removals_blocked = going;
         return plan_add_remark(c->plan, REMARK_BLOCKED, "removals", /* is_agent= */ false,
                                REASON_REMOVAL_CAP, 0, help,
-                               "%zu of %zu running agents left the roster; without being told, at "
-                               "most %zu are removed: "
-                               "say --allow-remove %zu for %s",
+                               "%zu of %zu running agents left the roster; without being told, "
+                               "at most %zu are removed: say --allow-remove %zu for %s",
                                going, n_running, cap, going, text)
                                ? 0
                                : -ENOMEM;
@@ -198,7 +193,7 @@ int plan_prune(PlanContext *c) {
                 if (r < 0)
                         return r;
         }
-        if (strv_length(c->policy->names) > 0 || !c->can_see_agents || !c->can_see_sessions)
+        if (plan_is_by_name(c) || !c->can_see_agents || !c->can_see_sessions)
                 return 0;
         r = collect(c, &names, &n);
         if (r < 0)

@@ -36,7 +36,7 @@ static void test_not_asked(void **state) {
         static const int errors[] = { ETIMEDOUT, EMFILE, ENFILE, ENOBUFS, ENOMEM };
 
         (void)state;
-        for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
                 assert_int_equal(state_by(-errors[i], KEEPER_HAS_NONE), UNIT_OTHER);
 }
 
