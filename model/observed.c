@@ -103,6 +103,7 @@ Observed *observed_free(Observed *o) {
         for (size_t i = 0; i < o->n_units; i++) {
                 free(o->units[i].agent);
                 free(o->units[i].result);
+                free(o->units[i].masked);
                 free(o->units[i].load_error);
         }
         for (size_t i = 0; i < o->n_run; i++) {

@@ -73,7 +73,9 @@ int agent_look_open(AgentLook *a, Context *c, const char *name) {
         if (a->spec || a->run || a->roster_invalid || observed_session(a->pass.observed, name))
                 return 0;
         r = strv_push(&names, name);
-        return r < 0 ? r : run_check_names(a->pass.desired, names);
+        if (r < 0)
+                return r;
+        return run_check_names(c, a->pass.desired, /* may_have_left= */ false, names);
 }
 
 static int say(char **ret_why, int code, const char *format, ...) _printf_(3, 4);

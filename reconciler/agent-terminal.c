@@ -51,7 +51,7 @@ static int refuse(Context *c, const char *verb, char *name, const AgentTerminal 
         if (r < 0)
                 return r;
         if (p.desired) {
-                r = run_check_names(p.desired, names);
+                r = run_check_names(c, p.desired, /* may_have_left= */ false, names);
                 if (r != 0)
                         return r;
                 spec = desired_find(p.desired, name);

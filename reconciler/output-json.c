@@ -205,6 +205,12 @@ static int pass_document(const Context *c,
         for (size_t i = 0; i < p->plan->n_actions; i++)
                 put_action(&b, p->plan->actions + i, p->report ? p->report->results + i : NULL);
         json_close(&b);
+        if (p->rest && p->rest->n_actions > 0) {
+                json_open_array(&b, "remaining");
+                for (size_t i = 0; i < p->rest->n_actions; i++)
+                        put_action(&b, p->rest->actions + i, NULL);
+                json_close(&b);
+        }
         output_put_remarks(&b, p->rest ? p->rest : p->plan);
         if (checks)
                 output_put_checks(&b, checks);

@@ -469,9 +469,23 @@ void output_progress(const Context *c,
         (void)fflush(stdout);
 }
 
+/* What the second look asks for and this run did not try, as a plan shows it. */
+static void print_rest(const Context *c, const Pass *p) {
+        int width = address_width(p->rest);
+
+        for (size_t i = 0; i < p->rest->n_actions; i++) {
+                const Action *a = p->rest->actions + i;
+
+                if (a->agent && !plan_action(p->plan, a->agent))
+                        print_action(c, a, width);
+        }
+        for (size_t i = 0; i < p->rest->n_remarks; i++)
+                if (p->rest->remarks[i].kind != REMARK_FOREIGN)
+                        print_remark(c, p->rest->remarks + i, width);
+}
+
 void output_report(const Context *c, const Pass *p) {
         static const Outcome order[] = { OUTCOME_FAILED, OUTCOME_SKIPPED, OUTCOME_NOT_STARTED };
-        const Plan *rest = p->rest ? p->rest : p->plan;
         int width = address_width(p->plan);
         char name[64];
 
@@ -494,9 +508,8 @@ void output_report(const Context *c, const Pass *p) {
                         output_wrapped(c, output_text(&b), (size_t)width + 14);
                         putchar('\n');
                 }
-        for (size_t i = 0; i < rest->n_remarks; i++)
-                if (rest->remarks[i].kind != REMARK_FOREIGN && p->rest)
-                        print_remark(c, rest->remarks + i, address_width(rest));
+        if (p->rest)
+                print_rest(c, p);
 }
 
 void output_report_summary(const Context *c, const Pass *p, ExitCode code) {

@@ -8,6 +8,7 @@
 #include "drivers/os/lock.h"
 #include "drivers/store/history.h"
 #include "drivers/store/pacing-record.h"
+#include "drivers/store/store.h"
 #include "model/base/format.h"
 #include "model/base/suggest.h"
 #include "model/json.h"
@@ -64,17 +65,27 @@ int run_refuse(const Context *c, const char *verb, ExitCode code, const char *fo
         return r < 0 ? r : (int)code;
 }
 
-int run_check_names(const Desired *d, char *const *names) {
+int run_check_names(const Context *c, const Desired *d, bool may_have_left, char *const *names) {
         for (; names && *names; names++) {
                 Suggestion s = suggestion_init(*names);
+                int r;
 
                 if (desired_find(d, *names))
                         continue;
+                r = store_knows(c->paths, *names);
+                if (r < 0)
+                        return r;
+                if (r > 0 && may_have_left)
+                        continue;
                 for (size_t i = 0; i < d->n_agents; i++)
                         suggestion_offer(&s, d->agents[i]->name);
-                fprintf(stderr, "mosaic: no agent '%s' in the roster%s%s%s\n", *names,
-                                s.best ? "; did you mean '" : "", s.best ? s.best : "",
-                                s.best ? "'?" : "");
+                fprintf(stderr, "mosaic: no agent '%s' in the roster", *names);
+                if (r > 0)
+                        fprintf(stderr, "; it left it and was not removed yet: 'mosaic fleet plan' "
+                                        "says why");
+                else if (s.best)
+                        fprintf(stderr, "; did you mean '%s'?", s.best);
+                fputc('\n', stderr);
                 return EXIT_USAGE;
         }
         return 0;
@@ -117,7 +128,7 @@ int run_look(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
                 r = run_load(c, p);
         if (r != 0)
                 return r;
-        r = run_check_names(p->desired, policy->names);
+        r = run_check_names(c, p->desired, /* may_have_left= */ false, policy->names);
         if (r != 0)
                 return r;
         return pass_plan(c, policy, details, p);
@@ -329,7 +340,7 @@ static int prepare_change(
         }
         if (r != 0)
                 return r;
-        r = run_check_names(p->desired, change->policy.names);
+        r = run_check_names(c, p->desired, change->policy.mode == PLAN_STOP, change->policy.names);
         if (r != 0)
                 return r;
         if (change->prepare) {

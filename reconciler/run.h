@@ -42,5 +42,7 @@ _must_check_ int run_refuse(
 /* The same for a fleet whose directories others may write to: EXIT_BLOCKED. */
 _must_check_ int run_refuse_shared(const Context *c, const char *verb);
 
-/* The names the user gave must be agents of the roster; else a sentence and EXIT_USAGE. */
-_must_check_ int run_check_names(const Desired *d, char *const *names);
+/* The names the user gave must be agents of the roster, or, with @may_have_left, agents that left
+ * it and are not removed yet; else a sentence and EXIT_USAGE. */
+_must_check_ int run_check_names(
+                const Context *c, const Desired *d, bool may_have_left, char *const *names);

@@ -102,7 +102,7 @@ read_roster(const char *path, Diags *diags, char **ret_bytes, size_t *ret_size, 
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode))
-                return refuse(diags, "roster-not-a-file", NULL,
+                return refuse(diags, "roster-not-a-file", "put the roster there as a file",
                                 S_ISDIR(st.st_mode) ? "the roster is a directory"
                                                     : "the roster is no regular file");
         r = check_owner(&st, diags);

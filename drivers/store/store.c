@@ -510,6 +510,20 @@ static int remove_record(const char *parent, const char *sub, const char *name) 
         return r < 0 ? r : file_remove(path);
 }
 
+int store_knows(const Paths *p, const char *agent) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (!agent_name_is_valid(agent))
+                return 0;
+        r = record_path(p->state, "specs", agent, &path);
+        if (r < 0)
+                return r;
+        if (access(path, F_OK) == 0)
+                return 1;
+        return errno == ENOENT ? 0 : -errno;
+}
+
 int store_remove_agent(const Paths *p, const char *agent) {
         int r;
 

@@ -28,6 +28,10 @@ _must_check_ int store_write_specs(const Paths *p, AgentSpec *const *specs, size
 /* Says that the runs seen in @o of these agents are ended by us: before they are. */
 _must_check_ int store_announce_stops(const Paths *p, const Observed *o, char *const *agents);
 
+/* Is a spec of @agent accepted? So also of one that left the roster and is not removed yet.
+ * Positive: it is. */
+_must_check_ int store_knows(const Paths *p, const char *agent);
+
 /* Deletes everything that is kept of an agent. Absent files are success. */
 _must_check_ int store_remove_agent(const Paths *p, const char *agent);
 

@@ -306,7 +306,11 @@ static int look_add_listed(Look *l,
         if (r < 0)
                 return r;
         u->state = state;
-        u->masked = strcmp(load, "masked") == 0;
+        if (strcmp(load, "masked") == 0) {
+                u->masked = strdup(unit);
+                if (!u->masked)
+                        return -ENOMEM;
+        }
         u->job_pending = strcmp(job_path, "/") != 0;
         l->listed[l->n_listed - 1].running = state == UNIT_ACTIVE && strcmp(sub, "running") == 0;
         l->listed[l->n_listed - 1].path = strdup(path);
@@ -423,7 +427,10 @@ static int add_masks_of(Look *l, const char *directory) {
                         if (r < 0)
                                 return r;
                 }
-                u->masked = true;
+                if (!u->masked)
+                        u->masked = strdup(entry->d_name);
+                if (!u->masked)
+                        return -ENOMEM;
         }
         return 0;
 }

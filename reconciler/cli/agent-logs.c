@@ -39,7 +39,9 @@ static int check_name(Context *c, const Options *o) {
         int r;
 
         r = pass_load(c, &p);
-        return r < 0 || !p.desired ? (r < 0 ? r : 0) : run_check_names(p.desired, o->names);
+        if (r < 0 || !p.desired)
+                return r < 0 ? r : 0;
+        return run_check_names(c, p.desired, /* may_have_left= */ true, o->names);
 }
 
 static int run(Context *c, int argc, char **argv) {

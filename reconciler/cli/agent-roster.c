@@ -164,7 +164,7 @@ static int run(Context *c, int argc, char **argv) {
         p.offline = true;
         r = run_load(c, &p);
         if (r == 0)
-                r = run_check_names(p.desired, o.names);
+                r = run_check_names(c, p.desired, /* may_have_left= */ false, o.names);
         if (r != 0)
                 return r;
         r = observed_new(c->record->supervisor, &held);

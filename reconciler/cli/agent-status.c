@@ -17,7 +17,7 @@ static int look(Context *c, char *const *names, bool clear) {
 
         r = in_force_look(c, &f);
         if (r == 0)
-                r = run_check_names(f.pass.desired, names);
+                r = run_check_names(c, f.pass.desired, /* may_have_left= */ false, names);
         if (r == 0)
                 r = activities_look(&c->driver, f.pass.desired, f.pass.observed, &activities);
         if (r != 0)

@@ -58,7 +58,7 @@ static int load(Context *c, const Options *o, Pass *p) {
                 return q < 0 ? q : r;
         }
         output_findings(c, p, /* warnings= */ false);
-        return r > 0 ? r : run_check_names(p->desired, o->names);
+        return r > 0 ? r : run_check_names(c, p->desired, /* may_have_left= */ false, o->names);
 }
 
 static int run(Context *c, int argc, char **argv) {

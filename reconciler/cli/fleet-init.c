@@ -274,6 +274,20 @@ static int read_record_again(Context *c) {
         return 0;
 }
 
+/* What only a person can clear away; NULL: another error. */
+static const char *in_the_way(int error) {
+        switch (error) {
+        case -ELOOP:
+                return "it is a symbolic link that leads nowhere; remove it, or make the file it "
+                       "names";
+        case -EINVAL:
+        case -EISDIR:
+                return "it is no regular file; move it away";
+        default:
+                return NULL;
+        }
+}
+
 static int write_all(Context *c, const Options *o, const Asset *profile, InitResult *ret) {
         _cleanup_close_ int lock = -1;
         int r;
@@ -287,12 +301,11 @@ static int write_all(Context *c, const Options *o, const Asset *profile, InitRes
                 return r;
         r = write_roster(c, o, profile, ret);
         if (r < 0) {
+                const char *obstacle = in_the_way(r);
+
                 fprintf(stderr, "mosaic: init: cannot write %s: %s\n", c->paths->roster,
-                                r == -ELOOP ? "it is a symbolic link that leads nowhere; remove "
-                                              "it, "
-                                              "or make the file it names"
-                                            : strerror(-r));
-                return r == -ELOOP ? EXIT_BLOCKED : EXIT_INTERNAL;
+                                obstacle ? obstacle : strerror(-r));
+                return obstacle ? EXIT_BLOCKED : EXIT_INTERNAL;
         }
         return strcmp(ret->status, "exists") == 0 ? EXIT_BLOCKED : EXIT_OK;
 }

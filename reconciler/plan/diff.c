@@ -423,6 +423,30 @@ static int plan_stop_verb(PlanContext *c, const AgentView *v) {
         return steps == 0 ? 0 : action(c, v, ACTION_STOP, REASON_REQUESTED, steps, "asked for");
 }
 
+/* By name: who asks for one agent is told why it is not started; who asks for all of them means
+ * those that the roster wants. */
+static bool is_asked_to_run(const PlanContext *c) {
+        return plan_is_by_name(c) &&
+               (c->policy->mode == PLAN_START || c->policy->mode == PLAN_RESTART);
+}
+
+static int plan_refused(PlanContext *c, const AgentView *v) {
+        if (v->spec->elsewhere)
+                return remark(c, v, REMARK_BLOCKED, REASON_ELSEWHERE,
+                                "start it there, or change its host:",
+                                "its host: names another machine");
+        return remark(c, v, REMARK_BLOCKED, REASON_STATE_STOPPED, "change its state: in the roster",
+                        "the roster says state: stopped");
+}
+
+static int plan_masked(PlanContext *c, const AgentView *v) {
+        _cleanup_free_ char *help = NULL;
+
+        if (format_text(&help, "systemctl --user unmask %s", v->unit->masked) < 0)
+                return -ENOMEM;
+        return remark(c, v, REMARK_BLOCKED, REASON_UNIT_MASKED, help, "its unit is masked");
+}
+
 int plan_agent(PlanContext *c, const AgentSpec *spec) {
         const Observed *o = c->observed;
         AgentView v = {
@@ -436,20 +460,21 @@ int plan_agent(PlanContext *c, const AgentSpec *spec) {
         };
 
         v.state = v.unit ? v.unit->state : UNIT_NOT_LOADED;
-        /* prune.c's, but for the one who is told by name to stop. */
-        if (spec->elsewhere && !(c->policy->mode == PLAN_STOP && plan_is_by_name(c)))
+        /* prune.c's, but for the one who is told by name to start or to stop. */
+        if (spec->elsewhere && (c->policy->mode == PLAN_CONVERGE || !plan_is_by_name(c)))
                 return 0;
         if (!c->can_see_agents)
                 return impeded(c);
         if (c->policy->mode == PLAN_STOP)
                 return plan_stop_verb(c, &v);
         if (v.unit && v.unit->masked)
-                return remarkf(c, &v, REMARK_BLOCKED, REASON_UNIT_MASKED,
-                                "systemctl --user unmask UNIT", "its unit is masked");
+                return plan_masked(c, &v);
         if (v.unit && v.unit->load_error && !is_running(v.state))
                 return remarkf(c, &v, REMARK_BLOCKED, REASON_UNIT_BROKEN,
                                 "mosaic fleet install-systemd", "its unit does not load: %s",
                                 v.unit->load_error);
+        if (is_asked_to_run(c) && (spec->elsewhere || spec->state == DESIRED_STOPPED))
+                return plan_refused(c, &v);
         if (spec->state == DESIRED_STOPPED) {
                 if (can_be_stopped(v.state))
                         return c->policy->mode == PLAN_START

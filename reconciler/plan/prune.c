@@ -130,14 +130,21 @@ static int remark_elsewhere(PlanContext *c) {
         return 0;
 }
 
-/* Strays of ours at `stop` without names: their sessions and units go too, their files stay. */
+/* Strays of ours at `stop`: their units go too, without names their sessions as well; their files
+ * stay. */
 static int stop_strays(PlanContext *c, const char *const *names, size_t n) {
+        bool by_name = plan_is_by_name(c);
+
         for (size_t i = 0; i < n; i++) {
-                const ObservedSession *session = observed_session(c->observed, names[i]);
+                const ObservedSession *session =
+                                by_name ? NULL : observed_session(c->observed, names[i]);
                 unsigned steps = runs(c->observed, names[i]) ? STEP_STOP : 0;
                 Action *a;
                 int r;
 
+                /* One that is another machine's and was named has its action. */
+                if (by_name && (!plan_in_scope(c, names[i]) || desired_find(c->desired, names[i])))
+                        continue;
                 if (session)
                         steps |= STEP_KILL_SESSION;
                 if (steps == 0)
@@ -193,15 +200,16 @@ int plan_prune(PlanContext *c) {
                 if (r < 0)
                         return r;
         }
-        if (plan_is_by_name(c) || !c->can_see_agents || !c->can_see_sessions)
+        if (!c->can_see_agents || !c->can_see_sessions)
+                return 0;
+        if (c->policy->mode != PLAN_STOP &&
+                        (c->policy->mode != PLAN_CONVERGE || plan_is_by_name(c)))
                 return 0;
         r = collect(c, &names, &n);
         if (r < 0)
                 return r;
         if (c->policy->mode == PLAN_STOP)
                 return stop_strays(c, names, n);
-        if (c->policy->mode != PLAN_CONVERGE)
-                return 0;
 
         n_running = count_running(c->observed);
         for (size_t i = 0; i < n; i++)

@@ -170,6 +170,32 @@ class Converge:
         self.assertEqual(self.pids(), {n: before[n] for n in names[:5]})
         self.in_sync()
 
+    def test_what_is_left_is_told(self):
+        """Agents that this run starts count for the cap of the next: nothing is removed now."""
+        names = ['a%d' % i for i in range(5)]
+        before = {n: p.key for n, p in self.bring_up(names).items()}
+        self.roster(names[:3] + ['b%d' % i for i in range(3)])
+        r = self.apply(code=NOT_CONVERGED)
+        for name in names[3:]:
+            self.assertRegex(r.out, r'(?m)^ +- agent/%s +remove: ' % name)
+            self.assertEqual(self.pids()[name], before[name])
+        self.apply()
+        self.in_sync()
+
+    def test_one_that_left_by_name(self):
+        """Held back by the cap: it is not unknown, and can be stopped."""
+        self.bring_up(['a', 'b', 'c', 'd'])
+        self.roster(['a', 'b'])
+        self.apply(code=BLOCKED)
+        for verb in ('explain', 'plan', 'start'):
+            r = self.fleet(verb, 'c', code=USAGE)
+            self.assertIn("no agent 'c' in the roster; it left it", r.err)
+        self.fleet('stop', 'c', code=0)
+        self.wait_agents(['a', 'b', 'd'])
+        self.assertEqual(set(self.running()), {'a', 'b', 'd'})
+        self.assertIn('c', self.sessions())
+        self.fleet('stop', 'x', code=USAGE)
+
     def test_the_cap_allows_one_of_two(self):
         self.bring_up(['a', 'b'])
         self.roster(['a'])

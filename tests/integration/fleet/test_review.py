@@ -137,6 +137,11 @@ class Direct(Fleet):
         self.assertIn('leads nowhere', r.err)
         self.assertTrue(os.path.islink(link))
         self.assertFalse(os.path.exists(target))
+        os.unlink(link)
+        os.mkdir(link)
+        r = self.fleet('init', '--write', '--force', code=BLOCKED)
+        self.assertIn('no regular file; move it away', r.err)
+        self.assertIn('= help: put the roster there as a file', self.fleet('validate', code=harness.INVALID).err)
 
     # --- files ---
 

@@ -298,6 +298,8 @@ class DriftSystemd(Drift, Fleet):
         self.bed.systemctl('stop', self.unit('a'), check=True)
         c.wait_converged(reason='blocked')
         self.assertEqual(self.pids()['b'], before['b'])
+        self.assertIn('= systemctl --user unmask %s' % self.unit('a'),
+                      self.fleet('plan', code=BLOCKED).out)
         self.bed.systemctl('unmask', self.unit('a'), check=True)
         self.fleet('start', 'a', code=0)
         c.wait_converged()

@@ -45,11 +45,11 @@ static int run_observe(Manager *m, const Paths *p, bool all) {
                 printf("unit: agent=%s state=%s masked=%d job=%d details=%d reload=%d pid=%d "
                        "restarts=%" PRIu64 " result=%s code=%d status=%d memory=%s changed=%d "
                        "load=%s\n",
-                                u->agent, unit_state_to_string(u->state), u->masked, u->job_pending,
-                                u->details, u->need_reload, (int)u->main_pid, u->restarts,
-                                u->result ? u->result : "", u->exit_code, u->exit_status,
-                                u->memory == UINT64_MAX ? "unknown" : "known", u->changed_usec != 0,
-                                u->load_error ? u->load_error : "");
+                                u->agent, unit_state_to_string(u->state), u->masked != NULL,
+                                u->job_pending, u->details, u->need_reload, (int)u->main_pid,
+                                u->restarts, u->result ? u->result : "", u->exit_code,
+                                u->exit_status, u->memory == UINT64_MAX ? "unknown" : "known",
+                                u->changed_usec != 0, u->load_error ? u->load_error : "");
         }
         return 0;
 }

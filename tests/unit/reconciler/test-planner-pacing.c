@@ -79,7 +79,8 @@ static Observed *observe(Controller *c, const Desired *d) {
         for (size_t i = 0; i < o->n_units; i++) {
                 ObservedStop *s;
 
-                o->units[i].masked = c->masked[number_of(c, o->units[i].agent)];
+                if (c->masked[number_of(c, o->units[i].agent)])
+                        o->units[i].masked = strdup("mosaic-agent@NAME.service");
                 if (o->units[i].state != UNIT_FAILED)
                         continue;
                 s = observed_add_stop(o);

@@ -424,6 +424,50 @@ static void test_elsewhere_by_name(void **state _unused_) {
         assert_int_equal(plan_exit_code(none), EXIT_OK);
 }
 
+/* Who asks by name for an agent that the roster keeps down is not told that all is well; who asks
+ * for the whole fleet means those that it wants. */
+static void test_start_refused(void **state _unused_) {
+        static const PlanMode modes[] = { PLAN_START, PLAN_RESTART };
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
+        char web[] = "web", two[] = "ab-10", *names[] = { two, web, NULL };
+        World w;
+
+        d->agents[1]->elsewhere = true;
+        d->agents[2]->state = DESIRED_STOPPED;
+        assert_string_equal(d->agents[1]->name, two);
+        converged(&w, d);
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++) {
+                PlanPolicy policy = { .mode = modes[i], .allow_remove = -1, .names = names };
+                _cleanup_(plan_freep) Plan *by_name = plan_with(&w, d, policy), *all = NULL;
+
+                assert_remark(by_name, two, REMARK_BLOCKED, REASON_ELSEWHERE);
+                assert_remark(by_name, "web", REMARK_BLOCKED, REASON_STATE_STOPPED);
+                assert_int_equal(by_name->n_actions, 0);
+                assert_int_equal(plan_exit_code(by_name), EXIT_BLOCKED);
+                policy.names = NULL;
+                all = plan_with(&w, d, policy);
+                assert_int_equal(plan_count_remarks(all, REMARK_BLOCKED), 0);
+        }
+}
+
+/* It left the roster and is not removed yet: it can be stopped by name, and alone. */
+static void test_stop_departed_by_name(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3), *empty = NULL;
+        _cleanup_(plan_freep) Plan *stop = NULL;
+        char web[] = "web", *names[] = { web, NULL };
+        PlanPolicy stopping = { .mode = PLAN_STOP, .allow_remove = -1, .names = names };
+        World w;
+
+        converged(&w, d);
+        empty = world_desired(three, 0);
+        stop = plan_with(&w, empty, stopping);
+        assert_action(stop, "web", ACTION_STOP, REASON_REQUESTED);
+        assert_int_equal(stop->n_actions, 1);
+        assert_int_equal(stop->actions[0].steps, STEP_STOP);
+        assert_int_equal(converge(&w, empty, stopping), 0);
+        assert_true(world_agent(&w, "web")->session);
+}
+
 /* The roster says stopped, then running again: no person stopped it. */
 static void test_state_stopped(void **state _unused_) {
         _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
@@ -573,6 +617,8 @@ int main(void) {
                 cmocka_unit_test(test_stop_verb),
                 cmocka_unit_test(test_dies_hard),
                 cmocka_unit_test(test_elsewhere_by_name),
+                cmocka_unit_test(test_start_refused),
+                cmocka_unit_test(test_stop_departed_by_name),
                 cmocka_unit_test(test_state_stopped),
                 cmocka_unit_test(test_state_stopped_on_its_way),
                 cmocka_unit_test(test_crash_anywhere),
