@@ -18,6 +18,7 @@ typedef struct Parser {
         const char *p; /* NUL at the end */
         const char *end;
         unsigned depth;
+        StrBuf key, text; /* of the member at hand; the builder copies both */
         JsonBuilder builder;
 } Parser;
 
@@ -145,8 +146,9 @@ static int parse_escape(Parser *s, StrBuf *b) {
         return 0;
 }
 
-/* The text between quotes, which may hold NUL. */
+/* The text between quotes, which may hold NUL, in place of what was in @b. */
 static int parse_string(Parser *s, StrBuf *b) {
+        strbuf_reset(b);
         if (*s->p != '"')
                 return -EINVAL;
         for (s->p++; *s->p != '"';) {
@@ -174,19 +176,18 @@ static int parse_string(Parser *s, StrBuf *b) {
 static int parse_value(Parser *s, const char *key);
 
 static int parse_member(Parser *s) {
-        _cleanup_strbuf_ StrBuf key = STRBUF_NULL;
         int r;
 
         skip_blanks(s);
-        r = parse_string(s, &key);
+        r = parse_string(s, &s->key);
         if (r < 0)
                 return r;
-        if (strlen(strbuf_text(&key)) != key.length)
+        if (strlen(strbuf_text(&s->key)) != s->key.length)
                 return -EINVAL;
         skip_blanks(s);
         if (*s->p++ != ':')
                 return -EINVAL;
-        return parse_value(s, strbuf_text(&key));
+        return parse_value(s, strbuf_text(&s->key));
 }
 
 /* What is between brackets or braces. */
@@ -236,12 +237,10 @@ static bool take_word(Parser *s, const char *word) {
 }
 
 static int parse_text(Parser *s, const char *key) {
-        _cleanup_strbuf_ StrBuf text = STRBUF_NULL;
-        int r;
+        int r = parse_string(s, &s->text);
 
-        r = parse_string(s, &text);
         if (r == 0)
-                json_put_bytes(&s->builder, key, strbuf_text(&text), text.length);
+                json_put_bytes(&s->builder, key, strbuf_text(&s->text), s->text.length);
         return r;
 }
 
@@ -279,7 +278,7 @@ static int parse_document(Parser *s) {
 
 int json_parse(const char *bytes, size_t size, Json **ret) {
         _cleanup_free_ char *copy = NULL;
-        Parser s = { .builder = JSON_BUILDER_NULL };
+        Parser s = { .key = STRBUF_NULL, .text = STRBUF_NULL, .builder = JSON_BUILDER_NULL };
         int r;
 
         if (size > JSON_SIZE_MAX)
@@ -297,5 +296,7 @@ int json_parse(const char *bytes, size_t size, Json **ret) {
         if (r == 0)
                 r = json_finish(&s.builder, ret);
         json_builder_done(&s.builder);
+        strbuf_done(&s.key);
+        strbuf_done(&s.text);
         return r;
 }

@@ -371,7 +371,7 @@ static int resolve_none(const Resolver *v) {
  * first bytes carry a number: what is hashed may change with a new one only.
  */
 static void record_begin(StrBuf *b) {
-        b->length = 0; /* the room is used again */
+        strbuf_reset(b);
         strbuf_add(b, "v2");
 }
 

@@ -578,14 +578,15 @@ static int compile_members(Compiler *c, SchemaNode *node) {
 }
 
 static int compile(Compiler *c, const Json *json, const char *path, SchemaNode **ret) {
+        bool object = json_type_of(json) == JSON_OBJECT;
         Schema *s = c->schema;
         SchemaNode *node, **slot;
         int r;
 
-        if (json_type_of(json) != JSON_OBJECT && json_type_of(json) != JSON_BOOL)
+        if (!object && json_type_of(json) != JSON_BOOL)
                 return refuse(c, path, "a schema must be an object, true or false");
-        for (size_t i = 0; i < s->n_nodes; i++)
-                if (json_type_of(json) == JSON_OBJECT && s->nodes[i]->json == json) {
+        for (size_t i = 0; i < s->n_nodes && object; i++)
+                if (s->nodes[i]->json == json) {
                         *ret = s->nodes[i];
                         return 0;
                 }
@@ -604,7 +605,7 @@ static int compile(Compiler *c, const Json *json, const char *path, SchemaNode *
         node->path = strdup(path);
         if (!node->path)
                 return -ENOMEM;
-        if (json_type_of(json) == JSON_BOOL)
+        if (!object)
                 node->is_false = !json_as_bool(json);
         else {
                 node->json = json;

@@ -9,6 +9,12 @@ void strbuf_done(StrBuf *b) {
         *b = STRBUF_NULL;
 }
 
+void strbuf_reset(StrBuf *b) {
+        b->length = 0;
+        if (b->data)
+                b->data[0] = '\0';
+}
+
 /* Makes room for @more bytes and the terminating NUL. */
 static bool reserve(StrBuf *b, size_t more) {
         size_t room;

@@ -20,6 +20,9 @@ typedef struct StrBuf {
 
 #define STRBUF_NULL ((StrBuf){ 0 })
 
+/* Empties it; its room is used again. An error stays. */
+void strbuf_reset(StrBuf *b);
+
 void strbuf_done(StrBuf *b);
 #define _cleanup_strbuf_ _cleanup_(strbuf_done)
 
