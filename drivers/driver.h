@@ -134,8 +134,9 @@ typedef struct Driver {
          * return. */
         int (*sessions)(void *world, DriverJob *jobs, size_t n);
 
-        /* DRIVER_START, DRIVER_STOP: queued and running on return; @jobs stay where
-         * they are until wait() has returned. */
+        /* DRIVER_START, DRIVER_STOP: queued and running on return; a job stays where it is until it
+         * was reported. */
         int (*submit)(void *world, DriverJob *jobs, size_t n);
+        /* Returns when at least one more has ended, and reports all that have. */
         int (*wait)(void *world, DriverJobDone done, void *userdata);
 } Driver;

@@ -5,11 +5,22 @@
 #include <string.h>
 
 #include "drivers/os/clock.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 
 /* Sessions are made in lists of this many, while the starts of the list before are already
  * running. */
 #define BATCH 64
+
+/* Of the unit of one action. A restart goes through all of them, a start begins at the last but
+ * one. */
+typedef enum Stage {
+        STAGE_BEGIN,
+        STAGE_STOPPING,
+        STAGE_STOPPED,
+        STAGE_CLEARED, /* what the stop left in the manager is cleared */
+        STAGE_STARTING,
+} Stage;
 
 typedef struct Apply {
         const Driver *driver;
@@ -20,8 +31,8 @@ typedef struct Apply {
         ApplyStage stage;
         Report *report;
         DriverJob *jobs; /* one per action, for the job it runs now */
-        bool *started;   /* the action's start was begun */
-        bool *stopped;   /* its stop was begun */
+        Stage *stages;   /* how far each action's unit is */
+        size_t n_flying; /* jobs on their way */
         uint64_t begin_usec;
 } Apply;
 
@@ -135,27 +146,28 @@ static int apply_files(Apply *a) {
 
 /*
  * Before a start: failures that stand in its way. After a stop of ours: how the agent took it is no
- * failure of the fleet, and a start counter that a person's restarts filled is no crash loop.
+ * failure of the fleet, and a start counter that a person's restarts filled is no crash loop. That
+ * is cosmetic: the start that follows says if it stands in the way.
  */
-static int reset_failed(Apply *a, ActionKind kind, unsigned steps) {
+static int clear_failures(Apply *a, const size_t *which, size_t n, bool needed) {
         _cleanup_strv_ char **agents = NULL;
         int r;
 
-        for (size_t i = 0; i < a->plan->n_actions; i++) {
-                const Action *x = action_at(a, i);
-
-                if (!(x->steps & steps) || x->kind != kind || !is_open(a, i))
-                        continue;
-                r = strv_push(&agents, x->agent);
+        if (n == 0)
+                return 0;
+        for (size_t i = 0; i < n; i++) {
+                r = strv_push(&agents, action_at(a, which[i])->agent);
                 if (r < 0)
                         return r;
         }
-        if (!agents)
-                return 0;
         r = a->driver->reset_failed(a->driver->world, agents);
-        /* After a stop it is cosmetic: the start that follows says if it stands in the way. */
-        if (r < 0 && steps & STEP_RESET_FAILED)
-                fail_all(a, kind, steps, "cannot clear the unit's failure", r);
+        for (size_t i = 0; i < n && r < 0 && needed; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                if (format_text(&text, "cannot clear the unit's failure: %s", strerror(-r)) < 0)
+                        return -ENOMEM;
+                finish(a, which[i], OUTCOME_FAILED, text);
+        }
         return r == -ENOMEM ? r : 0;
 }
 
@@ -170,6 +182,15 @@ static size_t select_actions(const Apply *a, ActionKind kind, unsigned steps, si
         return n;
 }
 
+static int reset_failed(Apply *a, ActionKind kind, unsigned steps) {
+        _cleanup_free_ size_t *which = calloc(a->plan->n_actions + 1, sizeof(size_t));
+
+        if (!which)
+                return -ENOMEM;
+        return clear_failures(a, which, select_actions(a, kind, steps, which),
+                        /* needed= */ steps & STEP_RESET_FAILED);
+}
+
 /* --- jobs ------------------------------------------------------------------------------------- */
 
 static void on_job(DriverJob *job, void *userdata) {
@@ -177,7 +198,10 @@ static void on_job(DriverJob *job, void *userdata) {
         size_t i = (size_t)(job - a->jobs);
         ActionResult *result = a->report->results + i;
 
-        assert(i < a->plan->n_actions);
+        assert(i < a->plan->n_actions && a->n_flying > 0);
+        a->n_flying--;
+        if (job->kind == DRIVER_STOP)
+                a->stages[i] = STAGE_STOPPED;
         result->took_usec += job->took_usec;
         if (job->error < 0) {
                 finish(a, i, OUTCOME_FAILED, job->message ? job->message : strerror(-job->error));
@@ -248,6 +272,7 @@ static int submit(Apply *a, const size_t *which, size_t n, DriverJobKind kind) {
                 if (!is_open(a, which[k]))
                         continue;
                 r = a->driver->submit(a->driver->world, prepare_job(a, which[k], kind), 1);
+                a->n_flying += r == 0;
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)
@@ -256,20 +281,31 @@ static int submit(Apply *a, const size_t *which, size_t n, DriverJobKind kind) {
         return 0;
 }
 
-/* Everything that was submitted: no job of ours is in flight when the lock is given back. */
-static int wait_jobs(Apply *a) {
+/* Until at least one more has ended. */
+static int wait_some(Apply *a) {
+        size_t before = a->n_flying;
         int r = a->driver->wait(a->driver->world, on_job, a);
 
-        if (r == 0 || r == -ENOMEM)
+        if (r == -ENOMEM || (r == 0 && a->n_flying < before))
                 return r;
         for (size_t i = 0; i < a->plan->n_actions; i++)
                 if (a->jobs[i].agent && !a->jobs[i].finished)
                         finish(a, i, OUTCOME_FAILED, "how it ended is not known");
+        a->n_flying = 0;
         return 0;
 }
 
-/* Stops the units of an action kind, after having said that it is us. */
-static int stop_units(Apply *a, ActionKind kind) {
+/* Everything that was submitted: no job of ours is in flight when the lock is given back. */
+static int wait_all(Apply *a) {
+        int r = 0;
+
+        while (a->n_flying > 0 && r == 0)
+                r = wait_some(a);
+        return r;
+}
+
+/* Begins to stop the units of an action kind, after having said that it is us. */
+static int submit_stops(Apply *a, ActionKind kind) {
         _cleanup_free_ size_t *which = calloc(a->plan->n_actions + 1, sizeof(size_t));
         _cleanup_strv_ char **agents = NULL;
         size_t n;
@@ -291,19 +327,14 @@ static int stop_units(Apply *a, ActionKind kind) {
                 return r == -ENOMEM ? r : 0;
         }
         for (size_t i = 0; i < n; i++)
-                a->stopped[which[i]] = true;
-        r = submit(a, which, n, DRIVER_STOP);
-        if (r < 0)
-                (void)wait_jobs(a); /* what did go out */
-        return r < 0 ? r : wait_jobs(a);
+                a->stages[which[i]] = STAGE_STOPPING;
+        return submit(a, which, n, DRIVER_STOP);
 }
 
-/* The first half of the restarts. A stop and a start, not a restart job: systemd leaves out the
- * hangup (SendSIGHUP=) in those, and a shell does not hear TERM. */
-static int apply_restart_stops(Apply *a) {
-        int r = stop_units(a, ACTION_RESTART);
+static int stop_units(Apply *a, ActionKind kind) {
+        int r = submit_stops(a, kind), q = wait_all(a);
 
-        return r < 0 ? r : reset_failed(a, ACTION_RESTART, STEP_STOP);
+        return r < 0 ? r : q;
 }
 
 /* --- starts ----------------------------------------------------------------------------------- */
@@ -339,13 +370,25 @@ static Readiness readiness(Apply *a, size_t i) {
         return READY;
 }
 
+/* After an interrupt nothing new is begun, but an agent that we stopped to start it again is
+ * started. */
+static bool may_start(const Apply *a, size_t i) {
+        const Action *x = action_at(a, i);
+
+        if (!x->agent || !(x->steps & STEP_START) || !is_open(a, i))
+                return false;
+        if (x->kind == ACTION_RESTART)
+                return a->stages[i] == STAGE_CLEARED;
+        return a->stages[i] == STAGE_BEGIN && !interrupted(a);
+}
+
 /* Sessions first, then the starts. */
 static int start_batch(Apply *a, const size_t *which, size_t n) {
         size_t sessions[BATCH], n_sessions = 0;
         int r;
 
         for (size_t k = 0; k < n; k++) {
-                a->started[which[k]] = true;
+                a->stages[which[k]] = STAGE_STARTING;
                 if (action_at(a, which[k])->steps & STEP_SESSION)
                         sessions[n_sessions++] = which[k];
         }
@@ -353,16 +396,9 @@ static int start_batch(Apply *a, const size_t *which, size_t n) {
         return r < 0 ? r : submit(a, which, n, DRIVER_START);
 }
 
-/* After an interrupt nothing new is begun, but an agent that we stopped to start it again is
- * started. */
-static bool may_start(const Apply *a, size_t i) {
-        return !interrupted(a) || a->stopped[i];
-}
-
-/* Everything that is ready now, in batches; the next one is made while the starts of the last
- * run. */
+/* In batches; the sessions of the next one are made while the starts of the last run. */
 static int start_ready(Apply *a, const size_t *which, size_t n) {
-        int r = 0, q;
+        int r = 0;
 
         for (size_t at = 0; at < n && r == 0; at += BATCH) {
                 size_t batch[BATCH], size = 0;
@@ -372,30 +408,56 @@ static int start_ready(Apply *a, const size_t *which, size_t n) {
                                 batch[size++] = which[k];
                 r = start_batch(a, batch, size);
         }
-        q = wait_jobs(a);
-        return r < 0 ? r : q;
+        return r;
 }
 
-static int apply_starts(Apply *a) {
-        _cleanup_free_ size_t *which = calloc(a->plan->n_actions + 1, sizeof(size_t));
+static int clear_stopped(Apply *a, size_t *which) {
+        size_t n = 0;
 
-        if (!which)
-                return -ENOMEM;
+        for (size_t i = 0; i < a->plan->n_actions; i++)
+                if (a->stages[i] == STAGE_STOPPED && action_at(a, i)->kind == ACTION_RESTART &&
+                                is_open(a, i)) {
+                        a->stages[i] = STAGE_CLEARED;
+                        which[n++] = i;
+                }
+        return clear_failures(a, which, n, /* needed= */ false);
+}
+
+/* Each start as soon as its agent is down and what it comes after has started: one that takes long
+ * to end, or to start, holds up nobody else. */
+static int start_all(Apply *a, size_t *which) {
         for (;;) {
                 size_t n = 0;
                 int r;
 
-                for (size_t i = 0; i < a->plan->n_actions; i++)
-                        if (action_at(a, i)->agent && action_at(a, i)->steps & STEP_START &&
-                                        is_open(a, i) && !a->started[i] && may_start(a, i) &&
-                                        readiness(a, i) == READY)
+                r = clear_stopped(a, which);
+                for (size_t i = 0; i < a->plan->n_actions && r == 0; i++)
+                        if (may_start(a, i) && readiness(a, i) == READY)
                                 which[n++] = i;
-                if (n == 0)
+                if (n > 0)
+                        r = start_ready(a, which, n);
+                else if (r == 0 && a->n_flying == 0)
                         return 0;
-                r = start_ready(a, which, n);
+                else if (r == 0)
+                        r = wait_some(a);
                 if (r < 0)
                         return r;
         }
+}
+
+/* Restarts and starts. A restart is a stop and a start, not a restart job: systemd leaves out the
+ * hangup (SendSIGHUP=) in those, and a shell does not hear TERM. */
+static int apply_starts(Apply *a) {
+        _cleanup_free_ size_t *which = calloc(a->plan->n_actions + 1, sizeof(size_t));
+        int r, q;
+
+        if (!which)
+                return -ENOMEM;
+        r = submit_stops(a, ACTION_RESTART);
+        if (r == 0)
+                r = start_all(a, which);
+        q = wait_all(a);
+        return r < 0 ? r : q;
 }
 
 /* --- the rest --------------------------------------------------------------------------------- */
@@ -504,8 +566,7 @@ static int run(Apply *a) {
         r = apply_stops(a, ACTION_STOP);
         if (r < 0 || interrupted(a))
                 return r;
-        r = apply_restart_stops(a);
-        return r < 0 ? r : apply_starts(a);
+        return apply_starts(a);
 }
 
 int apply_plan(const Driver *driver,
@@ -528,15 +589,13 @@ int apply_plan(const Driver *driver,
         int r = -ENOMEM;
 
         a.jobs = calloc(plan->n_actions + 1, sizeof(DriverJob));
-        a.started = calloc(plan->n_actions + 1, sizeof(bool));
-        a.stopped = calloc(plan->n_actions + 1, sizeof(bool));
-        if (a.jobs && a.started && a.stopped)
+        a.stages = calloc(plan->n_actions + 1, sizeof(Stage));
+        if (a.jobs && a.stages)
                 r = stage == APPLY_MAIN ? run(&a) : apply_stops(&a, ACTION_REMOVE);
         for (size_t i = 0; a.jobs && i < plan->n_actions; i++)
                 free(a.jobs[i].message);
         free(a.jobs);
-        free(a.started);
-        free(a.stopped);
+        free(a.stages);
         return r;
 }
 

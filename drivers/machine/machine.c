@@ -45,11 +45,13 @@ struct MachineDriver {
         TmuxServer *tmux;
         Manager *manager; /* NULL until needed, and again after it broke */
         DirectSupervisor *direct;
-        UnitWork **work; /* submitted, not waited for; each allocated: the manager keeps pointers */
+        UnitWork **work; /* submitted; each allocated: the manager keeps pointers */
         size_t n_work;
-        TmuxListing *begun; /* by begin(), for the next observe() */
-        bool server_hidden; /* in the last look */
-        DriverJobDone done; /* during wait() */
+        uint64_t jobs_deadline_usec; /* of the work, CLOCK_MONOTONIC; from the last that was added
+                                      */
+        TmuxListing *begun;          /* by begin(), for the next observe() */
+        bool server_hidden;          /* in the last look */
+        DriverJobDone done;          /* during wait() */
         void *done_userdata;
 };
 
@@ -452,6 +454,7 @@ static int machine_announce_stops(void *world, const Observed *observed, char *c
 /* One job of the manager, waited for. */
 static int run_unit(MachineDriver *m, const char *which, UnitJobKind kind, char **ret_message) {
         _cleanup_(unit_job_done) UnitJob job = { .kind = kind };
+        uint64_t deadline;
         int r;
 
         r = paths_unit(m->paths, which, &job.unit);
@@ -463,7 +466,10 @@ static int run_unit(MachineDriver *m, const char *which, UnitJobKind kind, char 
         r = manager_jobs_submit(m->manager, &job, 1);
         if (r < 0)
                 return r;
-        r = manager_jobs_wait(m->manager, clock_monotonic_usec() + JOBS_TIMEOUT_USEC, NULL, NULL);
+        deadline = clock_monotonic_usec() + JOBS_TIMEOUT_USEC;
+        do
+                r = manager_jobs_wait(m->manager, deadline, NULL, NULL);
+        while (r > 0);
         if (r < 0)
                 return r;
         if (job.error < 0)
@@ -679,6 +685,7 @@ static int submit_unit(MachineDriver *m, DriverJob *job) {
         }
         *slot = w;
         m->n_work++;
+        m->jobs_deadline_usec = clock_monotonic_usec() + JOBS_TIMEOUT_USEC;
         return manager_jobs_submit(m->manager, &w->job, 1);
 }
 
@@ -692,7 +699,9 @@ static int machine_submit(void *world, DriverJob *jobs, size_t n) {
                 if (r < 0)
                         return r;
         }
-        return is_systemd(m) ? manager_jobs_pump(m->manager) : 0;
+        if (is_systemd(m))
+                manager_jobs_pump(m->manager);
+        return 0;
 }
 
 static void on_unit_job(UnitJob *job, void *userdata) {
@@ -710,16 +719,18 @@ static void on_unit_job(UnitJob *job, void *userdata) {
 
 static int machine_wait(void *world, DriverJobDone done, void *userdata) {
         MachineDriver *m = world;
-        uint64_t deadline = clock_monotonic_usec() + JOBS_TIMEOUT_USEC;
         int r;
 
         if (!is_systemd(m))
-                return direct_wait(m->direct, m->tmux, deadline, done, userdata);
+                return direct_wait(m->direct, m->tmux, clock_monotonic_usec() + JOBS_TIMEOUT_USEC,
+                                done, userdata);
         if (m->n_work == 0)
                 return 0;
         m->done = done;
         m->done_userdata = userdata;
-        r = manager_jobs_wait(m->manager, deadline, on_unit_job, m);
+        r = manager_jobs_wait(m->manager, m->jobs_deadline_usec, on_unit_job, m);
+        if (r > 0)
+                return 0;
         for (size_t i = 0; i < m->n_work; i++)
                 work_free(m->work[i]);
         free(m->work);

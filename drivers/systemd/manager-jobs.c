@@ -337,10 +337,13 @@ int manager_jobs_submit(Manager *m, UnitJob *jobs, size_t n) {
         }
         t->news_usec = clock_monotonic_usec();
         send_added(t);
-        return r < 0 ? r : manager_jobs_pump(m);
+        if (r < 0)
+                return r;
+        manager_jobs_pump(m);
+        return 0;
 }
 
-int manager_jobs_pump(Manager *m) {
+void manager_jobs_pump(Manager *m) {
         int r;
 
         do
@@ -348,7 +351,6 @@ int manager_jobs_pump(Manager *m) {
         while (r > 0);
         /* A connection that broke is manager_jobs_wait()'s: the jobs may run all the same. */
         assert(r == 0 || m->dead < 0);
-        return 0;
 }
 
 /* --- settling by state ------------------------------------------------------------------------ */
@@ -524,7 +526,13 @@ int manager_jobs_wait(Manager *m,
         while (t->n_finished < t->n_all) {
                 uint64_t now = clock_monotonic_usec(), wake = t->news_usec + SILENCE_USEC;
 
-                report(t, done, userdata);
+                if (t->n_reported < t->n_ended) {
+                        manager_jobs_pump(m); /* the others that have ended by now */
+                        report(t, done, userdata);
+                        if (t->n_finished < t->n_all)
+                                return 1;
+                        break;
+                }
                 if (m->dead < 0) {
                         wait_without_signals(t, deadline_usec, done, userdata);
                         break;

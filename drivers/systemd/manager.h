@@ -120,13 +120,14 @@ _must_check_ int manager_jobs_submit(Manager *m, UnitJob *jobs, size_t n);
  * between the steps of other work. That the connection broke is no error here: manager_jobs_wait()
  * settles what was submitted, so with jobs on their way a manager must not be freed before.
  */
-_must_check_ int manager_jobs_pump(Manager *m);
+void manager_jobs_pump(Manager *m);
 
 /*
- * Waits until every submitted job has ended or @deadline_usec (CLOCK_MONOTONIC) has come; @done
- * (may be NULL) is called once for each as it ends, in that order. Every job has a result
- * afterwards: where the signal of its end was lost, or the connection, or time is up, the unit's
- * own state decides; "lost" means that not even this could be read. Returns 0, or -ENOMEM.
+ * Waits until at least one more submitted job has ended, or @deadline_usec (CLOCK_MONOTONIC) has
+ * come; @done (may be NULL) is called once for each that has, in that order. Returns 1 if there are
+ * others on their way, 0 if not, or -ENOMEM. At 0 every job has a result: where the signal of its
+ * end was lost, or the connection, or time is up, the unit's own state decides; "lost" means that
+ * not even this could be read.
  */
 _must_check_ int manager_jobs_wait(Manager *m,
                 uint64_t deadline_usec,

@@ -36,6 +36,22 @@ class End:
         self.wait_agents(['a', 's'])
         self.in_sync()
 
+    def test_a_slow_end_holds_up_nobody_else(self):
+        before = self.bring_up({'s': self.agent('s', 'stubborn', stop_timeout='60s'), 'a': self.agent('a'),
+                                'b': {**self.agent('b'), 'after': ['a']}})
+        self.wait_up('s')
+        restart = self.bed.popen([self.program, 'fleet', 'restart'])
+        wait_for(lambda: not {before[n].key for n in 'ab'} & set(self.pids().values()) and
+                 {'a', 'b'} <= set(self.running()), 30, self.running)
+        self.assertTrue(before['s'].alive())
+        for p in self.bed.processes():
+            if p.session == before['s'].pid:
+                os.kill(p.pid, signal.SIGKILL)
+        self.assertEqual(restart.wait(30), 0)
+        self.assertFalse(before['s'].alive())
+        self.wait_agents(['a', 'b', 's'])
+        self.in_sync()
+
     def test_status_143_is_a_clean_end(self):
         runtimes = self.runtimes()
         runtimes['exit143']['success_exit_status'] = [143]

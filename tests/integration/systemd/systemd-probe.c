@@ -92,7 +92,10 @@ static int run_jobs(Manager *m, char **argv) {
                 r = manager_jobs_submit(m, jobs + n / 2, n - n / 2);
         if (r < 0)
                 return fail("submit", r, m);
-        r = manager_jobs_wait(m, start + milliseconds * USEC_PER_MSEC, print_job, &n_reported);
+        do
+                r = manager_jobs_wait(
+                                m, start + milliseconds * USEC_PER_MSEC, print_job, &n_reported);
+        while (r > 0);
         end = clock_monotonic_usec();
         for (size_t i = 0; i < n; i++)
                 n_done += jobs[i].finished && jobs[i].error == 0;
