@@ -12,6 +12,7 @@
 
 #include "drivers/agent/keeper-protocol.h"
 #include "drivers/os/clock.h"
+#include "model/base/array.h"
 #include "model/base/format.h"
 #include "model/base/parse.h"
 
@@ -159,122 +160,183 @@ static int receive_answer(int fd, KeeperCall *call) {
 
 /* --- many at once ----------------------------------------------------------------------------- */
 
-typedef struct Batch {
-        int keep_fd;
-        KeeperCall *calls;
-        size_t n;
-        int *fds;   /* by call; -1: not connected */
-        bool *done; /* by call */
-        size_t n_open;
-        size_t n_done;
-        size_t first_open; /* all calls before this one are done */
-        uint64_t started_usec;
-        uint64_t deadline_usec;
-} Batch;
+/* One call on its way. */
+typedef struct Flight {
+        KeeperCall *call;
+        int fd; /* -1: not connected yet */
+        uint64_t began_usec;
+} Flight;
 
-static void batch_finish(Batch *b, size_t i, int error) {
-        if (b->fds[i] >= 0) {
-                (void)close(b->fds[i]);
-                b->fds[i] = -1;
+struct KeeperBatch {
+        char *runtime_dir;
+        int keep_fd; /* -1: not opened yet */
+        Flight *flights;
+        size_t n_flights;
+        size_t n_open; /* of these, connected */
+};
+
+int keeper_batch_new(const char *runtime_dir, KeeperBatch **ret) {
+        KeeperBatch *b = calloc(1, sizeof(KeeperBatch));
+
+        if (!b)
+                return -ENOMEM;
+        b->keep_fd = -1;
+        b->runtime_dir = strdup(runtime_dir);
+        if (!b->runtime_dir) {
+                free(b);
+                return -ENOMEM;
+        }
+        *ret = b;
+        return 0;
+}
+
+KeeperBatch *keeper_batch_free(KeeperBatch *b) {
+        if (!b)
+                return NULL;
+        for (size_t i = 0; i < b->n_flights; i++)
+                if (b->flights[i].fd >= 0)
+                        (void)close(b->flights[i].fd);
+        if (b->keep_fd >= 0)
+                (void)close(b->keep_fd);
+        free(b->flights);
+        free(b->runtime_dir);
+        free(b);
+        return NULL;
+}
+
+int keeper_batch_add(KeeperBatch *b, KeeperCall *call) {
+        Flight *f = array_grow(&b->flights, b->n_flights, sizeof(Flight));
+
+        if (!f)
+                return -ENOMEM;
+        call->finished = false;
+        *f = (Flight){ .call = call, .fd = -1, .began_usec = clock_monotonic_usec() };
+        b->n_flights++;
+        return 0;
+}
+
+static void flight_end(KeeperBatch *b, Flight *f, int error) {
+        if (f->fd >= 0) {
+                (void)close(f->fd);
+                f->fd = -1;
                 b->n_open--;
         }
-        b->calls[i].error = error;
-        b->calls[i].took_usec = clock_monotonic_usec() - b->started_usec;
-        b->done[i] = true;
-        b->n_done++;
-        while (b->first_open < b->n && b->done[b->first_open])
-                b->first_open++;
+        f->call->error = error;
+        f->call->took_usec = clock_monotonic_usec() - f->began_usec;
+        f->call->finished = true;
+}
+
+/* Takes out what has ended. Returns how many. */
+static size_t batch_sweep(KeeperBatch *b) {
+        size_t n = 0, before = b->n_flights;
+
+        for (size_t i = 0; i < before; i++)
+                if (!b->flights[i].call->finished)
+                        b->flights[n++] = b->flights[i];
+        b->n_flights = n;
+        return before - n;
+}
+
+size_t keeper_batch_abandon(KeeperBatch *b, int error) {
+        for (size_t i = 0; i < b->n_flights; i++)
+                flight_end(b, b->flights + i, error);
+        return batch_sweep(b);
 }
 
 /* Connects and sends as many as the window takes. Returns whether some keeper must be tried
  * again. */
-static bool batch_send(Batch *b) {
+static bool batch_send(KeeperBatch *b) {
         bool busy = false;
 
-        for (size_t i = b->first_open; i < b->n && b->n_open < WINDOW; i++) {
+        for (size_t i = 0; i < b->n_flights && b->n_open < WINDOW; i++) {
+                Flight *f = b->flights + i;
                 int r;
 
-                if (b->done[i] || b->fds[i] >= 0)
+                if (f->fd >= 0 || f->call->finished)
                         continue;
-                r = connect_at(b->keep_fd, b->calls[i].name);
+                r = connect_at(b->keep_fd, f->call->name);
                 if (r == -EAGAIN) {
                         busy = true;
                         continue;
                 }
                 if (r >= 0) {
-                        b->fds[i] = r;
+                        f->fd = r;
                         b->n_open++;
-                        r = send_request(b->fds[i], b->calls + i);
+                        r = send_request(f->fd, f->call);
                 }
                 if (r < 0)
-                        batch_finish(b, i, r);
+                        flight_end(b, f, r);
         }
         return busy;
 }
 
-static int batch_wait(Batch *b, bool busy) {
+static int batch_poll(KeeperBatch *b, bool busy, int timeout) {
         struct pollfd fds[WINDOW];
-        size_t call_of[WINDOW], n = 0;
-        uint64_t now = clock_monotonic_usec(), left;
-        int timeout;
+        Flight *open[WINDOW];
+        size_t n = 0;
 
-        left = b->deadline_usec > now ? b->deadline_usec - now : 0;
-        if (left == 0)
-                return -ETIMEDOUT;
-        for (size_t i = b->first_open; i < b->n && n < WINDOW; i++)
-                if (b->fds[i] >= 0) {
-                        fds[n] = (struct pollfd){ .fd = b->fds[i], .events = POLLIN };
-                        call_of[n++] = i;
+        for (size_t i = 0; i < b->n_flights && n < WINDOW; i++)
+                if (b->flights[i].fd >= 0) {
+                        fds[n] = (struct pollfd){ .fd = b->flights[i].fd, .events = POLLIN };
+                        open[n++] = b->flights + i;
                 }
-        left = (left + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
-        timeout = left > INT_MAX ? INT_MAX : (int)left;
         if (busy && timeout > BUSY_RETRY_MS)
                 timeout = BUSY_RETRY_MS;
-        if (poll(fds, n, timeout) < 0 && errno != EINTR)
-                return -errno;
+        if (poll(fds, n, timeout) < 0)
+                return errno == EINTR ? 0 : -errno;
         for (size_t k = 0; k < n; k++) {
                 int r;
 
                 if (fds[k].revents == 0)
                         continue;
-                r = receive_answer(fds[k].fd, b->calls + call_of[k]);
+                r = receive_answer(fds[k].fd, open[k]->call);
                 if (r != -EAGAIN)
-                        batch_finish(b, call_of[k], r);
+                        flight_end(b, open[k], r);
+        }
+        return 0;
+}
+
+size_t keeper_batch_wait(KeeperBatch *b, uint64_t until_usec) {
+        if (b->keep_fd < 0 && b->n_flights > 0) {
+                b->keep_fd = open_keep(b->runtime_dir);
+                if (b->keep_fd < 0)
+                        return keeper_batch_abandon(b, b->keep_fd);
+        }
+        while (b->n_flights > 0) {
+                uint64_t now = clock_monotonic_usec();
+                bool busy = batch_send(b);
+                size_t ended = batch_sweep(b);
+                int r;
+
+                if (ended > 0)
+                        return ended;
+                if (now >= until_usec)
+                        return 0;
+                r = batch_poll(b, busy, clock_poll_msec(now, until_usec));
+                if (r < 0)
+                        return keeper_batch_abandon(b, r);
         }
         return 0;
 }
 
 int keeper_call_many(const char *runtime_dir, KeeperCall *calls, size_t n, uint64_t timeout_usec) {
-        _cleanup_close_ int keep_fd = -1;
-        _cleanup_free_ int *fds = NULL;
-        _cleanup_free_ bool *done = NULL;
-        Batch b = { .calls = calls, .n = n, .started_usec = clock_monotonic_usec() };
-        int r = 0;
+        _cleanup_(keeper_batch_freep) KeeperBatch *b = NULL;
+        uint64_t deadline;
+        int r;
 
         if (n == 0)
                 return 0;
-        b.fds = fds = calloc(n, sizeof(int));
-        b.done = done = calloc(n, sizeof(bool));
-        if (!fds || !done)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                fds[i] = -1;
-        if (__builtin_add_overflow(b.started_usec, timeout_usec, &b.deadline_usec))
-                b.deadline_usec = UINT64_MAX;
-
-        b.keep_fd = keep_fd = open_keep(runtime_dir);
-        if (keep_fd < 0)
-                r = keep_fd;
-        while (r == 0 && b.n_done < n) {
-                bool busy = batch_send(&b);
-
-                if (b.n_done < n)
-                        r = batch_wait(&b, busy);
-        }
-        for (size_t i = 0; i < n; i++)
-                if (!done[i])
-                        batch_finish(&b, i, r);
-        return r == -ENOMEM ? -ENOMEM : 0;
+        if (__builtin_add_overflow(clock_monotonic_usec(), timeout_usec, &deadline))
+                deadline = UINT64_MAX;
+        r = keeper_batch_new(runtime_dir, &b);
+        for (size_t i = 0; i < n && r == 0; i++)
+                r = keeper_batch_add(b, calls + i);
+        if (r < 0)
+                return r;
+        while (b->n_flights > 0)
+                if (keeper_batch_wait(b, deadline) == 0)
+                        (void)keeper_batch_abandon(b, -ETIMEDOUT);
+        return 0;
 }
 
 void keeper_calls_done(KeeperCall *calls, size_t n) {

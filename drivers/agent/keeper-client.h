@@ -6,6 +6,7 @@
  * than it was told to, whatever state a keeper is in. The protocol is in keeper-protocol.h.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -36,6 +37,7 @@ typedef struct KeeperCall {
          * ended before it answered. -ETIMEDOUT. -EBADMSG: no answer to that request. -ECANCELED: it
          * did not start the agent, `text` says why.
          */
+        bool finished;
         int error;
         pid_t pid;          /* of the launcher or agent; 0: none (query, start) */
         KeeperState state;  /* query */
@@ -47,9 +49,24 @@ typedef struct KeeperCall {
 
 void keeper_calls_done(KeeperCall *calls, size_t n);
 
+/*
+ * Calls on their way. @runtime_dir is $MOSAIC_RUNTIME_DIR. A call that was added is borrowed until
+ * it is finished; it is sent by the next keeper_batch_wait(), which returns as soon as at least one
+ * is finished: how many, or 0 when @until_usec (CLOCK_MONOTONIC) has come or none is left.
+ */
+typedef struct KeeperBatch KeeperBatch;
+
+_must_check_ int keeper_batch_new(const char *runtime_dir, KeeperBatch **ret);
+KeeperBatch *keeper_batch_free(KeeperBatch *b);
+DEFINE_CLEANUP(KeeperBatch *, keeper_batch_free)
+_must_check_ int keeper_batch_add(KeeperBatch *b, KeeperCall *call);
+size_t keeper_batch_wait(KeeperBatch *b, uint64_t until_usec);
+
+/* Finishes all that are on their way with this error. Returns how many. */
+size_t keeper_batch_abandon(KeeperBatch *b, int error);
+
 /* Sends all the requests and collects the answers. Returns 0 with the outcome in each call, or
- * -ENOMEM.
- * @runtime_dir is $MOSAIC_RUNTIME_DIR. Time counts from now for all of them. */
+ * -ENOMEM. Time counts from now for all of them. */
 _must_check_ int keeper_call_many(
                 const char *runtime_dir, KeeperCall *calls, size_t n, uint64_t timeout_usec);
 

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/direct/direct.h"
 
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <time.h>
 
 #include "drivers/agent/keeper-client.h"
 #include "drivers/direct/known.h"
+#include "drivers/direct/orphans.h"
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
 #include "drivers/os/process.h"
@@ -22,18 +21,27 @@
 #define SERVER_TIMEOUT_USEC (15 * USEC_PER_SEC)
 /* Keepers answer at once, or are stopped. */
 #define QUERY_TIMEOUT_USEC (2 * USEC_PER_SEC)
-#define STEP_MSEC 5
-
-/* How long the kernel may take to end what was killed. */
-#define KILL_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 /* How long a keeper that was just created may take to listen. */
 #define KEEPER_PATIENCE_USEC (5 * USEC_PER_SEC)
+/* The pace of asking it. */
+#define AGAIN_USEC (5 * USEC_PER_MSEC)
+
+/* One job and what its keeper is asked for. */
+typedef struct Work {
+        DriverJob *job; /* borrowed */
+        KeeperCall call;
+        bool asked;             /* the call is on its way */
+        bool given;             /* its session was given a keeper: it had none */
+        uint64_t again_usec;    /* an absent keeper is not asked before */
+        uint64_t patience_usec; /* until then it may still come */
+} Work;
 
 struct DirectSupervisor {
         const Paths *paths;
-        DriverJob **jobs; /* submitted, borrowed */
-        size_t n_jobs;
+        Work **work; /* submitted, not reported; each allocated: the batch keeps pointers */
+        size_t n_work;
+        KeeperBatch *batch; /* while there is work */
 };
 
 int direct_new(const Paths *paths, DirectSupervisor **ret) {
@@ -46,9 +54,19 @@ int direct_new(const Paths *paths, DirectSupervisor **ret) {
         return 0;
 }
 
+static Work *work_free(Work *w) {
+        keeper_calls_done(&w->call, 1);
+        free(w);
+        return NULL;
+}
+
 DirectSupervisor *direct_free(DirectSupervisor *d) {
-        if (d)
-                free(d->jobs);
+        if (!d)
+                return NULL;
+        keeper_batch_free(d->batch);
+        for (size_t i = 0; i < d->n_work; i++)
+                work_free(d->work[i]);
+        free(d->work);
         free(d);
         return NULL;
 }
@@ -73,18 +91,6 @@ int direct_observe(const DirectSupervisor *d, Observed *o) {
                 r = known_add_unit(o, calls + i);
         keeper_calls_done(calls, n);
         return r;
-}
-
-static void pause_a_moment(void) {
-        const struct timespec step = { .tv_nsec = STEP_MSEC * 1000000L };
-
-        (void)nanosleep(&step, NULL);
-}
-
-static int msec_until(uint64_t now_usec, uint64_t deadline_usec) {
-        uint64_t msec = (deadline_usec - now_usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
-
-        return msec > INT_MAX ? INT_MAX : (int)msec;
 }
 
 /* --- server ----------------------------------------------------------------------------------- */
@@ -153,7 +159,7 @@ static bool has_ended(int pidfd, uint64_t deadline_usec) {
         for (;;) {
                 struct pollfd wait = { .fd = pidfd, .events = POLLIN };
                 uint64_t now = clock_monotonic_usec();
-                int left = now < deadline_usec ? msec_until(now, deadline_usec) : 0;
+                int left = clock_poll_msec(now, deadline_usec);
 
                 if (poll(&wait, 1, left) > 0)
                         return true;
@@ -192,185 +198,24 @@ int direct_stop_server(DirectSupervisor *d _unused_, const TmuxServer *tmux, cha
 /* --- jobs ------------------------------------------------------------------------------------- */
 
 int direct_submit(DirectSupervisor *d, DriverJob *job) {
-        DriverJob **slot = array_grow(&d->jobs, d->n_jobs, sizeof(DriverJob *));
+        Work **slot = array_grow(&d->work, d->n_work, sizeof(Work *));
 
-        if (!slot)
+        if (slot)
+                *slot = calloc(1, sizeof(Work));
+        if (!slot || !*slot)
                 return -ENOMEM;
-        *slot = job;
-        d->n_jobs++;
+        **slot = (Work){
+                .job = job,
+                .call = {
+                        .name = job->agent,
+                        .request = job->kind == DRIVER_STOP ? KEEPER_ASK_STOP : KEEPER_ASK_START,
+                        .stop_timeout_usec = job->stop_timeout_usec,
+                },
+                .patience_usec = clock_monotonic_usec() + KEEPER_PATIENCE_USEC,
+        };
+        d->n_work++;
         return 0;
 }
-
-static void fail(DriverJob *job, int error, const char *message) {
-        job->error = error;
-        free(job->message);
-        job->message = strdup(message);
-}
-
-/* --- agents without their keeper -----------------------------------------------------------------
- *
- * A keeper that was killed takes its pane along, and the agent gets a hangup; one that does not
- * heed it lives on, known by its run file only. To stop such an agent is to end that process.
- */
-
-typedef struct Orphan {
-        DriverJob *job;
-        pid_t pid;
-        int pidfd; /* -1: it has ended, or was given up */
-        bool killed;
-        uint64_t deadline_usec; /* when it is killed, or given up */
-} Orphan;
-
-static void orphans_done(Orphan *orphans, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                if (orphans[i].pidfd >= 0)
-                        (void)close(orphans[i].pidfd);
-}
-
-static int look_at_runs(const DirectSupervisor *d, Observed **ret) {
-        _cleanup_(observed_freep) Observed *o = NULL;
-        int r;
-
-        r = observed_new(SUPERVISOR_DIRECT, &o);
-        if (r == 0)
-                r = store_observe(d->paths, o);
-        if (r < 0)
-                return r;
-        observed_sort(o);
-        *ret = TAKE_PTR(o);
-        return 0;
-}
-
-/* Of these jobs, those whose agent runs all the same, with a descriptor each. Two looks with the
- * opening in between: it is the process that the run file names, and no later one of that pid. */
-static int find_orphans(const DirectSupervisor *d,
-                DriverJob **jobs,
-                size_t n,
-                Orphan *orphans,
-                size_t *ret_n) {
-        _cleanup_(observed_freep) Observed *before = NULL, *after = NULL;
-        size_t n_found = 0, n_orphans = 0;
-        int r;
-
-        r = look_at_runs(d, &before);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < n; i++) {
-                const ObservedRun *run = observed_run(before, jobs[i]->agent);
-
-                if (run && run->alive)
-                        orphans[n_found++] = (Orphan){
-                                .job = jobs[i],
-                                .pid = run->pid,
-                                .pidfd = pidfd_open(run->pid, 0),
-                        };
-                else if (before->runs.state != SOURCE_PRESENT)
-                        fail(jobs[i], -EBADMSG,
-                                        before->runs.why ? before->runs.why
-                                                         : "whether it runs is not known");
-        }
-        if (n_found > 0)
-                r = look_at_runs(d, &after);
-        for (size_t i = 0; i < n_found; i++) {
-                Orphan *orphan = orphans + i;
-                const ObservedRun *run = r == 0 ? observed_run(after, orphan->job->agent) : NULL;
-
-                if (run && run->alive && run->pid == orphan->pid && orphan->pidfd >= 0)
-                        orphans[n_orphans++] = *orphan;
-                else if (orphan->pidfd >= 0)
-                        (void)close(orphan->pidfd);
-        }
-        *ret_n = n_orphans;
-        return r;
-}
-
-/* What systemd does with SendSIGHUP=yes, and what the keeper does. */
-static void ask_to_end(Orphan *orphan) {
-        static const int signals[] = { SIGTERM, SIGHUP, SIGCONT };
-
-        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
-                (void)pidfd_send_signal(orphan->pidfd, signals[i], NULL, 0);
-        orphan->deadline_usec = clock_monotonic_usec() + orphan->job->stop_timeout_usec;
-}
-
-static void close_orphan(Orphan *orphan) {
-        (void)close(orphan->pidfd);
-        orphan->pidfd = -1;
-}
-
-/* Its time is up. */
-static void press(Orphan *orphan) {
-        char message[80];
-
-        if (!orphan->killed) {
-                (void)pidfd_send_signal(orphan->pidfd, SIGKILL, NULL, 0);
-                orphan->killed = true;
-                orphan->deadline_usec = clock_monotonic_usec() + KILL_TIMEOUT_USEC;
-                return;
-        }
-        (void)snprintf(message, sizeof(message),
-                        "it has lost its keeper, and its process %d does not end",
-                        (int)orphan->pid);
-        fail(orphan->job, -ETIMEDOUT, message);
-        close_orphan(orphan);
-}
-
-static int end_orphans(Orphan *orphans, size_t n) {
-        _cleanup_free_ struct pollfd *fds = calloc(n, sizeof(struct pollfd));
-        uint64_t began = clock_monotonic_usec();
-        size_t n_open = n;
-
-        if (!fds)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                ask_to_end(orphans + i);
-        while (n_open > 0) {
-                uint64_t now = clock_monotonic_usec(), next = UINT64_MAX;
-
-                for (size_t i = 0; i < n; i++) {
-                        Orphan *orphan = orphans + i;
-
-                        if (orphan->pidfd >= 0 && now >= orphan->deadline_usec)
-                                press(orphan);
-                        if (orphan->pidfd >= 0 && orphan->deadline_usec < next)
-                                next = orphan->deadline_usec;
-                        fds[i] = (struct pollfd){ .fd = orphan->pidfd, .events = POLLIN };
-                }
-                if (next != UINT64_MAX)
-                        (void)poll(fds, n, next > now ? msec_until(now, next) : 0);
-                n_open = 0;
-                for (size_t i = 0; i < n; i++) {
-                        if (orphans[i].pidfd >= 0 && fds[i].revents)
-                                close_orphan(orphans + i);
-                        n_open += orphans[i].pidfd >= 0;
-                }
-        }
-        for (size_t i = 0; i < n; i++)
-                orphans[i].job->took_usec += clock_monotonic_usec() - began;
-        return 0;
-}
-
-/* Stops whose keeper had nothing to stop: none there, or none that knows of an agent. */
-static int stop_orphans(const DirectSupervisor *d, DriverJob **jobs, size_t n) {
-        _cleanup_free_ Orphan *orphans = NULL;
-        size_t n_orphans = 0;
-        int r;
-
-        if (n == 0)
-                return 0;
-        orphans = calloc(n, sizeof(Orphan));
-        if (!orphans)
-                return -ENOMEM;
-        r = find_orphans(d, jobs, n, orphans, &n_orphans);
-        if (r == 0 && n_orphans > 0)
-                r = end_orphans(orphans, n_orphans);
-        orphans_done(orphans, n_orphans);
-        for (size_t i = 0; i < n && r < 0; i++)
-                fail(jobs[i], r, "whether it still runs could not be found out");
-        return r;
-}
-
-/* --- agents and their keepers ----------------------------------------------------------------- */
 
 /* What became of a call becomes what became of the job. */
 static void conclude(DriverJob *job, const KeeperCall *c) {
@@ -389,48 +234,9 @@ static void conclude(DriverJob *job, const KeeperCall *c) {
                 job->message = NULL;
 }
 
-/* One request to the keepers of all these jobs. With @last, an absent keeper is final. Returns how
- * many are still open, or -ENOMEM. */
-static ssize_t ask(DirectSupervisor *d, DriverJob **jobs, size_t n, uint64_t deadline, bool last) {
-        uint64_t now = clock_monotonic_usec();
-        _cleanup_free_ DriverJob **unstopped = calloc(n, sizeof(DriverJob *));
-        KeeperCall *calls = calloc(n, sizeof(KeeperCall));
-        size_t n_open = 0, n_unstopped = 0;
-        int r;
-
-        if (!calls || !unstopped) {
-                free(calls);
-                return -ENOMEM;
-        }
-        for (size_t i = 0; i < n; i++)
-                calls[i] = (KeeperCall){
-                        .name = jobs[i]->agent,
-                        .request = jobs[i]->kind == DRIVER_STOP ? KEEPER_ASK_STOP
-                                                                : KEEPER_ASK_START,
-                        .stop_timeout_usec = jobs[i]->stop_timeout_usec,
-                };
-        r = keeper_call_many(d->paths->runtime, calls, n, deadline > now ? deadline - now : 1);
-        for (size_t i = 0; i < n && r == 0; i++) {
-                DriverJob *job = jobs[i];
-
-                if (!last && job->kind == DRIVER_START && known_is_absent(calls[i].error)) {
-                        jobs[n_open++] = job;
-                        continue;
-                }
-                if (known_nothing_was_stopped(job->kind, calls + i))
-                        unstopped[n_unstopped++] = job;
-                conclude(job, calls + i);
-        }
-        keeper_calls_done(calls, n);
-        free(calls);
-        if (r == 0)
-                r = stop_orphans(d, unstopped, n_unstopped);
-        return r < 0 ? r : (ssize_t)n_open;
-}
-
 /* Sessions that a window of somebody else's keeps although their keeper is gone get another one; in
  * vain, that shows when it is asked. 0 or -ENOMEM. */
-static int add_keepers(DirectSupervisor *d, const TmuxServer *tmux, DriverJob **jobs, size_t n) {
+static int add_keepers(DirectSupervisor *d, const TmuxServer *tmux, Work *const *work, size_t n) {
         _cleanup_(tmux_listing_freep) TmuxListing *listing = NULL;
         _cleanup_(observed_freep) Observed *o = NULL;
         _cleanup_strbuf_ StrBuf commands = STRBUF_NULL;
@@ -447,11 +253,12 @@ static int add_keepers(DirectSupervisor *d, const TmuxServer *tmux, DriverJob **
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
-                const ObservedSession *s = observed_session(o, jobs[i]->agent);
+                const ObservedSession *s = observed_session(o, work[i]->job->agent);
 
                 if (!s || s->owner != SESSION_AGENT)
                         continue;
-                r = tmux_guarded_add_keeper(&commands, tmux->fleet, jobs[i]->agent, s->id, keeper);
+                r = tmux_guarded_add_keeper(
+                                &commands, tmux->fleet, work[i]->job->agent, s->id, keeper);
                 if (r < 0)
                         return r;
         }
@@ -461,40 +268,128 @@ static int add_keepers(DirectSupervisor *d, const TmuxServer *tmux, DriverJob **
         return r == -ENOMEM ? r : 0;
 }
 
-/* All the stops, or all the starts. A keeper that was made a moment ago may not listen yet: those
- * that are absent are asked again, together, until patience ends; then they are given a keeper,
- * once. */
-static int
-phase(DirectSupervisor *d, const TmuxServer *tmux, DriverJobKind kind, uint64_t deadline) {
-        uint64_t patience = clock_monotonic_usec() + KEEPER_PATIENCE_USEC;
-        _cleanup_free_ DriverJob **jobs = calloc(d->n_jobs, sizeof(DriverJob *));
-        bool added = false;
-        size_t n = 0;
+/* Asks those that are due. When the next one will be: USEC_INFINITY if all are asked. */
+static int ask(DirectSupervisor *d, uint64_t *ret_next) {
+        uint64_t now = clock_monotonic_usec();
 
-        if (!jobs)
-                return -ENOMEM;
-        for (size_t i = 0; i < d->n_jobs; i++)
-                if (d->jobs[i]->kind == kind)
-                        jobs[n++] = d->jobs[i];
-        while (n > 0) {
-                bool late = clock_monotonic_usec() >= patience;
-                ssize_t open = ask(d, jobs, n, deadline, late && added);
+        *ret_next = USEC_INFINITY;
+        for (size_t i = 0; i < d->n_work; i++) {
+                Work *w = d->work[i];
+                int r;
 
-                if (open < 0)
-                        return (int)open;
-                n = (size_t)open;
-                if (n > 0 && late) {
-                        int r = add_keepers(d, tmux, jobs, n);
-
-                        if (r < 0)
-                                return r;
-                        added = true;
-                        patience = clock_monotonic_usec() + KEEPER_PATIENCE_USEC;
+                if (w->asked)
+                        continue;
+                if (w->again_usec > now) {
+                        *ret_next = w->again_usec < *ret_next ? w->again_usec : *ret_next;
+                        continue;
                 }
-                if (n > 0)
-                        pause_a_moment();
+                r = keeper_batch_add(d->batch, &w->call);
+                if (r < 0)
+                        return r;
+                w->asked = true;
         }
         return 0;
+}
+
+/* What the answers that have come amount to. A keeper that was made a moment ago may not listen
+ * yet: one that is absent is asked again until patience ends; then its session is given a keeper,
+ * once. */
+static int take_answers(
+                DirectSupervisor *d, const TmuxServer *tmux, bool time_is_up, uint64_t now_usec) {
+        _cleanup_free_ Work **lonely = calloc(d->n_work, sizeof(Work *));
+        _cleanup_free_ DriverJob **unstopped = calloc(d->n_work, sizeof(DriverJob *));
+        size_t n_lonely = 0, n_unstopped = 0;
+        int r;
+
+        if (!lonely || !unstopped)
+                return -ENOMEM;
+        for (size_t i = 0; i < d->n_work; i++) {
+                Work *w = d->work[i];
+                bool late = now_usec >= w->patience_usec;
+
+                if (!w->asked || !w->call.finished)
+                        continue;
+                w->asked = false;
+                if (!time_is_up && w->job->kind == DRIVER_START && known_is_absent(w->call.error) &&
+                                !(late && w->given)) {
+                        w->again_usec = now_usec + AGAIN_USEC;
+                        if (late)
+                                lonely[n_lonely++] = w;
+                        continue;
+                }
+                if (known_nothing_was_stopped(w->job->kind, &w->call))
+                        unstopped[n_unstopped++] = w->job;
+                conclude(w->job, &w->call);
+        }
+        for (size_t i = 0; i < n_lonely; i++) {
+                lonely[i]->given = true;
+                lonely[i]->patience_usec = now_usec + KEEPER_PATIENCE_USEC;
+        }
+        r = n_lonely > 0 ? add_keepers(d, tmux, lonely, n_lonely) : 0;
+        return r < 0 ? r : orphans_stop(d->paths, unstopped, n_unstopped);
+}
+
+/* Reports what is finished and forgets it. Returns how many. */
+static size_t report(DirectSupervisor *d, DriverJobDone done, void *userdata) {
+        size_t n = 0, before = d->n_work;
+
+        for (size_t i = 0; i < before; i++) {
+                Work *w = d->work[i];
+
+                if (!w->job->finished) {
+                        d->work[n++] = w;
+                        continue;
+                }
+                if (done)
+                        done(w->job, userdata);
+                work_free(w);
+        }
+        d->n_work = n;
+        return before - n;
+}
+
+/* How it ends is not known. */
+static void give_up(DirectSupervisor *d, int error) {
+        if (d->batch)
+                (void)keeper_batch_abandon(d->batch, error);
+        for (size_t i = 0; i < d->n_work; i++) {
+                DriverJob *job = d->work[i]->job;
+
+                if (!job->finished)
+                        job->error = error;
+                job->finished = true;
+        }
+}
+
+/* Until at least one job is finished. */
+static int wait_for_one(DirectSupervisor *d,
+                const TmuxServer *tmux,
+                uint64_t deadline_usec,
+                DriverJobDone done,
+                void *userdata) {
+        for (;;) {
+                uint64_t next, now;
+                bool time_is_up;
+                int r;
+
+                r = ask(d, &next);
+                if (r < 0)
+                        return r;
+                next = next < deadline_usec ? next : deadline_usec;
+                if (keeper_batch_wait(d->batch, next) == 0)
+                        (void)poll(NULL, 0, clock_poll_msec(clock_monotonic_usec(), next));
+                now = clock_monotonic_usec();
+                time_is_up = now >= deadline_usec;
+                if (time_is_up)
+                        (void)keeper_batch_abandon(d->batch, -ETIMEDOUT);
+                r = take_answers(d, tmux, time_is_up, now);
+                if (r < 0)
+                        return r;
+                if (time_is_up)
+                        give_up(d, -ETIMEDOUT); /* those that wait to be asked again */
+                if (report(d, done, userdata) > 0)
+                        return 0;
+        }
 }
 
 int direct_wait(DirectSupervisor *d,
@@ -502,22 +397,19 @@ int direct_wait(DirectSupervisor *d,
                 uint64_t deadline_usec,
                 DriverJobDone done,
                 void *userdata) {
-        int r;
+        int r = 0;
 
-        if (d->n_jobs == 0)
+        if (d->n_work == 0)
                 return 0;
-        r = phase(d, tmux, DRIVER_STOP, deadline_usec);
+        if (!d->batch)
+                r = keeper_batch_new(d->paths->runtime, &d->batch);
         if (r == 0)
-                r = phase(d, tmux, DRIVER_START, deadline_usec);
-        for (size_t i = 0; i < d->n_jobs; i++) {
-                if (!d->jobs[i]->finished)
-                        d->jobs[i]->error = r < 0 ? r : -ECANCELED;
-                d->jobs[i]->finished = true;
-                if (done)
-                        done(d->jobs[i], userdata);
+                r = wait_for_one(d, tmux, deadline_usec, done, userdata);
+        if (r < 0) {
+                give_up(d, r);
+                (void)report(d, done, userdata);
         }
-        free(d->jobs);
-        d->jobs = NULL;
-        d->n_jobs = 0;
+        if (d->n_work == 0)
+                d->batch = keeper_batch_free(d->batch);
         return r == -ENOMEM ? r : 0;
 }

@@ -47,8 +47,7 @@ struct MachineDriver {
         DirectSupervisor *direct;
         UnitWork **work; /* submitted; each allocated: the manager keeps pointers */
         size_t n_work;
-        uint64_t jobs_deadline_usec; /* of the work, CLOCK_MONOTONIC; from the last that was added
-                                      */
+        uint64_t jobs_deadline_usec; /* of all of them; CLOCK_MONOTONIC */
         TmuxListing *begun;          /* by begin(), for the next observe() */
         bool server_hidden;          /* in the last look */
         DriverJobDone done;          /* during wait() */
@@ -685,13 +684,13 @@ static int submit_unit(MachineDriver *m, DriverJob *job) {
         }
         *slot = w;
         m->n_work++;
-        m->jobs_deadline_usec = clock_monotonic_usec() + JOBS_TIMEOUT_USEC;
         return manager_jobs_submit(m->manager, &w->job, 1);
 }
 
 static int machine_submit(void *world, DriverJob *jobs, size_t n) {
         MachineDriver *m = world;
 
+        m->jobs_deadline_usec = clock_monotonic_usec() + JOBS_TIMEOUT_USEC;
         for (size_t i = 0; i < n; i++) {
                 int r = is_systemd(m) ? submit_unit(m, jobs + i)
                                       : direct_submit(m->direct, jobs + i);
@@ -722,8 +721,7 @@ static int machine_wait(void *world, DriverJobDone done, void *userdata) {
         int r;
 
         if (!is_systemd(m))
-                return direct_wait(m->direct, m->tmux, clock_monotonic_usec() + JOBS_TIMEOUT_USEC,
-                                done, userdata);
+                return direct_wait(m->direct, m->tmux, m->jobs_deadline_usec, done, userdata);
         if (m->n_work == 0)
                 return 0;
         m->done = done;

@@ -3,6 +3,7 @@
 
 /* The clocks, in microseconds. Pure code gets time as a value; it never calls these. */
 
+#include <limits.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -19,4 +20,13 @@ static inline uint64_t clock_monotonic_usec(void) {
 
 static inline uint64_t clock_realtime_usec(void) {
         return clock_read_usec(CLOCK_REALTIME);
+}
+
+/* How long poll(2) is to wait from @now_usec until @until_usec: milliseconds, never too early; 0 if
+ * it has come. */
+static inline int clock_poll_msec(uint64_t now_usec, uint64_t until_usec) {
+        uint64_t left = until_usec > now_usec ? until_usec - now_usec : 0;
+        uint64_t msec = left / 1000 + (left % 1000 > 0);
+
+        return msec > INT_MAX ? INT_MAX : (int)msec;
 }
