@@ -17,6 +17,7 @@
 
 #include "drivers/agent/environment.h"
 #include "drivers/agent/holder.h"
+#include "drivers/agent/launch.h"
 #include "drivers/agent/notify.h"
 #include "drivers/agent/program.h"
 #include "drivers/agent/run-record.h"
@@ -51,101 +52,134 @@ static bool means_no_keeper(int error) {
                error == -EREMOTEIO;
 }
 
-/* Waits until the keeper of a session that is there answers. -ETIMEDOUT, or what terminal_ask()
- * says. */
-static int wait_for_keeper(const Launcher *l, uint64_t timeout_usec, Terminal *ret) {
-        uint64_t give_up = clock_monotonic_usec() + timeout_usec, pause = USEC_PER_MSEC;
+/* What one launch has in hand. */
+typedef struct Start {
+        const Launcher *l;
+        Launch launch;
+        AgentSpec *spec;
+        FleetFile fleet; /* once it is needed */
+        Terminal terminal;
+        char *program;
+        char **env;
+        uint64_t give_up_usec, pause_usec; /* of a step that is tried again; 0: not tried yet */
+        int status;                        /* why it ended */
+} Start;
 
-        for (;;) {
-                int r = terminal_ask(l->runtime, l->name, ret);
-
-                if (!means_no_keeper(r) && r != -EAGAIN)
-                        return r;
-                if (clock_monotonic_usec() >= give_up)
-                        return -ETIMEDOUT;
-                pause_growing(&pause);
-        }
+static void start_done(Start *s) {
+        agent_spec_free(s->spec);
+        fleet_file_done(&s->fleet);
+        terminal_done(&s->terminal);
+        free(s->program);
+        strv_free(s->env);
 }
 
-/* There is no keeper: makes the session, when there is a server, and asks its keeper. 0 or exit
- * status. */
-static int make_terminal(const Launcher *l, Terminal *ret) {
-        uint64_t give_up = clock_monotonic_usec() + SERVER_TIMEOUT_USEC, pause = 10 * USEC_PER_MSEC;
-        _cleanup_(fleet_file_done) FleetFile f = { .tmux_socket = NULL };
-        SessionOutcome outcome;
-        int r, status;
+/* What a step came to that returns 0 or the exit status. */
+static LaunchOutcome outcome_of(Start *s, int status) {
+        s->status = status;
+        return status == 0 ? LAUNCH_DONE : LAUNCH_ERROR;
+}
 
-        status = read_fleet_file(l, &f);
-        if (status != 0)
-                return status;
-        for (;;) {
-                _cleanup_free_ char *why = NULL;
+/* A step that is tried again until its time is over. */
+static void enter(Start *s, uint64_t timeout_usec, uint64_t pause_usec) {
+        if (s->give_up_usec != 0)
+                return;
+        s->give_up_usec = clock_monotonic_usec() + timeout_usec;
+        s->pause_usec = pause_usec;
+}
 
-                outcome = session_make(l, &f, &status, &why);
-                if (outcome != SESSION_NOT_YET)
-                        break;
-                if (clock_monotonic_usec() >= give_up)
-                        return try_again("tmux on %s made no session: %s; is the holder running?",
-                                        f.tmux_socket, why ? why : "no reason given");
-                pause_growing(&pause);
-        }
-        if (outcome == SESSION_FAILED)
-                return status;
-        r = wait_for_keeper(
-                        l, outcome == SESSION_MADE ? KEEPER_TIMEOUT_USEC : LOST_TIMEOUT_USEC, ret);
-        if (r == -ETIMEDOUT && outcome == SESSION_IS_THERE) {
-                status = session_add_keeper(l, &f);
+static LaunchOutcome no_answer(Start *s, int error) {
+        return outcome_of(s, error == -ENOMEM ? no_memory()
+                                              : try_again("the keeper of the pane does not answer: "
+                                                          "%s",
+                                                                strerror(-error)));
+}
+
+static LaunchOutcome ask_keeper(Start *s) {
+        int r = terminal_ask(s->l->runtime, s->l->name, &s->terminal);
+
+        if (r == 0)
+                return LAUNCH_DONE;
+        if (!means_no_keeper(r))
+                return no_answer(s, r);
+        if (!s->launch.may_make)
+                s->status = try_again("the pane is gone");
+        return LAUNCH_ABSENT;
+}
+
+/* When there is a server. */
+static LaunchOutcome make_session(Start *s) {
+        _cleanup_free_ char *why = NULL;
+        int status;
+
+        enter(s, SERVER_TIMEOUT_USEC, 10 * USEC_PER_MSEC);
+        if (!s->fleet.tmux_socket) {
+                status = read_fleet_file(s->l, &s->fleet);
                 if (status != 0)
-                        return status;
-                r = wait_for_keeper(l, KEEPER_TIMEOUT_USEC, ret);
+                        return outcome_of(s, status);
         }
-        if (r == -ENOMEM)
-                return no_memory();
-        if (r < 0)
-                return try_again("the keeper of the pane does not answer: %s", strerror(-r));
-        return 0;
+        switch (session_make(s->l, &s->fleet, &status, &why)) {
+        case SESSION_MADE:
+                return LAUNCH_DONE;
+        case SESSION_IS_THERE:
+                return LAUNCH_THERE;
+        case SESSION_FAILED:
+                return outcome_of(s, status);
+        case SESSION_NOT_YET:
+                break;
+        }
+        if (clock_monotonic_usec() >= s->give_up_usec)
+                return outcome_of(s,
+                                try_again("tmux on %s made no session: %s; is the holder running?",
+                                                s->fleet.tmux_socket,
+                                                why ? why : "no reason given"));
+        pause_growing(&s->pause_usec);
+        return LAUNCH_NOT_YET;
 }
 
-static int get_terminal(const Launcher *l, bool may_make, Terminal *ret) {
+/* Waits until the keeper of a session that is there answers. */
+static LaunchOutcome await_keeper(Start *s) {
         int r;
 
-        r = terminal_ask(l->runtime, l->name, ret);
+        enter(s, s->launch.made ? KEEPER_TIMEOUT_USEC : LOST_TIMEOUT_USEC, USEC_PER_MSEC);
+        r = terminal_ask(s->l->runtime, s->l->name, &s->terminal);
         if (r == 0)
-                return 0;
-        if (r == -ENOMEM)
-                return no_memory();
-        if (!means_no_keeper(r))
-                return try_again("the keeper of the pane does not answer: %s", strerror(-r));
-        if (!may_make)
-                return try_again("the pane is gone");
-        return make_terminal(l, ret);
+                return LAUNCH_DONE;
+        if (!means_no_keeper(r) && r != -EAGAIN)
+                return no_answer(s, r);
+        if (clock_monotonic_usec() < s->give_up_usec) {
+                pause_growing(&s->pause_usec);
+                return LAUNCH_NOT_YET;
+        }
+        if (s->launch.made)
+                (void)no_answer(s, -ETIMEDOUT);
+        return LAUNCH_LATE;
 }
 
-/* Asks for the terminal and makes it ours. A pane that went away right after its keeper answered
- * counts as one that was never there. */
-static int take_terminal(const Launcher *l, bool may_make, Terminal *ret) {
-        for (unsigned attempt = 0;; attempt++) {
-                _cleanup_terminal_ Terminal t = TERMINAL_NULL;
-                int r;
+/* Makes the terminal that was lent ours. */
+static LaunchOutcome own_terminal(Start *s) {
+        int r = terminal_own(&s->terminal);
 
-                r = get_terminal(l, may_make, &t);
-                if (r != 0)
-                        return r;
-                r = terminal_own(&t);
-                if (r == 0) {
-                        *ret = t;
-                        t = TERMINAL_NULL;
-                        return 0;
-                }
-                if (r == -EBUSY)
-                        return try_again("something else runs in the pane and has its terminal");
-                if (r == -EPERM)
-                        return refuse("start this from its unit: as the leader of a process group "
-                                      "it "
-                                      "cannot have a terminal");
-                if (attempt >= 3)
-                        return try_again("cannot take the terminal over: %s", strerror(-r));
-        }
+        if (r == 0)
+                return LAUNCH_DONE;
+        if (r == -EBUSY)
+                return outcome_of(s,
+                                try_again("something else runs in the pane and has its terminal"));
+        if (r == -EPERM)
+                return outcome_of(s, refuse("start this from its unit: as the leader of a process "
+                                            "group it cannot have a terminal"));
+        terminal_done(&s->terminal);
+        if (s->launch.n_retries == LAUNCH_RETRIES_MAX)
+                s->status = try_again("cannot take the terminal over: %s", strerror(-r));
+        return LAUNCH_GONE;
+}
+
+static LaunchOutcome reset_terminal(Start *s) {
+        int r = terminal_reset(&s->terminal);
+
+        if (r < 0)
+                return outcome_of(s, try_again("cannot reset the terminal: %s", strerror(-r)));
+        say_to_terminal(s->terminal.fd);
+        return LAUNCH_DONE;
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -225,49 +259,76 @@ static int explain_exec(const char *program, int error) {
         }
 }
 
-static int start(const Launcher *l) {
-        _cleanup_(agent_spec_freep) AgentSpec *spec = NULL;
-        _cleanup_terminal_ Terminal terminal = TERMINAL_NULL;
-        _cleanup_strv_ char **env = NULL;
-        _cleanup_free_ char *program = NULL;
-        /* Under `direct` the keeper is our parent, and without it there is nobody to start us. */
-        bool systemd = getenv("NOTIFY_SOCKET");
+static int prepare(Start *s) {
         int r;
 
-        ignore_keys();
-        r = read_spec(l, &spec);
-        if (r != 0)
-                return r;
-        r = take_terminal(l, systemd, &terminal);
-        if (r != 0)
-                return r;
-        r = terminal_reset(&terminal);
-        if (r < 0)
-                return try_again("cannot reset the terminal: %s", strerror(-r));
-        say_to_terminal(terminal.fd);
-        r = run_record_check(l, spec, /* end= */ !systemd);
-        if (r != 0)
-                return r;
-        r = enter_workdir(spec->workdir);
-        if (r != 0)
-                return r;
-        r = environment_make(l, spec, terminal.words, &env);
-        if (r != 0)
-                return r;
-        r = find_program(spec, env, &program);
-        if (r != 0)
-                return r;
-        r = run_record_write(l, spec, terminal.words);
-        if (r != 0)
-                return r;
-        r = say_ready(&terminal);
-        if (r != 0)
-                return r;
+        r = enter_workdir(s->spec->workdir);
+        if (r == 0)
+                r = environment_make(s->l, s->spec, s->terminal.words, &s->env);
+        return r == 0 ? find_program(s->spec, s->env, &s->program) : r;
+}
+
+/* Comes back only if it failed. */
+static int become_agent(const Start *s) {
         restore_signals();
-        (void)execve(program, spec->argv, env);
-        r = explain_exec(program, errno);
-        run_record_remove(l);
-        return r;
+        (void)execve(s->program, s->spec->argv, s->env);
+        return explain_exec(s->program, errno);
+}
+
+static LaunchOutcome perform(Start *s) {
+        switch (s->launch.step) {
+        case LAUNCH_READ_SPEC:
+                return outcome_of(s, read_spec(s->l, &s->spec));
+        case LAUNCH_ASK_KEEPER:
+                return ask_keeper(s);
+        case LAUNCH_MAKE_SESSION:
+                return make_session(s);
+        case LAUNCH_AWAIT_KEEPER:
+                return await_keeper(s);
+        case LAUNCH_ADD_KEEPER:
+                return outcome_of(s, session_add_keeper(s->l, &s->fleet));
+        case LAUNCH_OWN_TERMINAL:
+                return own_terminal(s);
+        case LAUNCH_RESET_TERMINAL:
+                return reset_terminal(s);
+        case LAUNCH_CHECK_RUN:
+                return outcome_of(
+                                s, run_record_check(s->l, s->spec, /* end= */ !s->launch.may_make));
+        case LAUNCH_PREPARE:
+                return outcome_of(s, prepare(s));
+        case LAUNCH_WRITE_RUN:
+                return outcome_of(s, run_record_write(s->l, s->spec, s->terminal.words));
+        case LAUNCH_SAY_READY:
+                return outcome_of(s, say_ready(&s->terminal));
+        case LAUNCH_EXEC:
+                return outcome_of(s, become_agent(s));
+        case LAUNCH_REMOVE_RUN:
+                run_record_remove(s->l);
+                break;
+        case LAUNCH_FAILED:
+        case _LAUNCH_STEP_MAX:
+                break;
+        }
+        return LAUNCH_DONE;
+}
+
+static int start(const Launcher *l) {
+        /* Under `direct` the keeper is our parent, and without it there is nobody to start us. */
+        _cleanup_(start_done) Start s = {
+                .l = l,
+                .launch = launch_begin(/* systemd= */ getenv("NOTIFY_SOCKET")),
+                .terminal = TERMINAL_NULL,
+        };
+
+        ignore_keys();
+        while (s.launch.step != LAUNCH_FAILED) {
+                LaunchStep step = s.launch.step;
+
+                launch_next(&s.launch, perform(&s));
+                if (s.launch.step != step)
+                        s.give_up_usec = 0;
+        }
+        return s.status;
 }
 
 /* --- command line ----------------------------------------------------------------------------- */
