@@ -242,6 +242,16 @@ static const PaceEntry *choose_probe(const Pacing *p) {
         return best;
 }
 
+/* Where its run file is lost nothing tells since when it runs; it was down when it was chosen. */
+static bool probe_has_lasted(const Pacing *p, const Observed *o, uint64_t now) {
+        const ObservedUnit *u = observed_unit(o, p->probe);
+        const ObservedRun *run = observed_run(o, p->probe);
+
+        if (u && u->state == UNIT_ACTIVE && !(run && run->alive))
+                return now - p->brake_usec >= PROBE_LASTED_USEC;
+        return runs_for(o, p->probe) >= PROBE_LASTED_USEC;
+}
+
 static void step_brake(Pacing *p, const Observed *o, size_t n_wanted, uint64_t now) {
         size_t n_down = 0, n_lately = 0;
         const PaceEntry *probe;
@@ -256,7 +266,7 @@ static void step_brake(Pacing *p, const Observed *o, size_t n_wanted, uint64_t n
         if (p->brake_usec != 0) {
                 const PaceEntry *e = find(p, p->probe);
 
-                if (2 * n_down < n_wanted || runs_for(o, p->probe) >= PROBE_LASTED_USEC) {
+                if (2 * n_down < n_wanted || probe_has_lasted(p, o, now)) {
                         p->brake_usec = 0;
                         p->released_usec = now;
                         return;

@@ -753,10 +753,11 @@ static void test_brake_is_released(void **state _unused_) {
         }
 }
 
-/* Most of the fleet came back by itself, or a person started the probe. */
+/* Most of the fleet came back by itself, or a person started the probe; or its run file is lost. */
 static void test_brake_ends_otherwise(void **state _unused_) {
         _cleanup_(sim_done) Sim s = sim_new(SUPERVISOR_SYSTEMD, 8);
         _cleanup_(sim_done) Sim t = sim_new(SUPERVISOR_SYSTEMD, 8);
+        _cleanup_(sim_done) Sim u = sim_new(SUPERVISOR_SYSTEMD, 8);
 
         lose_all(&s);
         for (size_t i = 0; i < 5; i++)
@@ -768,6 +769,15 @@ static void test_brake_ends_otherwise(void **state _unused_) {
         pacing_forget(&t.p, t.p.probe);
         assert_int_equal(t.p.brake_usec, 0);
         assert_int_equal(t.p.n_items, 7);
+
+        lose_all(&u);
+        u.lives[find_probe(&u)] = (Life){ .state = UNIT_ACTIVE };
+        u.now += 20 * SECOND - 1;
+        look(&u);
+        assert_true(u.p.brake_usec != 0);
+        u.now++;
+        look(&u);
+        assert_int_equal(u.p.brake_usec, 0);
 }
 
 /* The plan does not start it although it is due: others are tried, and no slot is kept for it. */
