@@ -38,6 +38,7 @@ ControllerPass controller_pass(
         result.code = w->roster == w->accepted ? 0 : world_accept_roster(w);
         if (result.code == 0)
                 result.code = step_run(&c, removals_wait_usec, &callbacks, &p);
+        referee_end(r, w);
         result.crashed = w->dead;
         result.planned = p.plan != NULL;
         result.n_actions = p.plan ? p.plan->n_actions : 0;
@@ -61,6 +62,7 @@ int controller_verb(World *w, const Desired *desired, const PlanPolicy *policy, 
         code = pass_plan(&c, policy, /* details= */ false, &p);
         if (code == 0)
                 code = pass_apply(&c, policy, &callbacks, &p);
+        referee_end(r, w);
         leave(w, &p);
         return code;
 }

@@ -22,9 +22,11 @@ static bool is_wanted(const Desired *d, const WorldAgent *a) {
         return s && !s->elsewhere;
 }
 
-static bool knows_agents(const World *told) {
-        return told->manager == SOURCE_PRESENT && told->runs == SOURCE_PRESENT &&
-               told->files == SOURCE_PRESENT;
+/* Under `direct` an agent is known by its run file, or by its keeper, which is that of its
+ * session. */
+static bool has_answer(const World *told, const WorldAgent *a) {
+        return told->manager == SOURCE_PRESENT ||
+               (told->direct && (!a->session || world_is_alive(told, a)));
 }
 
 static bool knows_sessions(const World *told) {
@@ -32,7 +34,7 @@ static bool knows_sessions(const World *told) {
 }
 
 static bool is_up(const WorldAgent *a) {
-        return a->unit == UNIT_ACTIVE || a->unit == UNIT_RESTARTING;
+        return a->unit == UNIT_ACTIVE || a->unit == UNIT_RESTARTING || a->unit == UNIT_ACTIVATING;
 }
 
 /* The agent as a look showed it; an agent that came later was not there. */
@@ -46,9 +48,9 @@ static const WorldAgent *in(const World *w, size_t i) {
 
 /* Ended by a person while the holder was up: stays down. */
 static bool is_stopped_by_hand(const World *w, const WorldAgent *a) {
-        return a->unit == UNIT_NOT_LOADED && a->stopped_well && w->server &&
-               w->holder_since_usec <= a->stopped_usec &&
-               (a->announced == 0 || a->announced != a->last_pid);
+        return !w->direct && a->unit == UNIT_NOT_LOADED && a->stopped_well &&
+               !world_is_alive(w, a) && w->server && w->holder_since_usec <= a->stopped_usec &&
+               !world_end_was_ours(w, a);
 }
 
 static bool is_occupied(const WorldAgent *a) {
@@ -69,6 +71,9 @@ static Verdict judge_stray(
                 return VERDICT_AS_WANTED;
         *text = "it is not in the roster and still there";
         if (is_occupied(a))
+                return VERDICT_EXCUSED;
+        /* Whether it is at work is asked of whom a run file names. */
+        if (a->unit == UNIT_ACTIVE && a->session && !world_is_alive(w, a))
                 return VERDICT_EXCUSED;
         for (size_t i = 0; i < w->n_agents; i++) {
                 const WorldAgent *b = w->agents + i;
@@ -94,11 +99,15 @@ static bool is_paced(const WorldAgent *a) {
 static Verdict judge_running(
                 const World *w, const WorldAgent *a, const AgentSpec *s, const char **text) {
         if (a->running != world_number(s->restart_fingerprint))
-                return is_occupied(a) ? VERDICT_EXCUSED : wrong(text, "it runs another spec");
+                return is_occupied(a) || !world_is_alive(w, a)
+                                       ? VERDICT_EXCUSED
+                                       : wrong(text, "it runs another spec");
         if (!a->session)
                 return wrong(text, "it has no terminal");
         if (a->misnamed && !a->namesake)
                 return wrong(text, "its session has another name");
+        if (w->direct)
+                return VERDICT_AS_WANTED;
         if (a->dropin != world_number(s->live_fingerprint))
                 return wrong(text, "its drop-in is not what the roster says");
         /* Without the note nothing tells that the manager has read an older one: known, and in
@@ -118,6 +127,12 @@ static bool waits_for_another(const World *w, const Desired *desired, const Agen
         return false;
 }
 
+/* A foreign session has its name, and it needs a new one of that name: its own is gone, or has lost
+ * its keeper, and a launcher looks for it by its name. */
+static bool is_in_the_way(const World *w, const WorldAgent *a) {
+        return a->namesake && (!a->session || (a->no_keeper && !w->direct));
+}
+
 Verdict referee_judge(
                 const World *w, const Desired *desired, const WorldAgent *a, const char **text) {
         const AgentSpec *s = desired_find(desired, a->name);
@@ -135,8 +150,8 @@ Verdict referee_judge(
                 return judge_running(w, a, s, text);
         if (a->unit == UNIT_ACTIVE)
                 return wrong(text, "its accepted spec is not the roster's");
-        if (a->hold || is_stopped_by_hand(w, a) || a->refuses_start ||
-                        (a->namesake && !a->session) || waits_for_another(w, desired, s))
+        if (a->hold || is_stopped_by_hand(w, a) || a->refuses_start || is_in_the_way(w, a) ||
+                        waits_for_another(w, desired, s))
                 return VERDICT_EXCUSED;
         return wrong(text, "it does not run");
 }
@@ -165,8 +180,11 @@ const char *referee_judge_all(const World *w, const Desired *desired) {
 
 /* --- call by call ----------------------------------------------------------------------------- */
 
-static void check_known(Referee *r, const WorldAgent *a, bool removal) {
-        if (!knows_agents(&r->told))
+static void check_known(Referee *r, const World *w, const WorldAgent *a, bool removal, bool asked) {
+        const WorldAgent *told = in(&r->told, (size_t)(a - w->agents));
+
+        if (r->told.runs != SOURCE_PRESENT || r->told.files != SOURCE_PRESENT ||
+                        !(has_answer(&r->told, told) || asked))
                 blame(r, "unknown", a, "acts on an agent although the agents could not be seen");
         if (removal && !knows_sessions(&r->told))
                 blame(r, "unknown", a, "removes although the sessions could not be seen");
@@ -179,7 +197,7 @@ static void check_removal(Referee *r, const World *w, const WorldAgent *a) {
 
         if (!r->converge)
                 return;
-        check_known(r, a, /* removal= */ true);
+        check_known(r, w, a, /* removal= */ true, /* asked= */ false);
         if (r->removals_wait)
                 blame(r, "removal", a, "removes while the roster settles");
         if (r->n_looks < 2)
@@ -199,7 +217,7 @@ static void check_removal(Referee *r, const World *w, const WorldAgent *a) {
 
                 if (is_wanted(r->desired, b) && !is_paced(b) &&
                                 referee_judge(&r->told, r->desired, b, &text) == VERDICT_WRONG)
-                        blame(r, "removal", b, "is not as it should be, and another is removed");
+                        blame(r, "removal", b, text);
         }
 }
 
@@ -208,7 +226,8 @@ static void check_stop(Referee *r, const World *w, const WorldAgent *a) {
         const WorldAgent *seen = in(&r->first, i);
         const AgentSpec *s = desired_find(r->desired, a->name);
 
-        check_known(r, a, /* removal= */ false);
+        /* A keeper is asked to stop what a person wants stopped, also if it was silent. */
+        check_known(r, w, a, /* removal= */ false, /* asked= */ r->told.direct && !r->converge);
         if (!r->announced[i])
                 blame(r, "announced", a, "is stopped without word that it is us");
         if (!is_wanted(r->desired, a)) {
@@ -224,11 +243,31 @@ static void check_stop(Referee *r, const World *w, const WorldAgent *a) {
                 blame(r, "minimal", a, "is restarted although it is attached or at work");
 }
 
+/* Where ends are known by their records. */
+static void check_direct_start(Referee *r,
+                const World *w,
+                const WorldAgent *a,
+                const WorldAgent *seen,
+                const AgentSpec *s) {
+        bool ended = (seen->stopped_well || seen->stopped_badly) &&
+                     !world_is_alive(&r->first, seen) && !world_end_was_ours(&r->first, seen);
+
+        if (!r->paced || !seen->spec || seen->restart != world_number(s->restart_fingerprint) ||
+                        seen->unit == UNIT_ACTIVE)
+                return;
+        if (ended && seen->has_entry && seen->entry.down_usec != 0 &&
+                        seen->entry.due_usec > w->mono_usec)
+                blame(r, "starts", a, "is started before the ledger says");
+        if (ended && r->first.server && r->first.tmux != SOURCE_UNKNOWN && !r->first.hidden &&
+                        (!seen->has_entry || seen->entry.down_usec == 0))
+                blame(r, "starts", a, "is started at once after an end");
+}
+
 static void check_start(Referee *r, const World *w, const WorldAgent *a) {
         const WorldAgent *seen = in(&r->first, (size_t)(a - w->agents));
         const AgentSpec *s = desired_find(r->desired, a->name);
 
-        check_known(r, a, /* removal= */ false);
+        check_known(r, w, a, /* removal= */ false, /* asked= */ false);
         if (!knows_sessions(&r->told))
                 blame(r, "unknown", a, "is started although the sessions could not be seen");
         if (!s || s->elsewhere) {
@@ -245,6 +284,10 @@ static void check_start(Referee *r, const World *w, const WorldAgent *a) {
                 blame(r, "starts", a, "is started although it is held");
         if (is_stopped_by_hand(&r->first, seen) && seen->spec)
                 blame(r, "starts", a, "is started although somebody stopped it");
+        if (r->told.direct) {
+                check_direct_start(r, w, a, seen, s);
+                return;
+        }
         /* A changed spec is a new chance. */
         if (!r->paced || !seen->spec || seen->restart != world_number(s->restart_fingerprint))
                 return;
@@ -316,6 +359,8 @@ static void check_item(Referee *r, const World *w, const WorldCall *call, const 
         case CALL_STOP_HOLDER:
         case CALL_REPAIR_HOLDER:
         case CALL_WAIT:
+        case CALL_CAPTURE:
+        case CALL_LAUNCH:
         case CALL_KEEP:
         case CALL_ROSTER:
         case _CALL_KIND_MAX:
@@ -323,8 +368,15 @@ static void check_item(Referee *r, const World *w, const WorldCall *call, const 
         }
 }
 
+void referee_end(Referee *r, const World *w) {
+        if (w->broken)
+                blame(r, "launch", NULL, w->broken);
+        if (!w->dead && w->n_pending > 0)
+                blame(r, "flight", NULL, "the pass ends, and a job of its own may still run");
+}
+
 void referee_call(Referee *r, const World *w, const WorldCall *call) {
-        if (w->dead)
+        if (w->dead || call->kind == CALL_CAPTURE) /* that is part of a look */
                 return;
         /* The first call after a look finds what it showed. */
         if (r->n_looks == 0 && w->n_looks > 0)

@@ -7,7 +7,7 @@
  * it is not the planner a second time, but the list of what must never happen.
  *
  * Properties, as docs/reliability.md names them: foreign, split-brain, unknown, starts, spec,
- * announced, minimal, removal, reload.
+ * announced, minimal, removal, reload, flight, launch.
  */
 
 #include "tests/simulation/world.h"
@@ -32,6 +32,9 @@ void referee_begin(Referee *r, World *w, const Desired *desired);
 
 /* To be called from the hook, before the call has its effect. */
 void referee_call(Referee *r, const World *w, const WorldCall *call);
+
+/* The pass is over, before a crash of it is forgotten. */
+void referee_end(Referee *r, const World *w);
 
 typedef enum Verdict {
         VERDICT_AS_WANTED,

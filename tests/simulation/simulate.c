@@ -21,6 +21,7 @@
 #include "model/base/parse.h"
 #include "reconciler/plan/schedule.h"
 #include "tests/simulation/controller.h"
+#include "tests/simulation/outside.h"
 
 #define AGENTS_MAX 6
 #define RESYNC_USEC (30 * USEC_PER_SEC)
@@ -160,109 +161,6 @@ static void note_accepted(Run *run) {
 
 /* --- faults ----------------------------------------------------------------------------------- */
 
-typedef enum Outside {
-        OUT_SESSION_KILLED,
-        OUT_SESSION_RENAMED,
-        OUT_NAMESAKE,
-        OUT_ENDS_BADLY,
-        OUT_RESTARTING,
-        OUT_BY_HAND,
-        OUT_SERVER_DIES,
-        OUT_SOCKET_GONE,
-        OUT_ATTACH,
-        OUT_AT_WORK,
-        OUT_HOLD,
-        OUT_REFUSES,
-        OUT_DIES_HARD,
-        OUT_DROPIN_LOST,
-        OUT_SPEC_LOST,
-        OUT_CLOCK,
-        _OUT_MAX,
-} Outside;
-
-static void end_agent(WorldAgent *a, UnitState state) {
-        if (a->unit != UNIT_ACTIVE)
-                return;
-        a->unit = state;
-        a->pid = 0;
-        a->attached = 0;
-}
-
-static void jump_clock(Run *run) {
-        static const int64_t seconds[] = { 1, -1, 3600, -3600, 315360000, -315360000 };
-        int64_t by = seconds[choose(run, ELEMENTSOF(seconds))] * (int64_t)USEC_PER_SEC;
-
-        if (by > 0 || run->world.now_usec > (uint64_t)-by)
-                run->world.now_usec += (uint64_t)by;
-}
-
-static void change_agent(Run *run, WorldAgent *a, Outside what) {
-        World *w = &run->world;
-        bool socket = w->server && !w->hidden;
-
-        switch (what) {
-        case OUT_SESSION_KILLED:
-                if (a->session && socket) {
-                        a->session = a->misnamed = false;
-                        a->attached = 0;
-                }
-                return;
-        case OUT_SESSION_RENAMED:
-                a->misnamed = a->session;
-                return;
-        case OUT_NAMESAKE:
-                if (socket && (!a->session || a->misnamed))
-                        a->namesake = !a->namesake;
-                return;
-        case OUT_ENDS_BADLY:
-                end_agent(a, UNIT_FAILED);
-                return;
-        case OUT_RESTARTING:
-                end_agent(a, UNIT_RESTARTING);
-                return;
-        case OUT_BY_HAND:
-                if (a->unit == UNIT_ACTIVE) {
-                        a->stopped_well = true;
-                        a->stopped_usec = w->now_usec;
-                }
-                end_agent(a, UNIT_NOT_LOADED);
-                return;
-        case OUT_ATTACH:
-                a->attached = a->session && a->unit == UNIT_ACTIVE && socket ? !a->attached : 0;
-                return;
-        case OUT_AT_WORK:
-                a->at_work = !a->at_work;
-                return;
-        case OUT_HOLD:
-                a->hold = !a->hold;
-                return;
-        case OUT_REFUSES:
-                a->refuses_start = !a->refuses_start;
-                return;
-        case OUT_DIES_HARD:
-                a->dies_hard = !a->dies_hard;
-                return;
-        case OUT_DROPIN_LOST:
-                a->dropin = 0;
-                return;
-        case OUT_SPEC_LOST:
-                a->spec = false;
-                a->restart = a->live = a->resolved = 0;
-                return;
-        case OUT_SERVER_DIES:
-                world_lose_server(w, choose(run, 2) ? UNIT_FAILED : UNIT_RESTARTING);
-                return;
-        case OUT_SOCKET_GONE:
-                w->hidden = w->server;
-                return;
-        case OUT_CLOCK:
-                jump_clock(run);
-                return;
-        case _OUT_MAX:
-                break;
-        }
-}
-
 /* Whatever happens is looked at within a little more than a second. */
 static void mark(Run *run, Cause cause) {
         uint64_t now = run->world.mono_usec;
@@ -302,18 +200,26 @@ static void tell_late(Run *run) {
         run->events[at] = run->events[run->n_events];
 }
 
+static void change(Run *run, WorldAgent *a, Outside what) {
+        unsigned n = outside_choices(what);
+
+        outside_change(&run->world, a, what, n > 1 ? choose(run, n) : 0);
+}
+
 /* Something happens that the controller did not do; whether it is told is another matter. */
 static void from_outside(Run *run) {
-        Outside what = (Outside)choose(run, _OUT_MAX);
+        Outside what = (Outside)choose(run, run->world.stepwise ? _OUT_MAX : OUT_LAUNCHER_KILLED);
 
         if (!(run->allowed & 1u << what))
                 return;
-        change_agent(run, world_agent(&run->world, names[choose(run, (unsigned)run->n_agents)]),
-                        what);
+        if (trace)
+                (void)printf("    from outside: %d\n", (int)what);
+        change(run, world_agent(&run->world, names[choose(run, (unsigned)run->n_agents)]), what);
         tell(run, CAUSE_DRIFT);
 }
 
-/* What the manager and the server list is from a moment ago; files are read as they are. */
+/* What the server lists and the manager says is from a moment ago; files and processes are looked
+ * at as they are, and under `direct` they are what there is to look at. */
 static void show_the_past(Run *run, World *w) {
         size_t at = choose(run, HISTORY);
 
@@ -323,23 +229,23 @@ static void show_the_past(Run *run, World *w) {
         run->shown.reload_pending = w->reload_pending;
         run->shown.ledger = w->ledger;
         for (size_t i = 0; i < w->n_agents; i++) {
-                const WorldAgent *now = w->agents + i;
-                WorldAgent *then = run->shown.agents + i;
+                WorldAgent *shown = run->shown.agents + i, then = *shown;
 
-                then->spec = now->spec;
-                then->restart = now->restart;
-                then->live = now->live;
-                then->resolved = now->resolved;
-                then->dropin = now->dropin;
-                then->hold = now->hold;
-                then->has_entry = now->has_entry;
-                then->entry = now->entry;
-                then->stopped_well = now->stopped_well;
-                then->stopped_usec = now->stopped_usec;
-                then->announced = now->announced;
-                then->last_pid = now->last_pid;
-                then->at_work = now->at_work;
-                then->loaded = now->loaded;
+                *shown = w->agents[i];
+                shown->session = then.session;
+                shown->misnamed = then.misnamed;
+                shown->namesake = then.namesake;
+                shown->session_number = then.session_number;
+                shown->attached = then.attached;
+                if (!w->direct)
+                        shown->unit = then.unit;
+                if (w->stepwise)
+                        continue;
+                shown->pid = then.pid;
+                shown->running = then.running;
+                shown->running_resolved = then.running_resolved;
+                shown->started_usec = then.started_usec;
+                shown->started_mono_usec = then.started_mono_usec;
         }
         w->stale = &run->shown;
 }
@@ -379,6 +285,7 @@ static void print_call(const World *w, const WorldCall *call, WorldFault fault) 
 }
 
 static WorldFault on_call(World *w, const WorldCall *call, void *userdata) {
+        static const int errors[] = { EIO, ENOMEM, EMFILE, ETIMEDOUT };
         Run *run = userdata;
         WorldFault fault = FAULT_NONE;
         unsigned luck = run->faults ? choose(run, 256) : 0;
@@ -392,6 +299,7 @@ static WorldFault on_call(World *w, const WorldCall *call, void *userdata) {
                         fault = (WorldFault)choose(run, _FAULT_MAX);
                         if (fault == FAULT_LATE && !may_be_late(call->kind))
                                 fault = FAULT_ERROR;
+                        w->error = w->stepwise ? errors[choose(run, ELEMENTSOF(errors))] : 0;
                         break;
                 case 2:
                         if (call->kind == CALL_LOOK)
@@ -459,8 +367,10 @@ static void pass_time(Run *run, uint64_t usec) {
 
         w->mono_usec += usec;
         w->now_usec += usec;
-        if (usec >= USEC_PER_SEC)
+        if (usec >= USEC_PER_SEC) {
                 world_restart_due(w);
+                launching_finish_all(w);
+        }
 }
 
 static void wait_until_due(Run *run) {
@@ -481,7 +391,7 @@ static void begin_anew(Run *run) {
 static void reboot(Run *run) {
         world_reboot(&run->world);
         if (choose(run, 2)) /* nobody told it the time yet */
-                jump_clock(run);
+                change(run, NULL, OUT_CLOCK);
         for (size_t i = 0; i < HISTORY; i++)
                 run->history[i].n_agents = 0;
         run->roster_usec = run->event_usec = run->world.mono_usec;
@@ -581,12 +491,13 @@ static void calm_down(Run *run) {
 
         run->faults = false;
         world_settle(w);
+        launching_finish_all(w);
         if (run->torn)
                 write_roster(run);
         for (size_t i = 0; i < w->n_agents; i++) {
                 WorldAgent *a = w->agents + i;
 
-                a->refuses_start = false;
+                a->refuses_start = a->terminal_taken = a->exec_fails = false;
                 if (choose(run, 2)) {
                         a->attached = 0;
                         a->at_work = a->namesake = false;
@@ -656,8 +567,13 @@ static void run_world(Run *run) {
         kind = choose(run, 256);
         run->n_agents = 1 + kind % AGENTS_MAX;
         w->old_launchers = kind / AGENTS_MAX % 4 == 3;
+        /* One start at once and under systemd, as every run was once; else steps, under either. */
+        w->stepwise = kind / AGENTS_MAX / 4 % 3 != 0;
+        w->direct = kind / AGENTS_MAX / 4 % 3 == 2;
         run->rate = (unsigned[]){ 0, 8, 24, 64 }[choose(run, 4)];
         run->allowed = choose(run, 256) | choose(run, 256) << 8;
+        if (w->stepwise)
+                run->allowed |= choose(run, 256) << 16;
         for (size_t i = 0; i < run->n_agents; i++) {
                 (void)world_agent(w, names[i]);
                 run->rosters[i] = 1;
@@ -667,8 +583,11 @@ static void run_world(Run *run) {
         note_accepted(run);
         schedule_init(&run->schedule, RESYNC_USEC, w->mono_usec);
         run->faults = true;
-        for (size_t i = 0; i < run->n_steps && !run->failed; i++)
+        for (size_t i = 0; i < run->n_steps && !run->failed; i++) {
                 step(run, i);
+                if (w->broken)
+                        fail(run, "launch", w->broken);
+        }
         if (!run->failed)
                 expect_calm(run);
         desired_free(run->desired);

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "model/base/array.h"
 #include "model/base/strv.h"
 
 static void must(bool ok) {
@@ -27,6 +26,8 @@ const char *world_call_to_string(WorldCallKind k) {
                 [CALL_SESSIONS] = "sessions",
                 [CALL_SUBMIT] = "submit",
                 [CALL_WAIT] = "wait",
+                [CALL_CAPTURE] = "capture",
+                [CALL_LAUNCH] = "launch",
                 [CALL_KEEP] = "keep",
                 [CALL_ROSTER] = "accept_roster",
         };
@@ -95,11 +96,6 @@ const char *world_fingerprint(uint8_t number) {
         return number == 0 ? "" : fingerprints[number - 1];
 }
 
-static void put_fingerprint(char *to, uint8_t number) {
-        memcpy(to, number == 0 ? (char[FINGERPRINT_SIZE]){ 0 } : fingerprints[number - 1],
-                        FINGERPRINT_SIZE);
-}
-
 AgentSpec *world_spec(const char *name, unsigned restart_version, unsigned live_version) {
         AgentSpec *s = calloc(1, sizeof(AgentSpec));
 
@@ -109,6 +105,10 @@ AgentSpec *world_spec(const char *name, unsigned restart_version, unsigned live_
         s->runtime = copy("shell");
         s->workdir = copy("/tmp");
         must(strv_push(&s->argv, "sh") == 0);
+        /* Heeded by the supervisor `direct` only: the manager has its own. */
+        s->restart_delay_usec = 1000000;
+        s->restart_attempts = 5;
+        s->restart_window_usec = 600000000;
         (void)snprintf(s->restart_fingerprint, FINGERPRINT_SIZE, "%032u%032u", restart_version, 1u);
         (void)snprintf(s->live_fingerprint, FINGERPRINT_SIZE, "%032u%032u", live_version, 2u);
         (void)snprintf(s->resolved, FINGERPRINT_SIZE, "%032u%032u", restart_version, 3u);
@@ -127,135 +127,12 @@ Desired *world_desired(const char *const *names, size_t n) {
         return d;
 }
 
-/* --- observe ---------------------------------------------------------------------------------- */
+/* --- looks ---------------------------------------------------------------------------------------
+ */
 
-static void observe_agent(
-                const World *w, const WorldAgent *a, const Desired *desired, Observed *o) {
-        if ((a->spec || a->dropin != 0) && w->files != SOURCE_UNKNOWN) {
-                ObservedFiles *f = observed_add_files(o);
-                const AgentSpec *s = desired_find(desired, a->name);
-
-                must(f);
-                f->agent = copy(a->name);
-                f->spec = a->spec;
-                put_fingerprint(f->restart_fingerprint, a->restart);
-                put_fingerprint(f->live_fingerprint, a->live);
-                put_fingerprint(f->resolved, a->resolved);
-                f->dropin = a->dropin != 0;
-                f->dropin_current = f->dropin && s &&
-                                    strcmp(world_fingerprint(a->dropin), s->live_fingerprint) == 0;
-        }
-        if (a->unit != UNIT_NOT_LOADED && w->manager == SOURCE_PRESENT) {
-                ObservedUnit *u = observed_add_unit(o);
-
-                must(u);
-                u->agent = copy(a->name);
-                u->state = a->unit;
-                u->main_pid = a->pid;
-        }
-        if (a->unit == UNIT_ACTIVE && w->runs != SOURCE_UNKNOWN) {
-                ObservedRun *run = observed_add_run(o);
-
-                must(run);
-                run->agent = copy(a->name);
-                run->alive = true;
-                run->pid = a->pid;
-                run->started_usec = a->started_usec;
-                run->monotonic_usec = w->old_launchers ? 0 : a->started_mono_usec;
-                put_fingerprint(run->restart_fingerprint, a->running);
-                put_fingerprint(run->resolved, a->running_resolved);
-        }
-        if ((a->stopped_well || a->stopped_once) && w->files != SOURCE_UNKNOWN) {
-                ObservedStop *s = observed_add_stop(o);
-
-                must(s);
-                s->agent = copy(a->name);
-                s->this_boot = a->stopped_well;
-                s->result = copy("success");
-                s->ours = a->announced != 0 && a->announced == a->last_pid;
-                s->at_usec = a->stopped_usec;
-        }
-        if (a->hold && w->files != SOURCE_UNKNOWN) {
-                ObservedHold *h = observed_add_hold(o);
-
-                must(h);
-                h->agent = copy(a->name);
-                h->by = copy("stop");
-        }
-}
-
-static void observe_session(const WorldAgent *a, Observed *o) {
-        ObservedSession *s;
-        char id[16];
-
-        if (a->session) {
-                s = observed_add_session(o);
-                must(s);
-                (void)snprintf(id, sizeof(id), "$%u", a->session_number);
-                s->id = copy(id);
-                s->name = copy(a->misnamed ? "other-name" : a->name);
-                s->pane_id = copy("%1");
-                s->owner = SESSION_AGENT;
-                s->agent = copy(a->name);
-                s->attached = a->attached;
-        }
-        if (a->namesake) {
-                s = observed_add_session(o);
-                must(s);
-                s->id = copy("$9999");
-                s->name = copy(a->name);
-                s->pane_id = copy("%99");
-        }
-}
-
-/* The ledger as it was kept, sorted by agent. */
-static void observe_ledger(const World *w, Pacing *p) {
-        const WorldAgent *in_order[WORLD_AGENTS_MAX];
-        size_t n = 0;
-
-        *p = w->ledger;
-        for (size_t i = 0; i < w->n_agents; i++) {
-                size_t at = n;
-
-                if (!w->agents[i].has_entry)
-                        continue;
-                while (at > 0 && strcmp(in_order[at - 1]->name, w->agents[i].name) > 0)
-                        at--;
-                memmove(in_order + at + 1, in_order + at, (n - at) * sizeof(*in_order));
-                in_order[at] = w->agents + i;
-                n++;
-        }
-        for (size_t i = 0; i < n; i++) {
-                must(array_grow(&p->items, p->n_items, sizeof(PaceEntry)));
-                p->items[p->n_items++] = in_order[i]->entry;
-        }
-}
-
-static Observed *show(const World *w, const Desired *desired) {
-        Observed *o;
-
-        must(observed_new(SUPERVISOR_SYSTEMD, &o) == 0);
-        o->runs.state = w->runs;
-        o->files.state = w->files;
-        o->manager.state = w->manager;
-        o->tmux.state = w->tmux != SOURCE_PRESENT ? w->tmux
-                        : w->server               ? SOURCE_PRESENT
-                                                  : SOURCE_ABSENT;
-        if (w->hidden) {
-                o->hidden_server_pid = 77;
-                o->tmux.state = SOURCE_UNKNOWN;
-        }
-        o->reload_pending = w->reload_pending;
-        o->units_installed = true;
-        o->holder = w->server ? UNIT_ACTIVE : UNIT_NOT_LOADED;
-        o->holder_since_usec = w->holder_since_usec;
-        for (size_t i = 0; i < w->n_agents; i++)
-                observe_agent(w, w->agents + i, desired, o);
-        for (size_t i = 0; i < w->n_agents && o->tmux.state == SOURCE_PRESENT; i++)
-                observe_session(w->agents + i, o);
-        observe_ledger(w, &o->pacing);
-        observed_sort(o);
-        return o;
+/* What a call that is made to fail fails with. */
+static int failure(const World *w) {
+        return w->error != 0 && !w->dead ? -w->error : -EIO;
 }
 
 static int world_observe(
@@ -275,13 +152,13 @@ static int world_observe(
         case FAULT_ERROR_WITH_EFFECT:
         case FAULT_LATE:
         case FAULT_PARTIAL:
-                return -EIO;
+                return failure(w);
         case FAULT_NONE:
         case _FAULT_MAX:
                 break;
         }
         seen = w->stale ? w->stale : w;
-        *ret = show(seen, desired);
+        *ret = world_show(seen, desired);
         (*ret)->now_usec = w->now_usec;
         (*ret)->monotonic_usec = w->mono_usec;
         w->n_looks++;
@@ -293,47 +170,86 @@ static int world_observe(
         return 0;
 }
 
+static int run_call(World *w, WorldCall *call);
+
 static int world_capture(void *world,
                 const Observed *observed _unused_,
                 char *const *agents,
                 DriverScreen *screens) {
         World *w = world;
 
+        if (w->stepwise) {
+                int r = run_call(w, &(WorldCall){ .kind = CALL_CAPTURE });
+
+                /* What cannot be told counts as being at work. */
+                for (size_t i = 0; agents[i] && w->told && r < 0; i++)
+                        world_agent(w->told, agents[i])->at_work = true;
+                if (r < 0)
+                        return r;
+        }
         for (size_t i = 0; agents[i]; i++) {
                 screens[i].known = true;
                 screens[i].screen.text = copy("a screen\n");
                 screens[i].screen.title = copy("a title");
                 screens[i].other_foreground = world_agent(w, agents[i])->at_work;
+                if (w->stepwise && w->told && !w->dead) /* seen now, not when the look began */
+                        world_agent(w->told, agents[i])->at_work = screens[i].other_foreground;
         }
         return 0;
 }
 
 /* --- what calls do ---------------------------------------------------------------------------- */
 
+void world_end_agent(World *w, WorldAgent *a, UnitState state, bool well) {
+        a->attached = 0;
+        a->pid = 0;
+        a->unit = w->direct ? UNIT_NOT_LOADED : state;
+        a->stopped_usec = w->now_usec;
+        if (!w->stepwise) {
+                a->stopped_well = well;
+                return;
+        }
+        a->launching = false;
+        /* Nobody is left who would write down how an orphan ended. */
+        if (!a->orphan) {
+                a->stopped_well = well;
+                a->stopped_badly = !well;
+                a->stopped_once = false;
+                a->stopped_pid = a->last_pid;
+        }
+        a->orphan = false;
+}
+
+void world_end_session(World *w, WorldAgent *a) {
+        a->session = a->misnamed = a->no_keeper = false;
+        a->attached = 0;
+        if (a->launching)
+                launching_hang_up(w, a);
+        else if (w->direct && a->unit == UNIT_ACTIVE && !a->orphan)
+                world_end_agent(w, a, UNIT_NOT_LOADED, /* well= */ true);
+}
+
 void world_lose_server(World *w, UnitState state) {
         w->server = w->hidden = false;
         for (size_t i = 0; i < w->n_agents; i++) {
                 WorldAgent *a = w->agents + i;
+                bool had_session = a->session;
 
-                a->session = a->misnamed = a->namesake = false;
-                a->attached = 0;
-                if (a->unit == UNIT_ACTIVE) {
-                        a->unit = state;
-                        a->pid = 0;
-                        a->stopped_well = state == UNIT_NOT_LOADED;
-                        a->stopped_usec = w->now_usec;
-                }
+                a->namesake = false;
+                if (had_session)
+                        world_end_session(w, a);
+                /* Whoever stops the holder stops what requires it. */
+                if (a->unit == UNIT_ACTIVE || (a->launching && state == UNIT_NOT_LOADED))
+                        if (!a->orphan)
+                                world_end_agent(w, a, state, state == UNIT_NOT_LOADED);
         }
 }
 
 static void stop_agent(World *w, WorldAgent *a) {
-        if (a->unit == UNIT_ACTIVE) {
+        if (a->unit == UNIT_ACTIVE || a->launching) {
                 w->n_destroyed++;
                 a->n_stops++;
-                a->stopped_well = !a->dies_hard;
-                a->stopped_usec = w->now_usec;
-                a->attached = 0;
-                a->unit = a->dies_hard ? UNIT_FAILED : UNIT_NOT_LOADED;
+                world_end_agent(w, a, a->dies_hard ? UNIT_FAILED : UNIT_NOT_LOADED, !a->dies_hard);
         } else if (a->unit == UNIT_RESTARTING)
                 a->unit = UNIT_NOT_LOADED;
         a->pid = 0;
@@ -341,10 +257,14 @@ static void stop_agent(World *w, WorldAgent *a) {
 
 /* A unit that failed wants its failure cleared first, as one beyond its start limit does. */
 static int start_agent(World *w, WorldAgent *a) {
-        if (a->unit == UNIT_ACTIVE)
+        if (a->unit == UNIT_ACTIVE || a->launching)
                 return 0;
         if (a->unit == UNIT_FAILED)
                 return -EBUSY;
+        if (w->stepwise && w->server) {
+                launching_begin(w, a);
+                return 0;
+        }
         if (!w->server || w->hidden || !a->spec || a->refuses_start ||
                         (!a->session && a->namesake)) {
                 a->unit = UNIT_FAILED;
@@ -389,8 +309,10 @@ void world_reboot(World *w) {
                 a->unit = UNIT_NOT_LOADED;
                 a->loaded = 0;
                 a->at_work = false;
-                a->stopped_once = a->stopped_once || a->stopped_well;
-                a->stopped_well = false;
+                a->stopped_once = a->stopped_once || a->stopped_well || a->stopped_badly;
+                a->stopped_well = a->stopped_badly = false;
+                a->launching = a->orphan = a->run_file = false;
+                a->n_tries = 0;
                 a->announced = a->last_pid = 0;
                 a->running = a->running_resolved = 0;
                 a->started_usec = a->started_mono_usec = 0;
@@ -415,9 +337,7 @@ static int do_session(World *w, WorldAgent *a, const WorldItem *item) {
                         return 0;
                 if (a->namesake)
                         return -EEXIST;
-                a->session = true;
-                a->misnamed = false;
-                a->session_number = w->next_session++;
+                launching_new_session(w, a);
                 return 0;
         case DRIVER_RENAME:
                 if (same && !a->namesake)
@@ -425,8 +345,7 @@ static int do_session(World *w, WorldAgent *a, const WorldItem *item) {
                 return 0;
         case DRIVER_KILL_SESSION:
                 if (same) {
-                        a->session = a->misnamed = false;
-                        a->attached = 0;
+                        world_end_session(w, a);
                         w->n_destroyed++;
                 }
                 return 0;
@@ -454,18 +373,25 @@ static int do_item(World *w, WorldCallKind kind, bool reload, WorldItem *item) {
         case CALL_RESET_FAILED:
                 if (a->unit == UNIT_FAILED)
                         a->unit = UNIT_NOT_LOADED;
+                a->n_tries = 0;
                 return 0;
         case CALL_REMOVE_FILES:
                 a->spec = a->stopped_well = a->stopped_once = a->hold = false;
+                a->stopped_badly = a->run_file = false;
                 a->restart = a->live = a->resolved = a->dropin = 0;
                 w->n_destroyed++;
                 return 0;
-        case CALL_ANNOUNCE:
-                a->announced = a->last_pid;
+        case CALL_ANNOUNCE: /* the run that the look has seen */
+                if (!w->stepwise)
+                        a->announced = a->last_pid;
+                else if (item->run != 0)
+                        a->announced = item->run;
                 return 0;
         case CALL_SESSIONS:
                 return do_session(w, a, item);
         case CALL_SUBMIT:
+                if (w->direct) /* keepers are asked by wait() */
+                        return 0;
                 if (item->job == DRIVER_STOP)
                         stop_agent(w, a);
                 else
@@ -477,6 +403,8 @@ static int do_item(World *w, WorldCallKind kind, bool reload, WorldItem *item) {
         case CALL_STOP_HOLDER:
         case CALL_REPAIR_HOLDER:
         case CALL_WAIT:
+        case CALL_CAPTURE:
+        case CALL_LAUNCH:
         case CALL_KEEP:
         case CALL_ROSTER:
         case _CALL_KIND_MAX:
@@ -534,6 +462,8 @@ int world_do(World *w, WorldCall *call) {
         case CALL_SESSIONS:
         case CALL_SUBMIT:
         case CALL_WAIT:
+        case CALL_CAPTURE:
+        case CALL_LAUNCH:
         case _CALL_KIND_MAX:
                 break;
         }
@@ -580,16 +510,17 @@ static int run_call(World *w, WorldCall *call) {
                 w->dead = true;
         if (fault == FAULT_LATE && w->n_late < ELEMENTSOF(w->late) && call->kind != CALL_KEEP)
                 w->late[w->n_late++] = *call;
+        w->did = fault == FAULT_NONE || fault == FAULT_ERROR_WITH_EFFECT;
         if (fault == FAULT_CRASH_BEFORE || fault == FAULT_ERROR || fault == FAULT_LATE)
-                return -EIO;
+                return failure(w);
         if (fault == FAULT_PARTIAL) {
                 do_half(w, call);
-                return -EIO;
+                return failure(w);
         }
         r = world_do(w, call);
         if (fault == FAULT_CRASH_AFTER)
                 w->dead = true;
-        return fault == FAULT_NONE ? r : -EIO;
+        return fault == FAULT_NONE ? r : failure(w);
 }
 
 /* --- the driver ------------------------------------------------------------------------------- */
@@ -634,9 +565,16 @@ static int world_reset_failed(void *world, char *const *agents) {
         return with_agents(world, CALL_RESET_FAILED, agents);
 }
 
-static int world_announce_stops(
-                void *world, const Observed *observed _unused_, char *const *agents) {
-        return with_agents(world, CALL_ANNOUNCE, agents);
+static int world_announce_stops(void *world, const Observed *observed, char *const *agents) {
+        WorldCall call = { .kind = CALL_ANNOUNCE };
+        World *w = world;
+
+        for (; *agents; agents++) {
+                const ObservedRun *run = observed_run(observed, *agents);
+
+                add_item(w, &call, *agents)->run = run ? run->pid : 0;
+        }
+        return run_call(w, &call);
 }
 
 static int world_remove_files(void *world, const char *agent) {
@@ -708,11 +646,30 @@ static int world_submit(void *world, DriverJob *jobs, size_t n) {
         return 0;
 }
 
+/* Stops first, as keepers are asked. */
+static void wait_steps(World *w, size_t n, DriverJobKind kind) {
+        for (size_t i = 0; i < n && !w->dead; i++) {
+                DriverJob *job = w->pending[i];
+                WorldAgent *a = world_agent(w, job->agent);
+
+                if (job->kind != kind || job->error < 0)
+                        continue;
+                job->error = w->direct              ? launching_serve(w, a, kind)
+                             : kind == DRIVER_START ? launching_wait(w, a)
+                                                    : 0;
+        }
+}
+
 static int world_wait(void *world, DriverJobDone done, void *userdata) {
         World *w = world;
         size_t n = w->n_pending;
         int r = n == 0 ? 0 : run_call(w, &(WorldCall){ .kind = CALL_WAIT });
 
+        if (n > 0 && w->stepwise && w->did) {
+                wait_steps(w, n, DRIVER_STOP);
+                wait_steps(w, n, DRIVER_START);
+                r = w->dead ? -EIO : r;
+        }
         w->n_pending = 0;
         if (r < 0)
                 for (size_t i = 0; i < n; i++)

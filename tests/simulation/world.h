@@ -12,6 +12,7 @@
  * still that of ours); who asks for what is judged by tests/simulation/referee.c.
  */
 
+#include "drivers/agent/launch.h"
 #include "drivers/driver.h"
 #include "model/pacing.h"
 
@@ -31,6 +32,8 @@ typedef enum WorldCallKind {
         CALL_SESSIONS,
         CALL_SUBMIT,
         CALL_WAIT,
+        CALL_CAPTURE,
+        CALL_LAUNCH, /* no call: a launcher that is waited for does its next step */
         CALL_KEEP,   /* the ledger is written down */
         CALL_ROSTER, /* the roster becomes the accepted one */
         _CALL_KIND_MAX,
@@ -44,6 +47,7 @@ typedef struct WorldItem {
         uint8_t restart, live, resolved;
         uint8_t job; /* DriverJobKind */
         unsigned session;
+        pid_t run; /* announce: the one that is named */
         int error; /* what became of it */
 } WorldItem;
 
@@ -98,6 +102,22 @@ typedef struct WorldAgent {
         bool dies_hard; /* its unit is failed after a stop: it had to be killed */
         unsigned n_starts;
         unsigned n_stops;
+
+        /* in a world of steps */
+        bool launching; /* the process is a launcher */
+        Launch launch;
+        bool refused;                      /* ... that wants a person */
+        uint8_t reading, reading_resolved; /* ... and has read this spec */
+        uint8_t n_tries;                   /* launches that failed one after the other */
+        bool no_keeper;                    /* the session is there and has lost it */
+        bool orphan;                       /* direct: it runs on, and its keeper was killed */
+        bool run_file;
+        pid_t run_pid; /* that the run file names, with these fingerprints */
+        uint8_t run_restart, run_resolved;
+        bool stopped_badly;  /* a record of its end, with another result */
+        pid_t stopped_pid;   /* of the run whose end it is */
+        bool terminal_taken; /* its nature: something else has the pane's terminal */
+        bool exec_fails;     /* its nature */
 } WorldAgent;
 
 typedef struct World World;
@@ -109,6 +129,10 @@ struct World {
         bool hidden;                            /* the server lives, its socket is gone */
         SourceState tmux, manager, runs, files; /* SOURCE_UNKNOWN: the look cannot tell */
         bool reload_pending;
+        bool stepwise;
+        bool direct;        /* the supervisor; else systemd */
+        int error;          /* what a call fails with; 0: EIO */
+        const char *broken; /* what may never be was so */
         Pacing ledger;      /* without its entries, which are with the agents */
         uint64_t now_usec;  /* CLOCK_REALTIME */
         uint64_t mono_usec; /* CLOCK_MONOTONIC */
@@ -124,6 +148,7 @@ struct World {
         unsigned n_destroyed; /* stops, kills and removals */
         unsigned n_reloads;
         bool dead; /* the caller has crashed */
+        bool did;  /* the last call had its effect, whatever the caller was told */
 
         WorldHook hook; /* asked at every call, may change the world; may be NULL */
         void *userdata;
@@ -169,6 +194,57 @@ void world_lose_server(World *w, UnitState state);
 
 /* What the manager does by itself: restarts come up, from the accepted spec. */
 void world_restart_due(World *w);
+
+/* The agent, or its launcher, has ended, and its supervisor has noticed. @state is the unit's;
+ * @well: the record says success. */
+void world_end_agent(World *w, WorldAgent *a, UnitState state, bool well);
+
+/* Does a run file say that it runs? Of who does, no record of an end is read. */
+bool world_is_alive(const World *w, const WorldAgent *a);
+
+/* Was the end that is on record announced? */
+bool world_end_was_ours(const World *w, const WorldAgent *a);
+
+/* Its session is ended: by somebody, or with its last window. */
+void world_end_session(World *w, WorldAgent *a);
+
+/* look.c: what a look at it shows. */
+Observed *world_show(const World *w, const Desired *desired);
+
+/* --- launching.c: a world of steps ------------------------------------------------------------ */
+
+/* The supervisor starts a launcher. */
+void launching_begin(World *w, WorldAgent *a);
+
+/* It does its next step; @late: what that waits for has not come in time. */
+void launching_step(World *w, WorldAgent *a, bool late);
+
+/* All launchers come to their end. */
+void launching_finish_all(World *w);
+
+/* The launcher is killed. */
+void launching_killed(World *w, WorldAgent *a);
+
+/* The pane of a launch has gone. */
+void launching_hang_up(World *w, WorldAgent *a);
+
+/* The keeper is killed. @session: another window keeps it; else it goes with its pane. @heeds: so
+ * does the agent, by its hangup. */
+void launching_kill_keeper(World *w, WorldAgent *a, bool session, bool heeds);
+
+/* Its run file is deleted. */
+void launching_lose_run_file(World *w, WorldAgent *a);
+
+/* Direct: what a keeper does when it is asked. */
+int launching_serve(World *w, WorldAgent *a, DriverJobKind kind);
+
+/* A start that was submitted is waited for. 0, negative errno: it failed, or the caller is gone. */
+int launching_wait(World *w, WorldAgent *a);
+
+/* Direct: adds what keepers say. Sorted before and after. */
+void launching_observe(const World *w, Observed *o);
+
+void launching_new_session(World *w, WorldAgent *a);
 
 /* The number of a fingerprint, and the fingerprint of a number. */
 uint8_t world_number(const char *fingerprint);
