@@ -92,7 +92,8 @@ static void make_agent(World *w, WorldAgent *a, Input *in) {
         a->dies_hard = (more & 0x60) == 0x60;
         a->n_starts = a->unit != UNIT_NOT_LOADED;
         if (a->unit == UNIT_ACTIVE) {
-                a->pid = a->last_pid = w->next_pid++;
+                a->pid = world_new_pid(w);
+                a->invocation = w->next_invocation++;
                 a->running = number_of(1 + input_choose(in, 3), 0);
                 a->running_resolved = number_of(1 + input_choose(in, 3), 2);
                 a->started_usec = w->now_usec - 1000;
@@ -101,8 +102,8 @@ static void make_agent(World *w, WorldAgent *a, Input *in) {
         } else if (flags & 0x80 && a->unit == UNIT_NOT_LOADED) {
                 a->stopped_well = true;
                 a->stopped_usec = input_flag(in) ? w->now_usec : 1;
-                a->last_pid = w->next_pid++;
-                a->announced = input_flag(in) ? a->last_pid : 0;
+                a->invocation = w->next_invocation++;
+                a->announced = input_flag(in) ? a->invocation : 0;
         }
 }
 

@@ -34,6 +34,12 @@ void launching_new_session(World *w, WorldAgent *a) {
         a->session_number = w->next_session++;
 }
 
+/* From here on the launcher is the process of the agent. */
+static void become_process(WorldAgent *a) {
+        a->pid = a->launcher_pid;
+        a->born = a->invocation;
+}
+
 void launching_begin(World *w, WorldAgent *a) {
         if (a->unit == UNIT_NOT_LOADED)
                 a->loaded = a->dropin;
@@ -41,11 +47,12 @@ void launching_begin(World *w, WorldAgent *a) {
         a->launching = true;
         a->refused = false;
         a->reading = a->reading_resolved = 0;
-        a->last_pid = w->next_pid++;
+        a->invocation = w->next_invocation++;
+        a->launcher_pid = world_new_pid(w);
         if (a->orphan) /* all that is seen, until it is ended */
                 return;
         a->unit = UNIT_ACTIVATING;
-        a->pid = a->last_pid;
+        become_process(a);
 }
 
 /* --- the launcher ----------------------------------------------------------------------------- */
@@ -84,7 +91,7 @@ static LaunchOutcome check_run(World *w, WorldAgent *a) {
                 return LAUNCH_ERROR;
         a->orphan = false;
         a->unit = UNIT_ACTIVATING;
-        a->pid = a->last_pid;
+        become_process(a);
         return LAUNCH_DONE;
 }
 
@@ -94,7 +101,8 @@ static LaunchOutcome write_run(World *w, WorldAgent *a) {
         if (a->reading == 0)
                 broken(w, "an agent is started without a spec");
         a->run_file = true;
-        a->run_pid = a->last_pid;
+        a->run_pid = a->launcher_pid;
+        a->run_invocation = a->invocation;
         a->run_restart = a->running = a->reading;
         a->run_resolved = a->running_resolved = a->reading_resolved;
         if (w->direct) /* that is what tells that it runs, from here on */
@@ -105,7 +113,7 @@ static LaunchOutcome write_run(World *w, WorldAgent *a) {
 }
 
 static LaunchOutcome say_ready(World *w, WorldAgent *a) {
-        if (a->run_pid != a->last_pid) /* whatever became of the file meanwhile */
+        if (a->run_invocation != a->invocation) /* whatever became of the file meanwhile */
                 broken(w, "an agent is ready, and no run file was written that says what it runs");
         if (!keeper_answers(a))
                 broken(w, "an agent is ready without a terminal");
@@ -171,13 +179,14 @@ static LaunchOutcome perform(World *w, WorldAgent *a, bool late) {
 static void end_launch(World *w, WorldAgent *a) {
         bool gives_up = a->refused || ++a->n_tries >= TRIES_MAX;
         bool orphan = a->orphan;
-        pid_t pid = a->pid;
+        WorldAgent before = *a;
 
         a->orphan = false; /* this end is written down */
         world_end_agent(w, a, gives_up ? UNIT_FAILED : UNIT_RESTARTING, /* well= */ false);
         if (orphan) {
                 a->orphan = true;
-                a->pid = pid;
+                a->pid = before.pid;
+                a->born = before.born;
                 a->unit = UNIT_ACTIVE;
         }
 }
@@ -188,7 +197,7 @@ static void went(World *w, WorldAgent *a, LaunchOutcome outcome) {
         launch_next(&a->launch, outcome);
         if (a->launch.step != LAUNCH_FAILED)
                 return;
-        if (step == LAUNCH_EXEC && a->run_file && a->run_pid == a->last_pid)
+        if (step == LAUNCH_EXEC && a->run_file && a->run_invocation == a->invocation)
                 broken(w, "the run file of an agent that could not be executed stays");
         end_launch(w, a);
 }

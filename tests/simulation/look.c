@@ -27,12 +27,21 @@ static void put_fingerprint(char *to, uint8_t number) {
 }
 
 bool world_end_was_ours(const World *w, const WorldAgent *a) {
-        return a->announced != 0 && a->announced == (w->stepwise ? a->stopped_pid : a->last_pid);
+        return a->announced != 0 &&
+               a->announced == (w->stepwise ? a->stopped_invocation : a->invocation);
 }
 
 bool world_is_alive(const World *w, const WorldAgent *a) {
-        return w->stepwise ? a->run_file && a->pid != 0 && a->run_pid == a->pid
+        return w->stepwise ? a->run_file && a->pid != 0 && a->run_pid == a->pid &&
+                                               a->run_invocation == a->born
                            : a->unit == UNIT_ACTIVE;
+}
+
+static char *invocation_text(unsigned invocation) {
+        char text[16];
+
+        (void)snprintf(text, sizeof(text), "%x", invocation);
+        return copy(text);
 }
 
 /* In a world of steps it is there from before the exec until the next one: alive or not. */
@@ -47,6 +56,7 @@ static void observe_run(const World *w, const WorldAgent *a, Observed *o) {
         run->agent = copy(a->name);
         run->alive = world_is_alive(w, a);
         run->pid = steps ? a->run_pid : a->pid;
+        run->invocation = steps ? invocation_text(a->run_invocation) : NULL;
         run->started_usec = a->started_usec;
         run->monotonic_usec = w->old_launchers ? 0 : a->started_mono_usec;
         put_fingerprint(run->restart_fingerprint, steps ? a->run_restart : a->running);

@@ -141,13 +141,13 @@ static void to_agent(const PackedAgent *p, size_t i, World *w) {
                   : p->unit == PACKED_RESTARTING ? UNIT_RESTARTING
                   : p->unit == PACKED_FAILED     ? UNIT_FAILED
                                                  : UNIT_ACTIVE;
-        a->last_pid = (pid_t)(50 + i);
+        a->invocation = (unsigned)(50 + i);
         if (runs(p)) {
-                a->pid = a->last_pid;
+                a->pid = (pid_t)a->invocation;
                 a->running = p->unit == PACKED_SECOND ? second : first;
                 a->running_resolved = resolved(a->running);
         }
-        a->announced = p->announced ? a->last_pid : 0;
+        a->announced = p->announced ? a->invocation : 0;
         a->stopped_well = p->by_hand;
         a->stopped_usec = 2000;
         a->session = p->session;
@@ -179,7 +179,7 @@ static unsigned ledger_of(const WorldAgent *a) {
 
 static PackedAgent from_agent(const World *w, const WorldAgent *a, unsigned roster) {
         bool active = a->unit == UNIT_ACTIVE,
-             ours = a->announced != 0 && a->announced == a->last_pid;
+             ours = a->announced != 0 && a->announced == a->invocation;
 
         return (PackedAgent){
                 .roster = roster,

@@ -38,7 +38,7 @@ const char *world_call_to_string(WorldCallKind k) {
 
 void world_init(World *w) {
         memset(w, 0, offsetof(World, agents));
-        w->next_pid = 100;
+        w->next_invocation = 100;
         w->next_session = 1;
         w->now_usec = w->mono_usec = 10000000;
         w->holder_since_usec = 500;
@@ -63,6 +63,20 @@ WorldAgent *world_agent(World *w, const char *name) {
         *a = (WorldAgent){ 0 };
         (void)snprintf(a->name, sizeof(a->name), "%s", name);
         return a;
+}
+
+/* A free one, soon again: agents and whatever else runs have had it before. */
+pid_t world_new_pid(World *w) {
+        for (;;) {
+                pid_t pid = 100 + (pid_t)(w->next_pid++ % (2 * w->n_agents + 3));
+                bool used = false;
+
+                for (size_t i = 0; i < w->n_agents && !used; i++)
+                        used = w->agents[i].pid == pid ||
+                               (w->agents[i].launching && w->agents[i].launcher_pid == pid);
+                if (!used)
+                        return pid;
+        }
 }
 
 static char *copy(const char *s) {
@@ -215,7 +229,7 @@ void world_end_agent(World *w, WorldAgent *a, UnitState state, bool well) {
                 a->stopped_well = well;
                 a->stopped_badly = !well;
                 a->stopped_once = false;
-                a->stopped_pid = a->last_pid;
+                a->stopped_invocation = a->invocation;
         }
         a->orphan = false;
 }
@@ -278,7 +292,8 @@ static int start_agent(World *w, WorldAgent *a) {
         if (a->unit == UNIT_NOT_LOADED)
                 a->loaded = a->dropin;
         a->unit = UNIT_ACTIVE;
-        a->pid = a->last_pid = w->next_pid++;
+        a->pid = world_new_pid(w);
+        a->invocation = w->next_invocation++;
         a->n_starts++;
         a->started_usec = w->now_usec;
         a->started_mono_usec = w->mono_usec;
@@ -313,7 +328,7 @@ void world_reboot(World *w) {
                 a->stopped_well = a->stopped_badly = false;
                 a->launching = a->orphan = a->run_file = false;
                 a->n_tries = 0;
-                a->announced = a->last_pid = 0;
+                a->announced = a->invocation = 0;
                 a->running = a->running_resolved = 0;
                 a->started_usec = a->started_mono_usec = 0;
                 a->has_entry = false;
@@ -383,7 +398,7 @@ static int do_item(World *w, WorldCallKind kind, bool reload, WorldItem *item) {
                 return 0;
         case CALL_ANNOUNCE: /* the run that the look has seen */
                 if (!w->stepwise)
-                        a->announced = a->last_pid;
+                        a->announced = a->invocation;
                 else if (item->run != 0)
                         a->announced = item->run;
                 return 0;
@@ -572,7 +587,8 @@ static int world_announce_stops(void *world, const Observed *observed, char *con
         for (; *agents; agents++) {
                 const ObservedRun *run = observed_run(observed, *agents);
 
-                add_item(w, &call, *agents)->run = run ? run->pid : 0;
+                (void)sscanf(run && run->invocation ? run->invocation : "0", "%x",
+                                &add_item(w, &call, *agents)->run);
         }
         return run_call(w, &call);
 }

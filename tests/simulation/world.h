@@ -47,8 +47,8 @@ typedef struct WorldItem {
         uint8_t restart, live, resolved;
         uint8_t job; /* DriverJobKind */
         unsigned session;
-        pid_t run; /* announce: the one that is named */
-        int error; /* what became of it */
+        unsigned run; /* announce: the invocation that is named */
+        int error;    /* what became of it */
 } WorldItem;
 
 typedef struct WorldCall {
@@ -83,8 +83,8 @@ typedef struct WorldAgent {
         uint8_t loaded; /* what the unit was told of its drop-in */
         UnitState unit;
         pid_t pid;
-        pid_t last_pid;  /* of the run that is, or was last */
-        pid_t announced; /* the run that is ended to be started again */
+        unsigned invocation; /* of the run or launch that is, or was last: no two have the same */
+        unsigned announced;  /* the run that is ended to be started again */
         uint8_t running, running_resolved;
         uint64_t started_usec, started_mono_usec;
         bool stopped_well; /* a record of its end, with result success */
@@ -112,12 +112,15 @@ typedef struct WorldAgent {
         bool no_keeper;                    /* the session is there and has lost it */
         bool orphan;                       /* direct: it runs on, and its keeper was killed */
         bool run_file;
-        pid_t run_pid; /* that the run file names, with these fingerprints */
+        pid_t launcher_pid;
+        unsigned born; /* when the process @pid began: by its invocation */
+        pid_t run_pid; /* what the run file names */
+        unsigned run_invocation;
         uint8_t run_restart, run_resolved;
-        bool stopped_badly;  /* a record of its end, with another result */
-        pid_t stopped_pid;   /* of the run whose end it is */
-        bool terminal_taken; /* its nature: something else has the pane's terminal */
-        bool exec_fails;     /* its nature */
+        bool stopped_badly;          /* a record of its end, with another result */
+        unsigned stopped_invocation; /* of the run whose end it is */
+        bool terminal_taken;         /* its nature: something else has the pane's terminal */
+        bool exec_fails;             /* its nature */
 } WorldAgent;
 
 typedef struct World World;
@@ -139,7 +142,7 @@ struct World {
         uint64_t holder_since_usec;
         bool old_launchers;        /* a run file says when it began by the wall clock only */
         unsigned roster, accepted; /* numbers of the one in the file and of the one accepted last */
-        pid_t next_pid;
+        unsigned next_pid, next_invocation;
         unsigned next_session;
 
         unsigned n_calls;     /* of those that may change something */
@@ -170,6 +173,9 @@ Driver world_driver(World *w);
 
 /* What is so of the world; hook, told and the pending calls stay those of @to. */
 void world_copy(World *to, const World *from);
+
+/* Of a new process. Pids are few here, and come again. */
+pid_t world_new_pid(World *w);
 
 /* The agent's record, made if there is none. */
 WorldAgent *world_agent(World *w, const char *name);

@@ -45,7 +45,7 @@ static void accept(World *w, const AgentSpec *s) {
 
         a->spec = a->session = true;
         a->unit = UNIT_ACTIVE;
-        a->pid = w->next_pid++;
+        a->pid = world_new_pid(w);
         a->session_number = w->next_session++;
         a->restart = a->running = world_number(s->restart_fingerprint);
         a->live = a->dropin = a->loaded = world_number(s->live_fingerprint);

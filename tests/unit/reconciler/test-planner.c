@@ -362,8 +362,8 @@ static void test_dependencies(void **state _unused_) {
         assert_int_equal(world_agent(&w, "ab-10")->n_starts, 0);
         world_agent(&w, "web")->refuses_start = false;
         assert_int_equal(converge(&w, d, PLAN_POLICY_DEFAULT), 0);
-        assert_true(world_agent(&w, "web")->pid < world_agent(&w, "ab-1")->pid);
-        assert_true(world_agent(&w, "ab-1")->pid < world_agent(&w, "ab-10")->pid);
+        assert_true(world_agent(&w, "web")->invocation < world_agent(&w, "ab-1")->invocation);
+        assert_true(world_agent(&w, "ab-1")->invocation < world_agent(&w, "ab-10")->invocation);
 
         /* A dependency that is down and stays so is said, once per agent that waits for it. */
         converged(&w, d);
