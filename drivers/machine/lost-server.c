@@ -15,9 +15,9 @@
 
 #define REPAIR_TIMEOUT_USEC (10 * USEC_PER_SEC)
 
-int lost_server_is(pid_t pid, bool *ret) {
+int lost_server_is(pid_t pid, pid_t younger, bool *ret) {
         _cleanup_free_ char *path = NULL, *name = NULL;
-        uint64_t start;
+        uint64_t start, later;
         size_t size;
         int r;
 
@@ -28,7 +28,8 @@ int lost_server_is(pid_t pid, bool *ret) {
                 return r;
         /* One that was killed keeps its name until it is reaped; it has no start time any more. */
         *ret = r == 0 && strncmp(name, "tmux: server", 12) == 0 &&
-               proc_start_time(pid, &start) == 0;
+               proc_start_time(pid, &start) == 0 &&
+               (younger == 0 || (proc_start_time(younger, &later) == 0 && start <= later));
         return 0;
 }
 
@@ -43,7 +44,7 @@ int lost_server_repair(const TmuxServer *tmux, pid_t pid, char **ret_message) {
         fd = (int)syscall(SYS_pidfd_open, pid, 0);
         if (fd < 0)
                 return -errno;
-        r = lost_server_is(pid, &is_tmux);
+        r = lost_server_is(pid, /* younger= */ 0, &is_tmux);
         if (r < 0)
                 return r;
         if (!is_tmux)

@@ -216,7 +216,8 @@ static int holder_pid(const MachineDriver *m, const Observed *o, pid_t *ret) {
 
 /*
  * No socket, but its server lives: somebody unlinked it. A second server would be a second fleet;
- * SIGUSR1 makes the first one create it again.
+ * SIGUSR1 makes the first one create it again. Where the supervisor does not know it, the runs
+ * name the server whose terminal they took; each names its own.
  */
 static int find_hidden_server(MachineDriver *m, Observed *o) {
         pid_t pid = 0;
@@ -229,12 +230,12 @@ static int find_hidden_server(MachineDriver *m, Observed *o) {
         r = is_systemd(m) ? holder_pid(m, o, &pid) : store_read_server(m->paths, &pid);
         if (r == -ENOMEM)
                 return r;
-        for (size_t i = 0; i < o->n_run && pid <= 0; i++)
-                if (o->run[i].alive)
-                        pid = o->run[i].server_pid;
-        if (pid <= 0)
-                return 0;
-        r = lost_server_is(pid, &is_tmux);
+        r = pid > 0 ? lost_server_is(pid, /* younger= */ 0, &is_tmux) : 0;
+        for (size_t i = 0; i < o->n_run && r == 0 && !is_tmux; i++) {
+                pid = o->run[i].alive ? o->run[i].server_pid : 0;
+                if (pid > 0)
+                        r = lost_server_is(pid, o->run[i].pid, &is_tmux);
+        }
         if (r < 0 || !is_tmux)
                 return r;
         m->server_hidden = true;

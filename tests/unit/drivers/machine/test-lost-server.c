@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Whose pid is it now? A server that ended leaves its own in records; soon it is another's. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "drivers/machine/lost-server.h"
+
+/* A process that is called so, and waits. */
+static pid_t make_process(const char *name) {
+        char word = 0;
+        int ready[2];
+        pid_t pid;
+
+        assert_int_equal(pipe(ready), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                (void)prctl(PR_SET_NAME, name, 0, 0, 0);
+                (void)!write(ready[1], &word, 1);
+                for (;;)
+                        (void)pause();
+        }
+        assert_int_equal(read(ready[0], &word, 1), 1);
+        (void)close(ready[0]);
+        (void)close(ready[1]);
+        return pid;
+}
+
+static void end_process(pid_t pid) {
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static bool is_server(pid_t pid, pid_t younger) {
+        bool is;
+
+        assert_int_equal(lost_server_is(pid, younger, &is), 0);
+        return is;
+}
+
+static void test_server(void **state _unused_) {
+        pid_t server = make_process("tmux: server"), agent = make_process("agent");
+        siginfo_t info;
+
+        assert_true(is_server(server, 0));
+        assert_true(is_server(server, agent));
+        assert_false(is_server(agent, 0));
+        assert_int_equal(kill(server, SIGKILL), 0);
+        assert_int_equal(waitid(P_PID, (id_t)server, &info, WEXITED | WNOWAIT), 0);
+        assert_false(is_server(server, 0)); /* nobody has waited for it yet */
+        assert_int_equal(waitpid(server, NULL, 0), server);
+        assert_false(is_server(server, 0));
+        end_process(agent);
+}
+
+/* The pid that an agent's record names is that of a server again, but of a later one, somebody
+ * else's: the agent was there before it. */
+static void test_another_server(void **state _unused_) {
+        pid_t server = make_process("tmux: server");
+
+        assert_false(is_server(server, 1));
+        end_process(server);
+}
+
+/* Between look and repair the pid went to somebody whom the signal would end. */
+static void test_repair_of_another(void **state _unused_) {
+        pid_t other = make_process("agent");
+        char *message = NULL;
+
+        assert_int_equal(lost_server_repair(NULL, other, &message), -ESRCH);
+        assert_null(message);
+        assert_int_equal(waitpid(other, NULL, WNOHANG), 0);
+        end_process(other);
+        assert_int_equal(lost_server_repair(NULL, other, &message), -ESRCH);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_server),
+                cmocka_unit_test(test_another_server),
+                cmocka_unit_test(test_repair_of_another),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
