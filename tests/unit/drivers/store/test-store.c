@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /* Records that nothing waits for when they are written: what a crash of the machine leaves of
- * them. */
+ * them; and which process it is that they name. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "drivers/os/file.h"
+#include "drivers/os/proc.h"
 #include "drivers/store/store.h"
 #include "model/base/format.h"
 
@@ -87,8 +88,57 @@ static void test_damaged(void **state _unused_) {
         }
 }
 
+static void put(const char *path, const char *text) {
+        _cleanup_free_ char *whole = NULL;
+
+        assert_int_equal(format_text(&whole, "%s/%s", folder, path), 0);
+        assert_int_equal(file_replace(whole, text, strlen(text), 0600), 0);
+}
+
+static bool is_alive(pid_t pid, uint64_t start, const char *boot) {
+        _cleanup_(observed_freep) Observed *o = NULL;
+        char text[500], print[FINGERPRINT_SIZE];
+
+        (void)snprintf(print, sizeof(print), "%064d", 7);
+        (void)snprintf(text, sizeof(text),
+                        "{\"version\":1,\"boot_id\":\"%s\",\"pid\":%d,\"start_time\":%llu,"
+                        "\"started_usec\":1,\"restart_fingerprint\":\"%s\",\"resolved\":\"%s\"}",
+                        boot, (int)pid, (unsigned long long)start, print, print);
+        put("run/web.json", text);
+        o = look();
+        assert_int_equal(o->runs.state, SOURCE_PRESENT);
+        assert_int_equal(o->n_run, 1);
+        return o->run[0].alive;
+}
+
+/* A pid that lives proves nothing: it may be another's by now, or one of an earlier boot. */
+static void test_reused_pid(void **state _unused_) {
+        char boot[BOOT_ID_SIZE], text[100];
+        pid_t server;
+        uint64_t start;
+
+        assert_int_equal(nftw(folder, remove_one, 10, FTW_DEPTH | FTW_PHYS), 0);
+        put_empty("run", false);
+        assert_int_equal(proc_boot_id(boot), 0);
+        assert_int_equal(proc_start_time(getpid(), &start), 0);
+        assert_true(is_alive(getpid(), start, boot));
+        assert_false(is_alive(getpid(), start - 1, boot));
+        assert_false(is_alive(getpid(), start, "another boot"));
+
+        assert_int_equal(store_write_server(&paths, getpid()), 0);
+        assert_int_equal(store_read_server(&paths, &server), 0);
+        assert_int_equal(server, getpid());
+        (void)snprintf(text, sizeof(text), "{\"version\":1,\"pid\":%d,\"start_time\":%llu}",
+                        (int)getpid(), (unsigned long long)start - 1);
+        put("server.json", text);
+        assert_int_equal(store_read_server(&paths, &server), -ESRCH);
+}
+
 int main(void) {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(test_damaged) };
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_damaged),
+                cmocka_unit_test(test_reused_pid),
+        };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);
 }

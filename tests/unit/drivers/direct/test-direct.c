@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Stopping an agent that has no keeper: the process that its run file names, and no other one that
+ * has got its pid. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "drivers/direct/direct.h"
+#include "drivers/os/clock.h"
+#include "drivers/os/file.h"
+#include "drivers/os/proc.h"
+#include "model/base/parse.h"
+
+#define PRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static char top[] = "/tmp/mosaic-test-direct-XXXXXX";
+static Paths paths = { .state = top, .runtime = top };
+
+static int setup(void **state _unused_) {
+        assert_non_null(mkdtemp(top));
+        assert_int_equal(chdir(top), 0);
+        assert_int_equal(mkdir("run", 0700), 0);
+        return 0;
+}
+
+static int teardown(void **state _unused_) {
+        (void)unlink("run/web.json");
+        return rmdir("run") | chdir("/") | rmdir(top);
+}
+
+static pid_t make_process(void) {
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                for (;;)
+                        (void)pause();
+        }
+        return pid;
+}
+
+static void put_record(pid_t pid, uint64_t start) {
+        char text[500], boot[BOOT_ID_SIZE];
+
+        assert_int_equal(proc_boot_id(boot), 0);
+        (void)snprintf(text, sizeof(text),
+                        "{\"version\":1,\"boot_id\":\"%s\",\"pid\":%d,\"start_time\":%llu,"
+                        "\"started_usec\":1,\"restart_fingerprint\":\"" PRINT
+                        "\",\"resolved\":\"" PRINT "\"}",
+                        boot, (int)pid, (unsigned long long)start);
+        assert_int_equal(file_replace("run/web.json", text, strlen(text), 0600), 0);
+}
+
+static int stop(void) {
+        DriverJob job = {
+                .kind = DRIVER_STOP, .agent = "web", .stop_timeout_usec = 60 * USEC_PER_SEC
+        };
+        DirectSupervisor *d;
+
+        assert_int_equal(direct_new(&paths, &d), 0);
+        assert_int_equal(direct_submit(d, &job), 0);
+        assert_int_equal(direct_wait(d, NULL, clock_monotonic_usec() + 60 * USEC_PER_SEC, NULL,
+                                         NULL),
+                        0);
+        assert_true(job.finished);
+        direct_free(d);
+        free(job.message);
+        return job.error;
+}
+
+static void test_of_another(void **state _unused_) {
+        pid_t pid = make_process();
+        uint64_t start;
+
+        assert_int_equal(proc_start_time(pid, &start), 0);
+        put_record(pid, start - 1);
+        assert_int_equal(stop(), 0);
+        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        put_record(pid, start);
+        assert_int_equal(stop(), 0); /* it has ended */
+}
+
+static void test_of_the_agent(void **state _unused_) {
+        pid_t pid = make_process();
+        uint64_t start;
+        int status;
+
+        assert_int_equal(proc_start_time(pid, &start), 0);
+        put_record(pid, start);
+        assert_int_equal(stop(), 0);
+        assert_int_equal(waitpid(pid, &status, WNOHANG), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
+/* A record that cannot be read: whether it runs is not known, and nothing was stopped. */
+static void test_not_known(void **state _unused_) {
+        assert_int_equal(file_replace("run/web.json", "{", 1, 0600), 0);
+        assert_int_equal(stop(), -EBADMSG);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_of_another),
+                cmocka_unit_test(test_of_the_agent),
+                cmocka_unit_test(test_not_known),
+        };
+
+        return cmocka_run_group_tests(tests, setup, teardown);
+}
