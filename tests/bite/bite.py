@@ -29,10 +29,19 @@ TESTS = [
     ("tests/simulation/explore", ["two-chained"], 240),
     ("tests/simulation/explore", ["one"], 240),
 ]
-# What the drivers do is not part of the world in memory.
+# What the drivers do is not part of the world in memory, but for what decides; who has a test of its own is
+# judged by that first.
 DRIVER_TESTS = [
     ("tests/simulation/crash-states", ["--brief"], 60),
 ]
+OWN_TESTS = {
+    "drivers/agent/launch.c": [*TESTS[2:4], ("tests/unit/drivers/agent/test-agent-launch", [], 60)],
+    "drivers/agent/run-record.c": [("tests/unit/drivers/agent/test-agent-run-record", [], 60)],
+    "drivers/direct/known.c": [*TESTS[2:4], ("tests/unit/drivers/direct/test-direct-known", [], 60)],
+    "drivers/machine/lost-server.c": [("tests/unit/drivers/machine/test-machine-lost-server", [], 60)],
+    "drivers/store/store.c": [("tests/unit/drivers/store/test-store-store", [], 60), *DRIVER_TESTS],
+    "drivers/tmux/listing.c": [("tests/unit/drivers/tmux/test-tmux-listing", [], 60)],
+}
 
 
 HEADER = "/* SPDX-License-Identifier: MIT */"
@@ -64,7 +73,7 @@ def without_output(command):
 
 
 def tests_of(path):
-    return DRIVER_TESTS if path.startswith("drivers/") else TESTS
+    return OWN_TESTS.get(path, DRIVER_TESTS if path.startswith("drivers/") else TESTS)
 
 
 def killed_by(root, build, scratch, mutant, tests=None):

@@ -6,6 +6,8 @@ DIFF, PRUNE, ORDER = "reconciler/plan/diff.c", "reconciler/plan/prune.c", "recon
 PLANNER, SCHEDULE = "reconciler/plan/planner.c", "reconciler/plan/schedule.c"
 APPLY, PASS, STEP, PACING = "reconciler/apply.c", "reconciler/pass.c", "reconciler/step.c", "model/pacing.c"
 FILE, STORE, DROPIN = "drivers/os/file.c", "drivers/store/store.c", "drivers/systemd/dropin.c"
+LAUNCH, KNOWN, LISTING = "drivers/agent/launch.c", "drivers/direct/known.c", "drivers/tmux/listing.c"
+RUN_RECORD, LOST_SERVER = "drivers/agent/run-record.c", "drivers/machine/lost-server.c"
 
 MUTANTS = [
     ("start what somebody stopped", DIFF, "if (heeds_stops && is_implicit_hold(c, v))",
@@ -98,4 +100,35 @@ MUTANTS = [
      '        r = accepted_update(p, specs, n);\n        return r < 0 ? r : write_records(p, "specs", names, texts, true);'),
     ("put many drop-ins in their places and leave it there", DROPIN,
      "return fd < 0 || syncfs(fd) < 0 ? -errno : 0;", "return fd < 0 ? -errno : 0;"),
+    ("wait for ever for a probe that has lost its run file", PACING,
+     "return now - p->brake_usec >= PROBE_LASTED_USEC;", "return false;"),
+    ("end a pass while its jobs run", APPLY, "        q = wait_jobs(a);", "        q = 0;"),
+    ("ignore a keeper that answers", LAUNCH, "        case LAUNCH_ASK_KEEPER:\n        case LAUNCH_AWAIT_KEEPER:\n",
+     "        case LAUNCH_ASK_KEEPER:\n                return LAUNCH_MAKE_SESSION;\n        case LAUNCH_AWAIT_KEEPER:\n"),
+    ("make a session under direct, without its keeper as parent", LAUNCH,
+     "l->step = l->may_make ? LAUNCH_MAKE_SESSION : LAUNCH_FAILED;", "l->step = LAUNCH_MAKE_SESSION;"),
+    ("do not give a session another keeper", LAUNCH, "l->made ? LAUNCH_FAILED : LAUNCH_ADD_KEEPER;", "LAUNCH_FAILED;"),
+    ("give a session one keeper after the other", LAUNCH, "l->made ? LAUNCH_FAILED : LAUNCH_ADD_KEEPER;",
+     "LAUNCH_ADD_KEEPER;"),
+    ("do not look whether an earlier agent runs", LAUNCH, "return (LaunchStep)(l->step + 1);",
+     "return (LaunchStep)(l->step + (l->step == LAUNCH_RESET_TERMINAL ? 2 : 1));"),
+    ("be ready before the run file is written", LAUNCH, "return (LaunchStep)(l->step + 1);",
+     "return (LaunchStep)(l->step + (l->step == LAUNCH_PREPARE ? 2 : 1));"),
+    ("go on without the terminal", LAUNCH, "                l->step = ask_again(l);", "                l->step = LAUNCH_RESET_TERMINAL;"),
+    ("leave the run file of what could not be executed", LAUNCH,
+     "l->step == LAUNCH_EXEC ? LAUNCH_REMOVE_RUN : LAUNCH_FAILED;", "LAUNCH_FAILED;"),
+    ("take a keeper that could not be asked for absent", KNOWN, "if (is_no_answer(c->error))", "if (0)"),
+    ("take lack of memory for an absent keeper", KNOWN, "error == -ENOBUFS ||\n               error == -ENOMEM;",
+     "error == -ENOBUFS;"),
+    ("ask no keeper of whom a run file names that is dead", KNOWN, "return !run || !run->alive;", "return !run;"),
+    ("take who is starting for down", KNOWN, "return UNIT_ACTIVATING;", "return UNIT_NOT_LOADED;"),
+    ("take another process of that pid for the agent", STORE, "proc_start_time(run->pid, &start_now) == 0 &&\n"
+     "                     start_now == start;", "proc_start_time(run->pid, &start_now) == 0;"),
+    ("take another process of that pid for the server", STORE, "proc_start_time((pid_t)pid, &now) < 0 || now != start)",
+     "proc_start_time((pid_t)pid, &now) < 0)"),
+    ("end another process of that pid", RUN_RECORD, "&start_now) < 0 || start_now != start)", "&start_now) < 0)"),
+    ("take a run of an earlier boot for one of this boot", RUN_RECORD, "if (strcmp(boot, boot_id) != 0)", "if (0)"),
+    ("take a later server of that pid for ours", LOST_SERVER, "start <= later", "start > 0"),
+    ("signal whoever has the pid of the server", LOST_SERVER, "if (!is_tmux)\n                return -ESRCH;", "if (0)\n                return -ESRCH;"),
+    ("take a marker that was copied for ours", LISTING, "if (!id || strcmp(id + 1, s->id) != 0)", "if (!id)"),
 ]

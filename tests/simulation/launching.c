@@ -28,8 +28,9 @@ static bool keeper_answers(const WorldAgent *a) {
         return a->session && !a->no_keeper;
 }
 
+/* It ends with its keeper, which is all that is in it. */
 void launching_new_session(World *w, WorldAgent *a) {
-        a->session = true;
+        a->session = !a->keeper_fails;
         a->misnamed = a->no_keeper = false;
         a->session_number = w->next_session++;
 }
@@ -45,7 +46,7 @@ void launching_begin(World *w, WorldAgent *a) {
                 a->loaded = a->dropin;
         a->launch = launch_begin(!w->direct);
         a->launching = true;
-        a->refused = false;
+        a->refused = a->unwatched = false;
         a->reading = a->reading_resolved = 0;
         a->invocation = w->next_invocation++;
         a->launcher_pid = world_new_pid(w);
@@ -79,7 +80,7 @@ static LaunchOutcome make_session(World *w, WorldAgent *a, bool late) {
 static LaunchOutcome add_keeper(const World *w, WorldAgent *a) {
         if (!w->server || w->hidden || !a->session || a->misnamed)
                 return LAUNCH_ERROR;
-        a->no_keeper = false;
+        a->no_keeper = a->keeper_fails;
         return LAUNCH_DONE;
 }
 
@@ -211,15 +212,6 @@ void launching_killed(World *w, WorldAgent *a) {
         end_launch(w, a);
 }
 
-void launching_hang_up(World *w, WorldAgent *a) {
-        /* Under `direct` its keeper sees to it. Whoever holds a terminal that is not yet its own
-         * finds out; whoever leads a session on it is ended. */
-        if (w->direct || a->launch.step > LAUNCH_OWN_TERMINAL)
-                launching_killed(w, a);
-        else if (a->launch.step == LAUNCH_OWN_TERMINAL)
-                went(w, a, LAUNCH_GONE);
-}
-
 /* --- one after the other ---------------------------------------------------------------------- */
 
 static void finish(World *w, WorldAgent *a) {
@@ -236,6 +228,17 @@ static void finish(World *w, WorldAgent *a) {
                 launching_step(w, a, late);
                 late = a->launching && a->launch.step == step;
         }
+}
+
+/* Whoever holds a terminal that is not yet its own finds out; whoever leads a session on it is
+ * ended. Under `direct` nobody makes it another one, so it comes to its end. */
+void launching_hang_up(World *w, WorldAgent *a) {
+        if (a->launch.step > LAUNCH_OWN_TERMINAL)
+                launching_killed(w, a);
+        else if (a->launch.step == LAUNCH_OWN_TERMINAL)
+                went(w, a, LAUNCH_GONE);
+        if (w->direct)
+                finish(w, a);
 }
 
 void launching_finish_all(World *w) {
@@ -297,16 +300,13 @@ void launching_lose_run_file(World *w, WorldAgent *a) {
 }
 
 void launching_kill_keeper(World *w, WorldAgent *a, bool session, bool heeds) {
-        bool owned = a->launching && a->launch.step > LAUNCH_OWN_TERMINAL;
-
         if (session)
                 a->no_keeper = true;
         else
                 a->session = a->misnamed = a->no_keeper = false;
         a->attached = session ? a->attached : 0;
-        if (a->launching && (owned || w->direct))
-                launching_killed(w, a);
-        else if (a->launching)
+        a->unwatched = w->direct && a->launching;
+        if (a->launching)
                 launching_hang_up(w, a);
         else if (a->unit == UNIT_ACTIVE && !a->orphan && w->direct) {
                 /* Nobody is left to write its end down. */
@@ -321,7 +321,7 @@ void launching_kill_keeper(World *w, WorldAgent *a, bool session, bool heeds) {
  * by its marker, whatever its name. */
 static int serve_start(World *w, WorldAgent *a) {
         if (a->no_keeper && w->server && !w->hidden)
-                a->no_keeper = false;
+                a->no_keeper = a->keeper_fails;
         if (!keeper_answers(a))
                 return -ENOENT;
         if (!a->launching && a->unit == UNIT_ACTIVE && !a->orphan)

@@ -33,6 +33,9 @@ static void change_launch(World *w, WorldAgent *a, Outside what, unsigned luck) 
         case OUT_EXEC_FAILS:
                 a->exec_fails = !a->exec_fails;
                 return;
+        case OUT_KEEPER_FAILS:
+                a->keeper_fails = !a->keeper_fails;
+                return;
         case OUT_STEP:
                 if (a->launching)
                         launching_step(w, a, luck);
@@ -128,6 +131,7 @@ void outside_change(World *w, WorldAgent *a, Outside what, unsigned luck) {
         case OUT_TERMINAL_TAKEN:
         case OUT_EXEC_FAILS:
         case OUT_STEP:
+        case OUT_KEEPER_FAILS:
                 change_launch(w, a, what, luck);
                 return;
         case _OUT_MAX:

@@ -30,6 +30,7 @@ typedef enum Outside {
         OUT_TERMINAL_TAKEN,
         OUT_EXEC_FAILS,
         OUT_STEP,
+        OUT_KEEPER_FAILS,
         _OUT_MAX,
 } Outside;
 

@@ -497,7 +497,7 @@ static void calm_down(Run *run) {
         for (size_t i = 0; i < w->n_agents; i++) {
                 WorldAgent *a = w->agents + i;
 
-                a->refuses_start = a->terminal_taken = a->exec_fails = false;
+                a->refuses_start = a->terminal_taken = a->exec_fails = a->keeper_fails = false;
                 if (choose(run, 2)) {
                         a->attached = 0;
                         a->at_work = a->namesake = false;
@@ -573,7 +573,7 @@ static void run_world(Run *run) {
         run->rate = (unsigned[]){ 0, 8, 24, 64 }[choose(run, 4)];
         run->allowed = choose(run, 256) | choose(run, 256) << 8;
         if (w->stepwise)
-                run->allowed |= choose(run, 256) << 16;
+                run->allowed |= choose(run, 256) << 16 | choose(run, 2) << 24;
         for (size_t i = 0; i < run->n_agents; i++) {
                 (void)world_agent(w, names[i]);
                 run->rosters[i] = 1;

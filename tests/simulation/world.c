@@ -224,14 +224,14 @@ void world_end_agent(World *w, WorldAgent *a, UnitState state, bool well) {
                 return;
         }
         a->launching = false;
-        /* Nobody is left who would write down how an orphan ended. */
-        if (!a->orphan) {
+        /* Without a keeper nobody is left who would write it down. */
+        if (!a->orphan && !a->unwatched) {
                 a->stopped_well = well;
                 a->stopped_badly = !well;
                 a->stopped_once = false;
                 a->stopped_invocation = a->invocation;
         }
-        a->orphan = false;
+        a->orphan = a->unwatched = false;
 }
 
 void world_end_session(World *w, WorldAgent *a) {
@@ -326,7 +326,7 @@ void world_reboot(World *w) {
                 a->at_work = false;
                 a->stopped_once = a->stopped_once || a->stopped_well || a->stopped_badly;
                 a->stopped_well = a->stopped_badly = false;
-                a->launching = a->orphan = a->run_file = false;
+                a->launching = a->orphan = a->unwatched = a->run_file = false;
                 a->n_tries = 0;
                 a->announced = a->invocation = 0;
                 a->running = a->running_resolved = 0;

@@ -120,7 +120,9 @@ typedef struct WorldAgent {
         bool stopped_badly;          /* a record of its end, with another result */
         unsigned stopped_invocation; /* of the run whose end it is */
         bool terminal_taken;         /* its nature: something else has the pane's terminal */
-        bool exec_fails;             /* its nature */
+        bool unwatched;    /* direct: nobody waits for the launcher, its keeper was killed */
+        bool keeper_fails; /* its nature: a new one ends at once */
+        bool exec_fails;   /* its nature */
 } WorldAgent;
 
 typedef struct World World;
