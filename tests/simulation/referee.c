@@ -305,6 +305,17 @@ static void check_start(Referee *r, const World *w, const WorldAgent *a) {
                 blame(r, "starts", a, "is started, and the ledger does not know it");
 }
 
+/* What it comes after was started in this pass, and does not run yet. */
+static void check_order(Referee *r, const World *w, const WorldAgent *a) {
+        const AgentSpec *s = desired_find(r->desired, a->name);
+
+        for (char **d = s ? s->after : NULL; d && *d; d++)
+                for (size_t i = 0; i < w->n_agents; i++)
+                        if (strcmp(w->agents[i].name, *d) == 0 && r->started[i] &&
+                                        w->agents[i].launching)
+                                blame(r, "order", a, "is started before what it comes after");
+}
+
 static void check_session(Referee *r, const WorldAgent *a, size_t i, const WorldItem *item) {
         const WorldAgent *seen = in(&r->told, i), *first = in(&r->first, i);
 
@@ -327,8 +338,11 @@ static void check_item(Referee *r, const World *w, const WorldCall *call, const 
                 r->in_flight = true;
                 if (item->job == DRIVER_STOP)
                         check_stop(r, w, a);
-                else
+                else {
                         check_start(r, w, a);
+                        check_order(r, w, a);
+                        r->started[item->agent] = true;
+                }
                 return;
         case CALL_ANNOUNCE:
                 r->announced[item->agent] = true;
@@ -384,8 +398,9 @@ void referee_call(Referee *r, const World *w, const WorldCall *call) {
         r->n_looks = w->n_looks;
         for (size_t i = 0; i < call->n_items; i++)
                 check_item(r, w, call, call->items + i);
+        /* The manager tells of one at a time. */
         if (call->kind == CALL_WAIT)
-                r->in_flight = false;
+                r->in_flight = w->stepwise && !w->direct && w->n_pending > 1;
         if (call->kind == CALL_RELOAD && r->in_flight)
                 blame(r, "reload", NULL, "reloads while a job is running");
         if (call->kind == CALL_START_HOLDER && !knows_sessions(&r->told))

@@ -7,7 +7,7 @@
  * it is not the planner a second time, but the list of what must never happen.
  *
  * Properties, as docs/reliability.md names them: foreign, split-brain, unknown, starts, spec,
- * announced, minimal, removal, reload, flight, launch.
+ * announced, minimal, removal, reload, order, flight, launch.
  */
 
 #include "tests/simulation/world.h"
@@ -22,6 +22,7 @@ typedef struct Referee {
         bool strict; /* each look showed the world as it was: then more can be demanded */
         unsigned n_looks;
         bool announced[WORLD_AGENTS_MAX];
+        bool started[WORLD_AGENTS_MAX];
         bool in_flight;       /* jobs were submitted and not waited for */
         const char *property; /* the first one violated; NULL: none */
         char text[160];

@@ -19,6 +19,7 @@
 
 #include "drivers/os/clock.h"
 #include "model/base/parse.h"
+#include "model/base/strv.h"
 #include "reconciler/plan/schedule.h"
 #include "tests/simulation/controller.h"
 #include "tests/simulation/outside.h"
@@ -39,6 +40,7 @@ typedef struct Stream {
 typedef struct Run {
         Stream stream;
         size_t n_agents, n_steps;
+        bool chain;           /* each agent comes after the one before it */
         uint64_t roster_usec; /* when what it says now was written; 0: it was in force before */
         uint64_t event_usec;  /* when it was told last that it was touched */
         World world;
@@ -123,6 +125,8 @@ static Desired *make_roster(const Run *run, const unsigned *rosters) {
                         continue;
                 s = world_spec(names[i], r == 2 ? 2 : 1, r == 3 ? 2 : 1);
                 s->state = r == 4 ? DESIRED_STOPPED : DESIRED_RUNNING;
+                if (run->chain && k > 0)
+                        must(strv_push(&s->after, d->agents[k - 1]->name) == 0, "no memory");
                 d->agents[k++] = s;
         }
         d->n_agents = k;
@@ -570,6 +574,7 @@ static void run_world(Run *run) {
         /* One start at once and under systemd, as every run was once; else steps, under either. */
         w->stepwise = kind / AGENTS_MAX / 4 % 3 != 0;
         w->direct = kind / AGENTS_MAX / 4 % 3 == 2;
+        run->chain = w->stepwise && kind / AGENTS_MAX / 12 % 2 == 1;
         run->rate = (unsigned[]){ 0, 8, 24, 64 }[choose(run, 4)];
         run->allowed = choose(run, 256) | choose(run, 256) << 8;
         if (w->stepwise)

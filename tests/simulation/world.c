@@ -656,6 +656,7 @@ static int world_submit(void *world, DriverJob *jobs, size_t n) {
 
                 if (r < 0)
                         return r;
+                jobs[i].finished = false; /* before wait() says so */
                 must(w->n_pending < ELEMENTSOF(w->pending));
                 w->pending[w->n_pending++] = jobs + i;
         }
@@ -676,24 +677,44 @@ static void wait_steps(World *w, size_t n, DriverJobKind kind) {
         }
 }
 
+/* How many of those that are pending, the first ones, have ended when a wait returns: all; but the
+ * manager tells of each as it ends, in any order. */
+static size_t end_some(World *w) {
+        size_t other = w->n_calls % w->n_pending;
+        DriverJob *job = w->pending[other];
+
+        if (!w->stepwise || w->direct)
+                return w->n_pending;
+        w->pending[other] = w->pending[0];
+        w->pending[0] = job;
+        return 1;
+}
+
 static int world_wait(void *world, DriverJobDone done, void *userdata) {
         World *w = world;
-        size_t n = w->n_pending;
-        int r = n == 0 ? 0 : run_call(w, &(WorldCall){ .kind = CALL_WAIT });
+        size_t n;
+        int r;
 
-        if (n > 0 && w->stepwise && w->did) {
+        if (w->n_pending == 0)
+                return 0;
+        r = run_call(w, &(WorldCall){ .kind = CALL_WAIT });
+        n = end_some(w);
+        if (w->stepwise && w->did) {
                 wait_steps(w, n, DRIVER_STOP);
                 wait_steps(w, n, DRIVER_START);
                 r = w->dead ? -EIO : r;
         }
-        w->n_pending = 0;
-        if (r < 0)
-                for (size_t i = 0; i < n; i++)
-                        w->pending[i]->finished = false;
-        for (size_t i = 0; i < n && r == 0; i++)
-                if (done)
-                        done(w->pending[i], userdata);
-        return r;
+        if (r < 0) { /* nobody will hear of the others */
+                w->n_pending = 0;
+                return r;
+        }
+        for (size_t i = 0; i < n; i++)
+                w->pending[i]->finished = true;
+        for (size_t i = 0; i < n && done; i++)
+                done(w->pending[i], userdata);
+        w->n_pending -= n;
+        memmove(w->pending, w->pending + n, w->n_pending * sizeof(DriverJob *));
+        return 0;
 }
 
 Driver world_driver(World *w) {
