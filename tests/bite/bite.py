@@ -35,7 +35,7 @@ DRIVER_TESTS = [
     ("tests/simulation/crash-states", ["--brief"], 60),
 ]
 OWN_TESTS = {
-    "drivers/agent/launch.c": [*TESTS[2:4], ("tests/unit/drivers/agent/test-agent-launch", [], 60)],
+    "drivers/agent/launch.c": [("tests/simulation/explore-launch", [], 60), *TESTS[2:4]],
     "drivers/agent/run-record.c": [("tests/unit/drivers/agent/test-agent-run-record", [], 60)],
     "drivers/direct/known.c": [*TESTS[2:4], ("tests/unit/drivers/direct/test-direct-known", [], 60)],
     "drivers/machine/lost-server.c": [("tests/unit/drivers/machine/test-machine-lost-server", [], 60)],

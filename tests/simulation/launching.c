@@ -207,6 +207,12 @@ void launching_step(World *w, WorldAgent *a, bool late) {
         went(w, a, perform(w, a, late));
 }
 
+/* Taking the run file back is tried, whatever comes of it. */
+void launching_fail(World *w, WorldAgent *a) {
+        if (a->launch.step != LAUNCH_REMOVE_RUN)
+                went(w, a, LAUNCH_ERROR);
+}
+
 void launching_killed(World *w, WorldAgent *a) {
         a->refused = false;
         end_launch(w, a);
@@ -258,8 +264,8 @@ static bool watch_step(World *w, WorldAgent *a, bool late) {
                 return false;
         case FAULT_ERROR: /* that is the launcher's */
         case FAULT_PARTIAL:
-                if (a->launching && a->launch.step != LAUNCH_REMOVE_RUN)
-                        went(w, a, LAUNCH_ERROR);
+                if (a->launching)
+                        launching_fail(w, a);
                 return true;
         case FAULT_ERROR_WITH_EFFECT:
         case FAULT_LATE:

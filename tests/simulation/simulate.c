@@ -289,7 +289,7 @@ static void print_call(const World *w, const WorldCall *call, WorldFault fault) 
 }
 
 static WorldFault on_call(World *w, const WorldCall *call, void *userdata) {
-        static const int errors[] = { EIO, ENOMEM, EMFILE, ETIMEDOUT };
+        static const int errors[] = { EIO, ENOMEM, EMFILE, ETIMEDOUT, ENOSPC };
         Run *run = userdata;
         WorldFault fault = FAULT_NONE;
         unsigned luck = run->faults ? choose(run, 256) : 0;

@@ -227,6 +227,9 @@ void launching_begin(World *w, WorldAgent *a);
 /* It does its next step; @late: what that waits for has not come in time. */
 void launching_step(World *w, WorldAgent *a, bool late);
 
+/* Its next step comes to nothing. */
+void launching_fail(World *w, WorldAgent *a);
+
 /* All launchers come to their end. */
 void launching_finish_all(World *w);
 
