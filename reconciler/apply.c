@@ -12,8 +12,8 @@
  * running. */
 #define BATCH 64
 
-/* Of the unit of one action. A restart goes through all of them, a start begins at the last but
- * one. */
+/* Of the unit of one action. A restart goes through all of them, a start from the first to the
+ * last. */
 typedef enum Stage {
         STAGE_BEGIN,
         STAGE_STOPPING,
