@@ -7,6 +7,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include "drivers/os/dirwatch-events.h"
 #include "model/base/array.h"
 #include "model/base/strv.h"
 
@@ -24,12 +25,6 @@
 /* Directories above the one that holds the file or a link which are watched too: they may be
  * replaced as a whole. Not where only the entry counts: /tmp tells too much. */
 #define LEVELS_ABOVE 2
-
-typedef struct Watched {
-        int id;      /* inotify's */
-        size_t file; /* the caller's number */
-        char *name;  /* entry that counts; NULL: all of it */
-} Watched;
 
 typedef struct Target {
         char *path;
@@ -378,18 +373,14 @@ int dirwatch_renew(DirWatch *w) {
 
 /* --- taking in -------------------------------------------------------------------------------- */
 
-static void take_event(const DirWatch *w, const struct inotify_event *e, bool *touched, size_t n) {
-        for (size_t i = 0; i < w->n_watched; i++) {
-                const Watched *x = w->watched + i;
-                bool self = e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED);
-
-                if (x->id != e->wd || x->file >= n)
-                        continue;
-                /* Of the entries of a directory only the one that leads on counts; what happens
-                 * to the attributes of the directory itself does too. */
-                if (self || !x->name || e->len == 0 || strcmp(e->name, x->name) == 0)
-                        touched[x->file] = true;
-        }
+/* It cannot be trusted any more: a new one, and a look at everything. The old one stays open, for
+ * epoll forgets only what is: a process that was forked meanwhile may have it too. */
+static void start_over(DirWatch *w, bool *touched, size_t n) {
+        dirwatch_close_old(w);
+        w->old_fd = w->fd;
+        open_inotify(w);
+        for (size_t i = 0; i < n; i++)
+                touched[i] = true;
 }
 
 int dirwatch_take(DirWatch *w, bool *touched, size_t n) {
@@ -401,28 +392,12 @@ int dirwatch_take(DirWatch *w, bool *touched, size_t n) {
 
                 if (got < 0 && errno == EINTR)
                         continue;
-                if (got < 0 && errno != EAGAIN) {
-                        /* It cannot be trusted any more: a new one, and a look at everything. The
-                         * old one stays open, for epoll forgets only what is: a process that was
-                         * forked meanwhile may have it too. */
-                        dirwatch_close_old(w);
-                        w->old_fd = w->fd;
-                        open_inotify(w);
-                        for (size_t i = 0; i < n; i++)
-                                touched[i] = true;
+                if (got == 0 || (got < 0 && errno == EAGAIN))
                         break;
-                }
-                if (got <= 0)
+                if (got < 0 || !dirwatch_events(buffer, (size_t)got, w->watched, w->n_watched,
+                                               touched, n)) {
+                        start_over(w, touched, n);
                         break;
-                for (char *p = buffer; p < buffer + got;) {
-                        const struct inotify_event *e = (const struct inotify_event *)(void *)p;
-
-                        if (e->mask & IN_Q_OVERFLOW)
-                                for (size_t i = 0; i < n; i++)
-                                        touched[i] = true;
-                        else
-                                take_event(w, e, touched, n);
-                        p += sizeof(*e) + e->len;
                 }
         }
         for (size_t i = 0; i < n; i++)
