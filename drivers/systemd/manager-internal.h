@@ -28,10 +28,11 @@ struct Manager {
         sd_bus *bus;
         char *address;
         uint64_t timeout_usec;
-        int dead;       /* negative errno once the connection broke */
-        char *error;    /* manager_error() */
-        JobTable *jobs; /* NULL until the first submit */
-        Call *listing;  /* asked for by manager_observe_begin(); NULL: not */
+        uint64_t late_usec; /* since when messages come after the deadline; 0: they do not */
+        int dead;           /* negative errno once the connection broke */
+        char *error;        /* manager_error() */
+        JobTable *jobs;     /* NULL until the first submit */
+        Call *listing;      /* asked for by manager_observe_begin(); NULL: not */
 };
 
 /* One request whose answer is awaited together with others. */
@@ -51,7 +52,8 @@ _must_check_ int manager_address(const Paths *p, char **ret);
 _must_check_ int bus_connect(const char *address, uint64_t deadline_usec, sd_bus **ret);
 
 /* Dispatches one message, or waits for one until the deadline. Returns 1: something was done; 0:
- * the deadline came; negative: the connection broke (@m->dead is set). */
+ * the deadline came, and there is nothing to dispatch, or no end of it; negative: the
+ * connection broke (@m->dead is set). */
 _must_check_ int manager_step(Manager *m, uint64_t deadline_usec);
 
 /* A new call of the manager object, or of another. */

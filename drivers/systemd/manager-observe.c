@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -62,9 +63,12 @@ static int read_main_pid(sd_bus_message *m, Target *t) {
         uint32_t pid;
         int r = sd_bus_message_read(m, "u", &pid);
 
-        if (r >= 0)
-                t->unit->main_pid = (pid_t)pid;
-        return r;
+        if (r < 0)
+                return r;
+        if (pid > INT_MAX) /* as a pid it would name a process group */
+                return -EBADMSG;
+        t->unit->main_pid = (pid_t)pid;
+        return 0;
 }
 
 static int read_restarts(sd_bus_message *m, Target *t) {
@@ -203,6 +207,8 @@ typedef struct Look {
         char *holder_unit;
         char *holder_path; /* NULL unless active */
         char *controller_unit;
+        bool holder_listed;
+        bool controller_listed;
         UnitState holder;
         UnitState controller;
         uint64_t holder_since_usec;
@@ -286,6 +292,9 @@ static int look_add_listed(Look *l,
         int r;
 
         if (strcmp(unit, l->holder_unit) == 0) {
+                if (l->holder_listed)
+                        return -EBADMSG;
+                l->holder_listed = true;
                 l->holder = state;
                 if (state == UNIT_ACTIVE) {
                         l->holder_path = strdup(path);
@@ -295,6 +304,9 @@ static int look_add_listed(Look *l,
                 return 0;
         }
         if (strcmp(unit, l->controller_unit) == 0) {
+                if (l->controller_listed)
+                        return -EBADMSG;
+                l->controller_listed = true;
                 l->controller = state;
                 return 0;
         }
@@ -532,6 +544,15 @@ static int ask_details(Manager *m, const Paths *p, Look *l, bool all, uint64_t d
         return r;
 }
 
+/* A manager lists a unit once; of two lines about one agent neither can be believed. */
+static bool lists_twice(Observed *units) {
+        observed_sort(units);
+        for (size_t i = 1; i < units->n_units; i++)
+                if (strcmp(units->units[i - 1].agent, units->units[i].agent) == 0)
+                        return true;
+        return false;
+}
+
 int manager_observe(Manager *m, const Paths *p, bool details_for_all, Observed *o) {
         _cleanup_(look_done) Look l = { 0 };
         uint64_t start = clock_monotonic_usec(), deadline = start + m->timeout_usec;
@@ -547,6 +568,8 @@ int manager_observe(Manager *m, const Paths *p, bool details_for_all, Observed *
                 r = ask_details(m, p, &l, details_for_all, deadline);
         if (r >= 0)
                 r = add_masks(&l, p);
+        if (r >= 0 && lists_twice(l.units))
+                r = -EBADMSG;
         o->manager.took_usec = clock_monotonic_usec() - start;
         if (r == -ENOMEM)
                 return r;

@@ -11,6 +11,8 @@
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
 
+/* What has come is taken in for so long after a deadline. */
+#define LATE_USEC USEC_PER_SEC
 #define RELOAD_TIMEOUT_USEC (60 * USEC_PER_SEC)
 
 Manager *manager_free(Manager *m) {
@@ -150,6 +152,16 @@ void manager_open_error(int error, Source *ret) {
         }
 }
 
+/* What came before the deadline is taken in after it, too, if we were asleep; but a manager that
+ * talks without end is not listened to for ever. */
+static bool is_too_late(Manager *m, uint64_t now, uint64_t deadline_usec) {
+        if (now < deadline_usec)
+                m->late_usec = 0;
+        else if (m->late_usec == 0)
+                m->late_usec = now;
+        return m->late_usec != 0 && now - m->late_usec >= LATE_USEC;
+}
+
 int manager_step(Manager *m, uint64_t deadline_usec) {
         uint64_t now;
         int r;
@@ -157,13 +169,14 @@ int manager_step(Manager *m, uint64_t deadline_usec) {
         if (m->dead < 0)
                 return m->dead;
         r = sd_bus_process(m->bus, NULL);
-        if (r > 0)
-                return 1;
         if (r < 0) {
                 m->dead = r;
                 return r;
         }
         now = clock_monotonic_usec();
+        if (r > 0)
+                return !is_too_late(m, now, deadline_usec);
+        m->late_usec = 0;
         if (now >= deadline_usec)
                 return 0;
         r = sd_bus_wait(m->bus, deadline_usec - now);
@@ -198,7 +211,6 @@ static const struct {
         { "org.freedesktop.DBus.Error.AccessDenied", -EACCES, NULL },
         { "org.freedesktop.DBus.Error.LimitsExceeded", -EBUSY,
                         "the user manager refuses more requests for now" },
-        { "org.freedesktop.DBus.Error.NoMemory", -ENOMEM, NULL },
         { "org.freedesktop.DBus.Error.UnknownObject", -ENOENT, NULL },
         { SD_BUS_ERROR_NO_REPLY, -ETIMEDOUT, "the user manager did not answer" },
         { SD_BUS_ERROR_TIMEOUT, -ETIMEDOUT, "the user manager did not answer in time" },
@@ -218,6 +230,8 @@ int error_translate(const sd_bus_error *e, const char *unit, char **ret_sentence
                 error = -sd_bus_error_get_errno(e);
                 if (error == 0)
                         error = -EIO;
+                if (error == -ENOMEM) /* it is the manager's that is short, not ours */
+                        error = -EBUSY;
         }
         if (!sentence)
                 sentence = e->message ? e->message : e->name;

@@ -51,7 +51,6 @@ const char *unit_job_result_sentence(UnitJobKind kind, const char *result) {
                 const char *start;
                 const char *stop;
         } sentences[] = {
-                { "done", NULL, NULL },
                 { "failed", "it did not start: 'systemctl --user status' and the journal say why",
                                 "it ended with a failure while it was being stopped" },
                 { "dependency", "the tmux holder, which it needs, did not start",
@@ -69,8 +68,13 @@ const char *unit_job_result_sentence(UnitJobKind kind, const char *result) {
                 { "once", "the unit starts only once", NULL },
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(sentences); i++)
-                if (strcmp(result, sentences[i].word) == 0)
-                        return kind == JOB_STOP ? sentences[i].stop : sentences[i].start;
+        if (strcmp(result, "done") == 0)
+                return NULL;
+        for (size_t i = 0; i < ELEMENTSOF(sentences); i++) {
+                const char *sentence = kind == JOB_STOP ? sentences[i].stop : sentences[i].start;
+
+                if (sentence && strcmp(result, sentences[i].word) == 0)
+                        return sentence;
+        }
         return "the user manager ended it with a result this version does not know";
 }

@@ -61,7 +61,7 @@ static void test_fulfils(void **state) {
 
 static void test_sentences(void **state) {
         static const char *const bad[] = { "failed", "dependency", "timeout", "canceled", "lost",
-                "a word of tomorrow" };
+                "skipped", "collected", "assert", "once", "", "a word of tomorrow" };
 
         (void)state;
         assert_null(unit_job_result_sentence(JOB_START, "done"));
