@@ -4,7 +4,8 @@
 A point is one fault: the n-th allocation, the n-th call of one kind. A test run takes a sample of them, the same one
 each time, and prints its seed. MOSAIC_SWEEP_SEED takes another, MOSAIC_SWEEP_POINTS names points to take alone,
 MOSAIC_SWEEP=all (the suite `soak`) takes every point, and MOSAIC_SWEEP=places the first allocation of each call stack,
-and every call.
+and every call. MOSAIC_SWEEP_SHARD=K/N takes the K-th of N parts of these: most points wait more than they work, so
+several parts run well beside each other.
 """
 
 import json
@@ -16,6 +17,7 @@ import signal
 import struct
 import subprocess
 import time
+import zlib
 
 import harness
 from harness import IN_SYNC, PENDING, Fleet, wait_for
@@ -23,6 +25,7 @@ from harness import IN_SYNC, PENDING, Fleet, wait_for
 ALL = os.environ.get('MOSAIC_SWEEP') == 'all'
 ONLY = os.environ.get('MOSAIC_SWEEP_POINTS', '').split()
 PLACES = os.environ.get('MOSAIC_SWEEP') == 'places'
+SHARD, SHARDS = (int(n) for n in os.environ.get('MOSAIC_SWEEP_SHARD', '1/1').split('/'))
 FAIL_MALLOC = os.environ.get('MOSAIC_FAIL_MALLOC') or os.path.join(
     os.path.dirname(harness.PROGRAM), 'tests/sweep/libmosaic-fail-malloc.so')
 
@@ -39,8 +42,14 @@ def seed():
 def sample(points, n, name):
     """@n of the points in their order, or all of them in the soak suite."""
     if ONLY:
+        unknown = set(ONLY) - {str(p) for p in points}
+        if unknown:
+            raise AssertionError('MOSAIC_SWEEP_POINTS: %s has no %s' % (name, ' '.join(sorted(unknown))))
         return [p for p in points if str(p) in ONLY]
-    if ALL or PLACES or len(points) <= n:
+    if ALL or PLACES:
+        # By name: no two runs have quite the same points.
+        return [p for p in points if zlib.crc32(str(p).encode()) % SHARDS == SHARD - 1]
+    if len(points) <= n:
         return list(points)
     dice = random.Random('%s %s' % (seed(), name))
     return [points[i] for i in sorted(dice.sample(range(len(points)), n))]
