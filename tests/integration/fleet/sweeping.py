@@ -208,8 +208,13 @@ class Sweep(Fleet):
     def cold(self):
         """The server is gone, and all agents with it. Returns who must be started."""
         self.starts_of_all()
-        for p in self.servers():
-            os.kill(p.pid, signal.SIGKILL)
+        if self.supervisor == 'systemd':
+            # A server that is killed comes back by itself; one that is stopped takes the agents with it, and an agent
+            # that is down because its holder is counts as drift.
+            self.bed.systemctl('stop', harness.HOLDER_UNIT, check=True)
+        else:
+            for p in self.servers():
+                os.kill(p.pid, signal.SIGKILL)
         wait_for(lambda: not self.running() and not self.servers(), 10, 'the end of all agents')
         return self.names
 

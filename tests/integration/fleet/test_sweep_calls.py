@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Each system call of `apply` and of a controller's pass fails once, or is the moment at which the process is killed
-(strace injects it): afterwards the same command does all of it, nothing is doubled, nothing lies about."""
+"""Each system call of `apply`, of a controller's pass and of `agent send` fails once, or is the moment at which the
+process is killed (strace injects it): afterwards the same command does all of it, nothing is doubled, nothing lies
+about. Of `apply` also two calls in one run."""
 
 import collections
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,7 +14,8 @@ import subprocess
 
 import harness
 from harness import INVALID, IN_SYNC, wait_for
-from sweeping import ALL, Sweep, sample
+from sweep_sending import SweepSending
+from sweeping import ALL, Sweep, sample, seed
 from watching import Controller
 
 # What a call fails with: the errors that machines do give. Others get ENOMEM.
@@ -71,46 +74,71 @@ def points_of(calls):
     return list(dict.fromkeys(points))
 
 
+APPLY = ['fleet', 'apply', '--yes']
+# Two faults in one run: so many pairs in the suite `soak`; there are a million.
+PAIRS = 500
+
+
 class Calls(Sweep):
     def setUp(self):
         super().setUp()
         if not shutil.which('strace'):
             harness.skip('strace', 'not installed')
 
-    def strace(self, point, argv, log='calls.log'):
+    @staticmethod
+    def inject(*points):
+        """What strace is told; two points must be of different calls."""
+        if not points:
+            return []
+        return ['-e', 'trace=' + ','.join(p.split(':')[0] for p in points)] + [
+            word for p in points for word in ('-e', 'inject=' + p)]
+
+    def strace(self, points, argv, log='calls.log', **more):
         """The program under strace; its exit code is the program's."""
-        inject = ['-e', 'trace=' + point.split(':')[0], '-e', 'inject=' + point] if point else []
-        r = self.bed.run(['strace', '-o', self.bed.path_of(log)] + inject + [self.program] + argv)
+        r = self.bed.run(['strace', '-o', self.bed.path_of(log)] + self.inject(*points) + [self.program] + argv, **more)
         self.results.append(r)
         return r
 
-    def sweep(self, name, prepare, n):
+    def n_hit(self, path='calls.log'):
+        """How many of the faults there were: what a run does depends on its time, and on the first fault."""
+        said = self.bed.read(path) or ''
+        return said.count('INJECTED') + said.count('killed by SIGKILL')
+
+    def points_of_apply(self, prepare):
         self.bring_up(self.names)
-        argv = ['fleet', 'apply', '--yes']
         prepare()
-        self.strace(None, argv)
+        self.strace([], APPLY)
         self.assertEqual(self.results[-1].code, 0)
-        points = points_of(calls_of(self.bed.read('calls.log'))[''])
+        return points_of(calls_of(self.bed.read('calls.log'))[''])
+
+    def one(self, name, prepare, points):
+        """One run with one fault or two, and what must be so after it."""
+        whom, before = prepare(), self.starts_of_all()
+        r = self.strace(points, APPLY)
+        n_hit = self.n_hit()
+        if any(':signal=' in p for p in points) and r.code == -signal.SIGKILL:
+            pass
+        elif r.code == INVALID and 'roster-unreadable' in r.err:
+            pass
+        elif r.code not in (0, 1, 3, 4, 6, 7):
+            self.violations.append('exit code %d' % r.code)
+        elif r.code and not (r.err + r.out).strip():
+            self.violations.append('exit code %d without a word' % r.code)
+        if r.code == IN_SYNC and self.fleet('plan').code != IN_SYNC:
+            self.violations.append('exit code 0, and then %r' % self.results[-1])
+        self.afterwards(before, whom, any(':signal=' in p or p.startswith(LEAVES) for p in points))
+        if self.n_judged % 10 == 9:
+            self.check_guards()
+        self.judge('%s %s' % (name, ' '.join(points)), r)
+        return n_hit
+
+    def sweep(self, name, prepare, n):
+        points = self.points_of_apply(prepare)
         chosen = sample(points, n, name)
         print('# %s: %d points, %d of them' % (name, len(points), len(chosen)), flush=True)
-        for k, point in enumerate(chosen):
-            whom, before = prepare(), self.starts_of_all()
-            r = self.strace(point, argv)
-            if ':signal=' in point:
-                if r.code not in (-signal.SIGKILL, IN_SYNC):
-                    self.violations.append('exit code %d' % r.code)
-            elif r.code == INVALID and 'roster-unreadable' in r.err:
-                pass
-            elif r.code not in (0, 1, 3, 4, 6, 7):
-                self.violations.append('exit code %d' % r.code)
-            elif r.code and not (r.err + r.out).strip():
-                self.violations.append('exit code %d without a word' % r.code)
-            if r.code == IN_SYNC and self.fleet('plan').code != IN_SYNC:
-                self.violations.append('exit code 0, and then %r' % self.results[-1])
-            self.afterwards(before, whom, ':signal=' in point or point.startswith(LEAVES))
-            if k % 10 == 9:
-                self.check_guards()
-            self.judge('%s %s' % (name, point), r)
+        n_hit = sum(self.one(name, prepare, [p]) for p in chosen)
+        print('# %d of %d were reached' % (n_hit, len(chosen)))
+        self.assertGreater(n_hit, len(chosen) // 2)
         self.conclude()
 
 
@@ -123,9 +151,24 @@ class CallsDirect(Calls):
     def test_apply_a_change(self):
         self.sweep('apply direct, a change', self.change, 20)
 
-    def attach(self, pid, point=None):
+    def test_apply_two_faults(self):
+        """A fault and, in the same run, another one of another call."""
+        points = self.points_of_apply(self.change)
+        dice = random.Random('%s pairs' % seed())
+        pairs = []
+        while len(pairs) < PAIRS:
+            pair = dice.sample(points, 2)
+            if pair[0].split(':')[0] != pair[1].split(':')[0]:
+                pairs.append(' '.join(pair))
+        chosen = sample(pairs, 8, 'pairs')
+        hits = collections.Counter(self.one('two faults', self.change, p.split(' ')) for p in chosen)
+        print('# two faults: %d pairs; of %d both happened, of %d one' % (len(chosen), hits[2], hits[1]))
+        self.assertGreater(hits[1] + hits[2], len(chosen) // 2)
+        self.conclude()
+
+    def attach(self, pid, *points):
         """strace on a controller that runs already, and on the passes it begins; not on what these start."""
-        inject = ['-e', 'trace=' + point.split(':')[0], '-e', 'inject=' + point] if point else []
+        inject = self.inject(*points)
         path = self.bed.path_of('pass.log')
         if os.path.exists(path):
             os.unlink(path)
@@ -150,10 +193,6 @@ class CallsDirect(Calls):
         f = c.file()
         return c.process.poll() is not None or (f and f['pid'] == c.pid and f['passes'] > passes and any(
             x['type'] == 'Converged' and x['reason'] == 'in_sync' for x in f['conditions']))
-
-    def was_hit(self, path):
-        said = self.bed.read(path) or ''
-        return 'INJECTED' in said or 'killed by SIGKILL' in said
 
     def controller(self):
         c = Controller(self)
@@ -188,7 +227,7 @@ class CallsDirect(Calls):
             try:
                 # Each pass is a process whose calls are counted anew, so one pass only. It heals by itself, which takes
                 # as long as the controller leaves a source that cannot be read alone: else it is asked.
-                wait_for(lambda: self.was_hit(path) or self.is_done(c, passes), 15, c.describe)
+                wait_for(lambda: self.n_hit(path) or self.is_done(c, passes), 15, c.describe)
                 self.detach(tracer)
                 if not ALL and c.process.poll() is None:
                     os.kill(c.pid, signal.SIGHUP)
@@ -217,6 +256,33 @@ class CallsSystemd(Calls):
 
     def test_apply_a_change(self):
         self.sweep('apply systemd, a change', self.change, 20)
+
+    def test_apply_cold(self):
+        self.sweep('apply systemd, cold', self.cold, 12)
+
+
+class CallsSend(Calls, SweepSending):
+    supervisor = 'direct'
+
+    def test_send(self):
+        argv = ['agent', 'send', 'web', '-', '--timeout', '2s']
+        self.composers('web')
+        r = self.strace([], argv, input='first')
+        self.assertEqual(r.code, 0, r)
+        points = points_of(calls_of(self.bed.read('calls.log'))[''])
+        chosen = sample(points, 7, 'send')
+        print('# send: %d points, %d of them' % (len(points), len(chosen)), flush=True)
+        n_hit = 0
+        for k, point in enumerate(chosen):
+            text = 'message %d' % k
+            r = self.strace([point], argv, input=text)
+            n_hit += self.n_hit()
+            self.after_send(text, r, r.code == -signal.SIGKILL and ':signal=' in point,
+                            may_leave=':signal=' in point or point.startswith(LEAVES))
+            self.judge('send %s' % point, r, lambda: self.bed.read('calls.log'))
+        print('# %d of %d were reached' % (n_hit, len(chosen)))
+        self.assertGreater(n_hit, len(chosen) // 2)
+        self.conclude()
 
 
 if __name__ == '__main__':
