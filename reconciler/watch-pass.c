@@ -55,20 +55,6 @@ static void open_event(JsonBuilder *b, const char *event) {
         json_put_uint(b, "at_usec", clock_realtime_usec());
 }
 
-static int write_line(int fd, const char *text, size_t n) {
-        while (n > 0) {
-                ssize_t written = write(fd, text, n);
-
-                if (written < 0 && errno == EINTR)
-                        continue;
-                if (written < 0)
-                        return -errno;
-                text += written;
-                n -= (size_t)written;
-        }
-        return 0;
-}
-
 static int close_event(WatchPass *w, JsonBuilder *b) {
         _cleanup_free_ char *text = NULL, *line = NULL;
         int n, r;
@@ -82,7 +68,7 @@ static int close_event(WatchPass *w, JsonBuilder *b) {
                 line = NULL;
                 return -ENOMEM;
         }
-        return write_line(w->out, line, (size_t)n);
+        return file_write_fd(w->out, line, (size_t)n);
 }
 
 static int tell_sentence(WatchPass *w, const char *event, const char *format, ...) _printf_(3, 4);

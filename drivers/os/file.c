@@ -21,7 +21,7 @@
 /* Nobody takes that long to write a file of ours. */
 #define LEFTOVER_AGE_SEC 60
 
-static int write_all(int fd, const void *bytes, size_t n) {
+int file_write_fd(int fd, const void *bytes, size_t n) {
         const char *p = bytes;
 
         while (n > 0) {
@@ -62,7 +62,7 @@ static int write_temporary(int dir_fd,
         fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
         if (fd < 0)
                 return -errno;
-        r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, bytes, n);
+        r = fchmod(fd, mode) < 0 ? -errno : file_write_fd(fd, bytes, n);
         if (r == 0 && sync && fsync(fd) < 0)
                 r = -errno;
         if (r < 0)

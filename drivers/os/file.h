@@ -36,6 +36,9 @@ void dir_sweep(const char *path, const char *prefix);
  * -ENOMEM. */
 _must_check_ int file_sweep(const char *path);
 
+/* Writes all of it, in as many calls as that takes. */
+_must_check_ int file_write_fd(int fd, const void *bytes, size_t n);
+
 /* Reads a regular file. The bytes are followed by a NUL that does not count; caller frees. Errors:
  * -EFBIG (more than @max bytes), -EINVAL (not a regular file), what open(2) and read(2) say. */
 _must_check_ int file_read_limited(const char *path, size_t max, char **ret, size_t *ret_size);

@@ -27,12 +27,16 @@
 /* What is written there. @ret_start: of the process, 0 if it is not said. */
 static void read_name(int fd, LockHolder *ret, uint64_t *ret_start) {
         char text[NAME_SIZE + 1] = "";
+        size_t have = 0;
+        ssize_t n;
         int pid = 0;
 
         *ret = (LockHolder){ 0 };
         *ret_start = 0;
-        if (pread(fd, text, NAME_SIZE, 0) > 0 &&
-                        sscanf(text, "%d %31s %" SCNu64, &pid, ret->verb, ret_start) >= 1)
+        /* A part of it would be the name of somebody else. */
+        while ((n = pread(fd, text + have, NAME_SIZE - have, (off_t)have)) > 0)
+                have += (size_t)n;
+        if (n == 0 && have > 0 && sscanf(text, "%d %31s %" SCNu64, &pid, ret->verb, ret_start) >= 1)
                 ret->pid = pid;
 }
 
@@ -50,10 +54,8 @@ static bool read_holder(int fd, LockHolder *ret) {
 
 static int write_holder(int fd, const char *verb) {
         char text[NAME_SIZE + 1];
-        int length;
         uint64_t start;
-        ssize_t n;
-        int r;
+        int length, r;
 
         r = proc_start_time(getpid(), &start);
         if (r < 0)
@@ -62,8 +64,14 @@ static int write_holder(int fd, const char *verb) {
         length = snprintf(text, NAME_SIZE, "%d %.31s %" PRIu64, (int)getpid(), verb, start);
         text[length] = ' ';
         text[NAME_SIZE - 1] = '\n';
-        n = pwrite(fd, text, NAME_SIZE, 0);
-        return n == NAME_SIZE ? 0 : n < 0 ? -errno : -EIO;
+        for (size_t done = 0; done < NAME_SIZE;) {
+                ssize_t n = pwrite(fd, text + done, NAME_SIZE - done, (off_t)done);
+
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                done += (size_t)n;
+        }
+        return 0;
 }
 
 /* What writers that were killed left behind. Who has the lock knows that it is worth a look: the

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/store/lines.h"
-#include "model/base/format.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "drivers/os/file.h"
+#include "model/base/format.h"
 
 /* Two files of half the size at most: the full one becomes PATH.1. */
 static int rotate(const char *path, size_t more, size_t max) {
@@ -32,7 +34,6 @@ int lines_append(const char *path, const char *text, size_t max) {
         _cleanup_free_ char *whole = NULL;
         _cleanup_close_ int fd = -1;
         const char *begin;
-        size_t length;
         int r;
 
         r = rotate(path, strlen(text), max);
@@ -46,7 +47,7 @@ int lines_append(const char *path, const char *text, size_t max) {
         /* The newline at the front ends a line that was cut short, so that only that one is
          * lost. */
         begin = whole + !ends_within_line(fd);
-        length = strlen(begin);
-        /* One write: lines of two writers do not mix. */
-        return write(fd, begin, length) == (ssize_t)length ? 0 : -EIO;
+        /* At once: one write, unless the file system takes only a part of it, so lines of two
+         * writers do not mix. */
+        return file_write_fd(fd, begin, strlen(begin));
 }
