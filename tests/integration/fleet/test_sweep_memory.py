@@ -4,6 +4,7 @@
 ends, nothing is half done, and the same command afterwards does all of it."""
 
 import os
+import signal
 
 import harness
 from harness import IN_SYNC, NOT_CONVERGED, UNKNOWN, wait_for
@@ -151,11 +152,15 @@ class MemoryFleet(Memory):
             code, said = c.end(), c.said()
             if self.shim.death():
                 self.died(self.results[-1])
+            elif code == -signal.SIGTERM and not c.events():
+                pass  # it did not listen yet
             elif code not in (IN_SYNC, ERROR):
                 self.violations.append('exit code %d' % code)
             if code == ERROR and 'annot allocate' not in said:
                 self.violations.append('no word of memory: %r' % said)
-            self.afterwards(before, whom, bool(self.shim.death()))
+            # A pass that it begins and then has no memory to listen to is killed.
+            killed = self.shim.death() or any(f.startswith('on_pass_due ') for f in self.shim.where())
+            self.afterwards(before, whom, bool(killed))
             self.judge('%s %s %d' % (name, mode, at), self.results[-1],
                        lambda: self.shim.describe() + '\n' + c.describe())
             os.unlink(c.path)
