@@ -359,6 +359,7 @@ int agent_deliver(AgentLook *a, const DeliverRequest *request, Delivered *ret) {
         ret->bytes = request->size;
         sha256_hex(request->body, request->size, ret->sha256);
         r = deliver(a, request, begin, ret);
+        a->c->typed = ret->typed;
         if (r < 0 && !ret->typed)
                 return r;
         if (r < 0 && ret->result == DELIVERY_NONE) {

@@ -21,6 +21,8 @@ typedef struct Context {
         bool record_exists;
         int supervisor_error; /* why this machine does not tell which supervisor it has; 0: it
                                * does */
+        bool typed; /* a text into an agent's terminal: an end without a result does not mean
+                     * that it was not sent */
         bool json;
         bool json_lines;   /* documents come one after another, each on a line */
         bool color_errors; /* of standard error */

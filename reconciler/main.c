@@ -94,6 +94,15 @@ static void say_where_it_writes(const Context *c, int error) {
                                 c->paths->state, c->paths->runtime);
 }
 
+/* The code of an end whose result could not be told. */
+static int failed(const Context *c) {
+        if (!c->typed)
+                return EXIT_INTERNAL;
+        fprintf(stderr, "mosaic: the text was typed once and may be submitted: look at the agent's "
+                        "screen before it is sent again (exit 6)\n");
+        return EXIT_UNKNOWN;
+}
+
 static int run_verb(Context *c, const Verb *v, int argc, char **argv) {
         int r;
 
@@ -113,7 +122,7 @@ static int run_verb(Context *c, const Verb *v, int argc, char **argv) {
                 fprintf(stderr, "mosaic: %s%s%s: %s\n", v->group ? v->group : "",
                                 v->group ? " " : "", v->name, strerror(-r));
                 say_where_it_writes(c, r);
-                return EXIT_INTERNAL;
+                return failed(c);
         }
         return r;
 }
@@ -195,11 +204,11 @@ int main(int argc, char **argv) {
                 r = -ENOMEM;
         if (r < 0) {
                 fprintf(stderr, "mosaic: the output is not whole: %s\n", strerror(-r));
-                code = code == EXIT_OK ? EXIT_INTERNAL : code;
+                code = code == EXIT_OK ? failed(&c) : code;
         }
         if (fflush(stdout) != 0 || ferror(stdout)) {
                 fprintf(stderr, "mosaic: cannot write the output: %s\n", strerror(errno));
-                return EXIT_INTERNAL;
+                return failed(&c);
         }
         return code;
 }

@@ -128,10 +128,7 @@ static int run(Context *c, int argc, char **argv) {
         if (!c->json || d.code != 0)
                 agent_deliver_print(&agent, &q, &d);
         r = c->json ? print_json(&agent, &q, &d) : 0;
-        if (r == 0)
-                return d.code;
-        fprintf(stderr, "mosaic: send: the result cannot be printed: %s\n", strerror(-r));
-        return d.typed ? EXIT_UNKNOWN : r;
+        return r < 0 ? r : d.code;
 }
 
 const Verb verb_agent_send = {

@@ -471,6 +471,19 @@ class SendSystemd(Send, Talk):
 class SendDirect(Send, Talk):
     supervisor = 'direct'
 
+    def test_a_result_that_cannot_be_told(self):
+        """The text was typed, so the end is "not known" and never "error", which would have it sent again."""
+        self.composers('web')
+        with open('/dev/full', 'wb') as full:
+            for n, verb in enumerate((['send', 'web', '--message', 'untold'], ['send', 'web', '--message', 'untold', '--json'],
+                                      ['reset', 'web', '--new'])):
+                r = self.agent_verb(*verb, code=UNCERTAIN, stdout=full)
+                self.assertIn('may be submitted', r.err)
+                self.assertEqual(self.bodies('web'), [b'untold'] * min(n + 1, 2))
+            self.assertIn('reset', self.records('web')[-1])
+            self.fleet('stop', 'web', code=0)
+            self.agent_verb('send', 'web', '--message', 'never typed', '--json', code=1, stdout=full)
+
     def test_cursor_that_leaves_its_box(self):
         """As one program has it while nobody is attached, from the first visit on."""
         runtimes = self.runtimes()
