@@ -5,6 +5,7 @@
 #include <locale.h>
 #include <string.h>
 
+#include "drivers/os/process.h"
 #include "model/base/suggest.h"
 #include "model/plan.h"
 #include "reconciler/next-step.h"
@@ -195,6 +196,9 @@ int main(int argc, char **argv) {
         /* Widths of characters only: numbers are read and written as in C everywhere. */
         (void)setlocale(LC_CTYPE, "");
 
+        r = process_reserve_streams();
+        if (r < 0)
+                return EXIT_INTERNAL;
         context_read_terminal(&c);
         /* Help is printed before the options behind it are looked at. */
         c.no_pager = has_word(argc, argv, "--no-pager");

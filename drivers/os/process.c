@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/os/process.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -380,4 +381,21 @@ int process_become(char *const *argv, char *const *env) {
                 return r;
         (void)execve(program, argv, env ? env : environ);
         return -errno;
+}
+
+int process_reserve_streams(void) {
+        for (int fd = 0; fd <= 2; fd++) {
+                int got;
+
+                if (fcntl(fd, F_GETFD) >= 0)
+                        continue;
+                if (errno != EBADF)
+                        return -errno;
+                /* The wrong way round: writing to what stands for standard output is an error. */
+                got = open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC | O_NOCTTY);
+                if (got < 0)
+                        return -errno;
+                assert(got == fd); /* the lowest free one */
+        }
+        return 0;
 }

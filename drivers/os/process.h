@@ -59,3 +59,9 @@ _must_check_ int process_start(const ProcessRequest *request, Process **ret);
 _must_check_ int process_finish(Process *p, ProcessResult *ret);
 Process *process_free(Process *p);
 DEFINE_CLEANUP(Process *, process_free)
+
+/*
+ * Takes those of descriptors 0, 1 and 2 that are closed, so that no file, lock or terminal opened
+ * later gets their number and with it what the program prints. To use one still fails with EBADF.
+ */
+_must_check_ int process_reserve_streams(void);

@@ -224,6 +224,21 @@ class Hostile:
         self.assertEqual(len(self.servers()), 1)
         self.assertEqual(self.planted(), [])
 
+    def test_closed_streams(self):
+        """What the program prints goes nowhere then, and into no file, lock or terminal that it opens."""
+        self.bring_up(['a'])
+        for closing in ('>&-', '>&- 2>&-', '<&- >&- 2>&-'):
+            before = self.pids()
+            r = self.bed.run(['sh', '-c', 'exec "$0" fleet restart ' + closing, self.program])
+            self.assertEqual(r.code, 1, r)
+            self.assertNotEqual(self.pids(), before)
+            for top in (self.bed.home + '/.local/state', self.bed.run_dir + '/mosaic/default/run'):
+                for d, _, files in os.walk(top):
+                    for f in files:
+                        self.assertNotIn('Observed', self.bed.read(os.path.join(d, f)) or '', f)
+            self.assertNotIn('mosaic:', self.screen('a'))
+            self.in_sync()
+
 
 class HostileSystemd(Hostile, Fleet):
     pass
