@@ -83,6 +83,22 @@ static int conclude(AgentLook *a, const DeliverRequest *q, const Delivered *d) {
         return r < 0 ? r : code;
 }
 
+/* What does not run is not said to lack a command: its words may not be known at all. */
+static int refuse_without_command(const AgentLook *a) {
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = agent_look_check(a, &why);
+        if (r < 0)
+                return r;
+        if (r > 0)
+                return run_refuse(a->c, "reset", (ExitCode)r, "%s: %s", a->name, why);
+        return run_refuse(a->c, "reset", EXIT_BLOCKED,
+                        "the runtime of %s has no reset command (reset.keys); 'mosaic agent reset "
+                        "%s --restart' makes a new process",
+                        a->name, a->name);
+}
+
 static int reset_new(Context *c, const Options *o) {
         _cleanup_agent_look_ AgentLook agent = { 0 };
         _cleanup_delivered_ Delivered d = { 0 };
@@ -98,10 +114,7 @@ static int reset_new(Context *c, const Options *o) {
                 return r;
         q.body = agent.talk->reset_keys;
         if (!q.body)
-                return run_refuse(c, "reset", EXIT_BLOCKED,
-                                "the runtime of %s has no reset command (reset.keys); 'mosaic "
-                                "agent reset %s --restart' makes a new process",
-                                o->names[0], o->names[0]);
+                return refuse_without_command(&agent);
         q.size = strlen(q.body);
         r = agent_deliver(&agent, &q, &d);
         return r < 0 ? r : conclude(&agent, &q, &d);

@@ -332,6 +332,8 @@ class Send:
         self.bed.write('.config/mosaic/fleet/roster.yaml', 'agents: [')
         self.send('web', 'still there')
         self.assertEqual(self.bodies('web'), [b'still there'])
+        r = self.agent_verb('reset', 'nobody', '--new', code=DOWN)
+        self.assertIn('nobody: it does not run', r.err)
 
     def test_no_submit(self):
         self.composers('web')
