@@ -11,6 +11,7 @@
 #include "reconciler/next-step.h"
 #include "reconciler/options.h"
 #include "reconciler/output.h"
+#include "reconciler/run.h"
 #include "reconciler/verb.h"
 
 static bool is_help(const char *word) {
@@ -120,9 +121,14 @@ static int run_verb(Context *c, const Verb *v, int argc, char **argv) {
         c->group = v->group;
         r = v->run(c, argc, argv);
         if (r < 0) {
-                fprintf(stderr, "mosaic: %s%s%s: %s\n", v->group ? v->group : "",
-                                v->group ? " " : "", v->name, strerror(-r));
+                fprintf(stderr, "mosaic: %s%s%s: %s (exit %d)\n", v->group ? v->group : "",
+                                v->group ? " " : "", v->name, strerror(-r),
+                                c->typed ? EXIT_UNKNOWN : EXIT_INTERNAL);
                 say_where_it_writes(c, r);
+                r = run_print_refusal(
+                                c, v->name, c->typed ? EXIT_UNKNOWN : EXIT_INTERNAL, strerror(-r));
+                if (r < 0)
+                        fprintf(stderr, "mosaic: no document could be made: %s\n", strerror(-r));
                 return failed(c);
         }
         return r;

@@ -139,13 +139,21 @@ static int print_json(const Json *j) {
         return r;
 }
 
+static bool has_printed;
+
 static int print_document(JsonBuilder *b, JsonFormat format) {
         _cleanup_free_ char *text = NULL;
         int r = json_finish_text(b, format, &text);
 
-        if (r == 0)
+        if (r == 0) {
+                has_printed = true;
                 puts(text);
+        }
         return r;
+}
+
+bool output_has_document(void) {
+        return has_printed;
 }
 
 int output_print_document(JsonBuilder *b) {

@@ -84,6 +84,9 @@ _must_check_ int output_print_document(JsonBuilder *b);
 /* The same on one line: for documents that come one after another. */
 _must_check_ int output_print_line(JsonBuilder *b);
 
+/* Whether one was printed. */
+bool output_has_document(void);
+
 /* The members that documents begin with. @d may be NULL. */
 void output_put_head(JsonBuilder *b, const Context *c, const char *verb, const Desired *d);
 

@@ -38,8 +38,24 @@ static bool was_interrupted(void *userdata _unused_) {
         return signal_came != 0;
 }
 
-int run_refuse(const Context *c, const char *verb, ExitCode code, const char *format, ...) {
+int run_print_refusal(const Context *c, const char *verb, ExitCode code, const char *text) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+
+        if (!c->json || output_has_document())
+                return 0;
+        json_open_object(&b, NULL);
+        json_put_stringf(&b, "format", "mosaic.%s%s%s", c->group ? c->group : "",
+                        c->group ? "." : "", verb);
+        json_put_string(&b, "version", "1.0");
+        json_put_string(&b, "message", text);
+        json_open_object(&b, "summary");
+        json_put_uint(&b, "exit", (uint64_t)code);
+        json_close(&b);
+        json_close(&b);
+        return c->json_lines ? output_print_line(&b) : output_print_document(&b);
+}
+
+int run_refuse(const Context *c, const char *verb, ExitCode code, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list ap;
         int r;
@@ -50,18 +66,7 @@ int run_refuse(const Context *c, const char *verb, ExitCode code, const char *fo
         if (r < 0)
                 return r;
         fprintf(stderr, "mosaic: %s: %s (exit %d)\n", verb, text, (int)code);
-        if (!c->json)
-                return (int)code;
-        json_open_object(&b, NULL);
-        json_put_stringf(&b, "format", "mosaic.%s%s%s", c->group ? c->group : "",
-                        c->group ? "." : "", verb);
-        json_put_string(&b, "version", "1.0");
-        json_put_string(&b, "message", text);
-        json_open_object(&b, "summary");
-        json_put_uint(&b, "exit", (uint64_t)code);
-        json_close(&b);
-        json_close(&b);
-        r = c->json_lines ? output_print_line(&b) : output_print_document(&b);
+        r = run_print_refusal(c, verb, code, text);
         return r < 0 ? r : (int)code;
 }
 
@@ -272,10 +277,9 @@ static int read_saved(const Context *c, const char *path, const Pass *p, Plan **
         if (r == -EBADMSG)
                 return run_refuse(c, "apply", EXIT_STALE,
                                 "%s is not a whole saved plan; nothing was changed", path);
-        if (r < 0 && r != -ENOMEM) {
-                fprintf(stderr, "mosaic: cannot read %s: %s\n", path, strerror(-r));
-                return EXIT_INTERNAL;
-        }
+        if (r < 0 && r != -ENOMEM)
+                return run_refuse(c, "apply", EXIT_INTERNAL, "cannot read %s: %s", path,
+                                strerror(-r));
         return r;
 }
 

@@ -39,6 +39,11 @@ _must_check_ int run_refuse(
                 const Context *c, const char *verb, ExitCode code, const char *format, ...)
                 _printf_(4, 5);
 
+/* The document alone, where the sentence was said already; none if it is not asked for, or if the
+ * verb has printed one. */
+_must_check_ int run_print_refusal(
+                const Context *c, const char *verb, ExitCode code, const char *text);
+
 /* The same for a fleet whose directories others may write to: EXIT_BLOCKED. */
 _must_check_ int run_refuse_shared(const Context *c, const char *verb);
 

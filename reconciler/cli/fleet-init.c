@@ -8,6 +8,7 @@
 #include "framework/assets.h"
 #include "model/base/format.h"
 #include "model/base/parse.h"
+#include "model/base/strbuf.h"
 #include "model/base/strv.h"
 #include "model/json.h"
 #include "model/plan.h"
@@ -186,28 +187,28 @@ static int write_roster(Context *c, const Options *o, const Asset *profile, Init
 /* What runs knows nothing of another supervisor, and that one nothing of it. Returns 0 to go on, an
  * exit code after its sentence, negative errno. */
 static int check_nothing_runs(Context *c) {
+        _cleanup_strbuf_ StrBuf list = STRBUF_NULL;
         _cleanup_strv_ char **names = NULL;
         _cleanup_free_ char *why = NULL;
         int r;
 
         r = context_find_active(c, &names, &why);
         if (r == CONTEXT_ACTIVE) {
-                fprintf(stderr,
-                                "mosaic: init: the supervisor cannot be changed while anything "
-                                "runs under %s:",
-                                supervisor_to_string(c->record->supervisor));
                 for (char **name = names; *name; name++)
-                        fprintf(stderr, "%s %s", name == names ? "" : ",", *name);
-                fprintf(stderr, "\nNothing was changed. First: mosaic fleet stop\n");
-                return EXIT_BLOCKED;
+                        strbuf_addf(&list, "%s%s", name == names ? "" : ", ", *name);
+                return list.failed ? -ENOMEM
+                                   : run_refuse(c, "init", EXIT_BLOCKED,
+                                                     "the supervisor cannot be changed while "
+                                                     "anything runs under %s: %s; nothing was "
+                                                     "changed. First: mosaic fleet stop",
+                                                     supervisor_to_string(c->record->supervisor),
+                                                     strbuf_text(&list));
         }
-        if (r == CONTEXT_UNKNOWN) {
-                fprintf(stderr,
-                                "mosaic: init: whether anything runs under %s is not known: %s; "
-                                "nothing was changed\n",
+        if (r == CONTEXT_UNKNOWN)
+                return run_refuse(c, "init", EXIT_UNKNOWN,
+                                "whether anything runs under %s is not known: %s; nothing was "
+                                "changed",
                                 supervisor_to_string(c->record->supervisor), why);
-                return EXIT_UNKNOWN;
-        }
         return r;
 }
 
@@ -219,13 +220,11 @@ static int first_supervisor(Context *c, const Options *o) {
         }
         if (c->supervisor_error == 0)
                 return 0; /* what the machine offers is in the record that was made up */
-        fprintf(stderr,
-                        "mosaic: init: there is a user manager, but it does not answer (%s), so "
-                        "which supervisor to use cannot be told; nothing was written. Repair it, "
-                        "or "
-                        "say --supervisor\n",
+        return run_refuse(c, "init", EXIT_UNKNOWN,
+                        "there is a user manager, but it does not answer (%s), so which supervisor "
+                        "to use cannot be told; nothing was written. Repair it, or say "
+                        "--supervisor",
                         strerror(-c->supervisor_error));
-        return EXIT_UNKNOWN;
 }
 
 /* The supervisor is chosen here, once; afterwards only --supervisor --force changes it, of a fleet

@@ -27,13 +27,11 @@ static int run(Context *c, int argc, char **argv) {
         code = plan_exit_code(p.plan);
         if (o.out) {
                 r = saved_plan_write(c, &p, o.out);
-                if (r < 0) {
-                        fprintf(stderr, "mosaic: cannot write %s: %s\n", o.out,
+                if (r < 0)
+                        return run_refuse(c, "plan", EXIT_INTERNAL, "cannot write %s: %s", o.out,
                                         r == -ELOOP     ? "it is a symbolic link"
                                         : r == -ENOTSUP ? "it is not a plain file"
                                                         : strerror(-r));
-                        return EXIT_INTERNAL;
-                }
         }
         if (c->json) {
                 r = output_pass_json(c, "plan", &p, code);

@@ -143,7 +143,7 @@ class Output(Fleet):
     def look_at_json(self, state, args, r):
         where = '%s: %s' % (state, ' '.join(args))
         if not r.out:
-            if r.code not in (1, USAGE):
+            if r.code != USAGE:
                 self.note(where, 'exit %d and no document; stderr %r' % (r.code, r.err[:200]))
             return None
         for line in self.schemas.errors(r.out):
@@ -443,7 +443,13 @@ class OutputDirect(Life, Output):
         for args in (('plan', '--no-such'), ('plan', 'nobody'), ('explain',), ('explain', 'a', 'b'),
                      ('stop', 'UPPER'), ('validate', 'x', 'y'), ('apply', '--allow-remove', 'many'), ('plan', '--color', 'blue')):
             self.both('usage', *args, code=USAGE)
-        self.both('no such saved plan', 'apply', '--plan', '/no/such')
+        self.both('no such saved plan', 'apply', '--plan', '/no/such', code=1)
+        self.both('no such directory', 'plan', '--out', '/no/such', code=1)
+        self.both('runs', 'init', '--supervisor', 'systemd', '--write', '--force', code=BLOCKED)
+        state = self.bed.home + '/.local/state/mosaic/default'
+        os.chmod(state, 0o500)
+        self.both('not writable', 'stop', 'a', code=1)
+        os.chmod(state, 0o700)
         self.verdict()
 
     def test_init_and_version(self):
