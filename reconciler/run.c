@@ -14,6 +14,7 @@
 #include "model/json.h"
 #include "model/base/strv.h"
 #include "reconciler/heartbeat.h"
+#include "reconciler/inside.h"
 #include "reconciler/output.h"
 #include "reconciler/saved-plan.h"
 
@@ -347,6 +348,9 @@ static int prepare_change(
         r = run_check_names(c, p->desired, change->policy.mode == PLAN_STOP, change->policy.names);
         if (r != 0)
                 return r;
+        r = inside_check_verb(c, change->verb, &change->policy);
+        if (r != 0)
+                return r;
         if (change->prepare) {
                 r = change->prepare(c, o, p);
                 if (r != 0)
@@ -360,6 +364,8 @@ static int prepare_change(
         r = pass_plan(c, &change->policy, /* details= */ false, p);
         if (r == 0)
                 r = run_check_force(p, change->policy.force_busy);
+        if (r == 0 && change->policy.mode == PLAN_CONVERGE)
+                r = inside_check_plan(c, change->verb, p->observed, p->plan);
         return r != 0 ? r : compare_with_shown(c, change, o, p, shown);
 }
 

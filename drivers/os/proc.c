@@ -63,6 +63,20 @@ int proc_start_time(pid_t pid, uint64_t *ret) {
         return parse_uint64(fields[22 - FIRST_FIELD], ret) < 0 ? -EBADMSG : 0;
 }
 
+int proc_parent(pid_t pid, pid_t *ret) {
+        char stat[1024], *fields[N_FIELDS];
+        uint64_t parent;
+        int r;
+
+        r = read_stat(pid, stat, fields);
+        if (r < 0)
+                return r;
+        if (parse_uint64(fields[4 - FIRST_FIELD], &parent) < 0 || parent > INT32_MAX)
+                return -EBADMSG;
+        *ret = (pid_t)parent;
+        return 0;
+}
+
 int proc_other_foreground(pid_t pid, bool *ret) {
         char stat[1024], *fields[N_FIELDS];
         int r;

@@ -18,6 +18,9 @@
  * ended and was not waited for yet. */
 _must_check_ int proc_start_time(pid_t pid, uint64_t *ret);
 
+/* Field 4. -ESRCH: no such process. 0 is the parent of the first process of a namespace. */
+_must_check_ int proc_parent(pid_t pid, pid_t *ret);
+
 _must_check_ int proc_boot_id(char ret[BOOT_ID_SIZE]);
 
 /* Is the foreground process group of the process' terminal another one than its own? -ENOTTY: it

@@ -242,6 +242,36 @@ class Converge:
         self.apply()
         self.wait_agents(['a', 'c'])
 
+    def test_a_verb_inside_an_agent(self):
+        """It would end itself half way through, and who typed it would be left down."""
+        agents = {'sh': {**self.agent('sh', 'shell'), 'on_change': 'restart'}, 'other': self.agent('other')}
+        self.roster(agents)
+        self.apply()
+        self.wait_agents(agents)
+
+        def inside(verb):
+            if os.path.exists(self.bed.path_of('code')):
+                os.unlink(self.bed.path_of('code'))
+            self.type('sh', '%s fleet %s >~/said 2>&1; echo $? >~/new; mv ~/new ~/code' % (self.program, verb))
+            wait_for(lambda: self.bed.read('code'), 10, lambda: '%s has ended: %s' % (verb, self.bed.read('said')))
+            return int(self.bed.read('code')), self.bed.read('said')
+
+        before = self.pids()
+        for verb in ('restart sh', 'restart', 'stop', 'stop sh other'):
+            code, said = inside(verb)
+            self.assertEqual((verb, code), (verb, BLOCKED), said)
+            self.assertIn('inside sh', said)
+        self.assertEqual(inside('restart other')[0], 0)
+        self.assertEqual(self.pids()['sh'], before['sh'])
+        self.assertNotEqual(self.pids()['other'], before['other'])
+        agents['sh']['env'] = {'CHANGED': 'yes'}
+        self.roster(agents)
+        self.assertEqual(inside('apply --yes')[0], BLOCKED)
+        self.assertEqual(self.pids()['sh'], before['sh'])
+        self.type('sh', '%s fleet stop sh' % self.program)  # the last thing it does
+        wait_for(lambda: self.is_held_down('sh') and 'other' in self.running(), 10, lambda: self.running())
+        self.fleet('plan', code=0)
+
     def test_state_stopped(self):
         agents = self.agents_of(['a', 'b'])
         agents['b']['state'] = 'stopped'

@@ -61,11 +61,20 @@ static void test_cgroup(void **state _unused_) {
         assert_int_equal(proc_cgroup(0x7ffffffe, &path), -ESRCH);
 }
 
+static void test_parent(void **state _unused_) {
+        pid_t parent = 0;
+
+        assert_int_equal(proc_parent(getpid(), &parent), 0);
+        assert_int_equal(parent, getppid());
+        assert_int_equal(proc_parent(0x7ffffffe, &parent), -ESRCH);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_start_time),
                 cmocka_unit_test(test_boot_id),
                 cmocka_unit_test(test_cgroup),
+                cmocka_unit_test(test_parent),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "reconciler/inside.h"
+
+#include "drivers/os/proc.h"
+#include "drivers/store/store.h"
+#include "model/base/strv.h"
+#include "reconciler/run.h"
+
+/* Deeper than any process tree that a person makes. */
+#define ANCESTORS_MAX 256
+
+/* The agent whose process is one of our ancestors; NULL: none. Who left that tree lives on. */
+static const char *agent_around(const Observed *o) {
+        pid_t pid = getppid();
+
+        for (size_t n = 0; n < ANCESTORS_MAX && pid > 1; n++) {
+                for (size_t i = 0; i < o->n_run; i++)
+                        if (o->run[i].alive && o->run[i].pid == pid)
+                                return o->run[i].agent;
+                if (proc_parent(pid, &pid) < 0)
+                        break;
+        }
+        return NULL;
+}
+
+static int refuse(const Context *c, const char *verb, const char *agent) {
+        return run_refuse(c, verb, EXIT_BLOCKED,
+                        "this command runs inside %s, which it would end, and itself with it, "
+                        "before all is done; give it in another terminal. Nothing was changed",
+                        agent);
+}
+
+int inside_check_verb(const Context *c, const char *verb, const PlanPolicy *policy) {
+        _cleanup_(observed_freep) Observed *o = NULL;
+        const char *agent;
+        size_t n = strv_length(policy->names);
+        int r;
+
+        if (policy->mode != PLAN_STOP && policy->mode != PLAN_RESTART)
+                return 0;
+        r = observed_new(c->record->supervisor, &o);
+        if (r == 0)
+                r = store_observe(c->paths, o);
+        if (r < 0)
+                return r;
+        agent = agent_around(o);
+        if (!agent || (n > 0 && !strv_find(policy->names, agent)))
+                return 0;
+        /* Nothing comes after it, and its hold is written before. */
+        if (policy->mode == PLAN_STOP && n == 1)
+                return 0;
+        return refuse(c, verb, agent);
+}
+
+int inside_check_plan(const Context *c, const char *verb, const Observed *o, const Plan *plan) {
+        const char *agent = agent_around(o);
+        const Action *a = agent ? plan_action(plan, agent) : NULL;
+
+        if (!a || (a->steps & (STEP_STOP | STEP_KILL_SESSION)) == 0)
+                return 0;
+        return refuse(c, verb, agent);
+}
