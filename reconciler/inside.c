@@ -1,16 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 #include "reconciler/inside.h"
 
+#include <string.h>
+
 #include "drivers/os/proc.h"
 #include "drivers/store/store.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 #include "reconciler/run.h"
 
 /* Deeper than any process tree that a person makes. */
 #define ANCESTORS_MAX 256
 
-/* The agent whose process is one of our ancestors; NULL: none. Who left that tree lives on. */
-static const char *agent_around(const Observed *o) {
+/* The agent whose unit we are in, however far from its process; NULL: none. A stop ends the whole
+ * cgroup. */
+static int agent_of_cgroup(const Context *c, const Observed *o, const char **ret) {
+        _cleanup_free_ char *cgroup = NULL, *begin = NULL;
+        const char *name;
+        size_t n;
+        int r;
+
+        *ret = NULL;
+        r = c->record->supervisor == SUPERVISOR_SYSTEMD ? proc_cgroup(getpid(), &cgroup) : -ENODATA;
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        if (format_text(&begin, "/%sagent@", c->paths->unit_prefix) < 0)
+                return -ENOMEM;
+        name = strstr(cgroup, begin);
+        if (!name)
+                return 0;
+        name += strlen(begin);
+        n = strcspn(name, "./");
+        for (size_t i = 0; i < o->n_run; i++)
+                if (strlen(o->run[i].agent) == n && strncmp(o->run[i].agent, name, n) == 0)
+                        *ret = o->run[i].agent;
+        return 0;
+}
+
+/* The agent that is one of our ancestors; NULL: none. Under `direct` who left that tree lives on.
+ */
+static const char *agent_above(const Observed *o) {
         pid_t pid = getppid();
 
         for (size_t n = 0; n < ANCESTORS_MAX && pid > 1; n++) {
@@ -21,6 +50,11 @@ static const char *agent_around(const Observed *o) {
                         break;
         }
         return NULL;
+}
+
+static int agent_around(const Context *c, const Observed *o, const char **ret) {
+        *ret = agent_above(o);
+        return *ret ? 0 : agent_of_cgroup(c, o, ret);
 }
 
 static int refuse(const Context *c, const char *verb, const char *agent) {
@@ -43,7 +77,9 @@ int inside_check_verb(const Context *c, const char *verb, const PlanPolicy *poli
                 r = store_observe(c->paths, o);
         if (r < 0)
                 return r;
-        agent = agent_around(o);
+        r = agent_around(c, o, &agent);
+        if (r < 0)
+                return r;
         if (!agent || (n > 0 && !strv_find(policy->names, agent)))
                 return 0;
         /* Nothing comes after it, and its hold is written before. */
@@ -53,9 +89,14 @@ int inside_check_verb(const Context *c, const char *verb, const PlanPolicy *poli
 }
 
 int inside_check_plan(const Context *c, const char *verb, const Observed *o, const Plan *plan) {
-        const char *agent = agent_around(o);
-        const Action *a = agent ? plan_action(plan, agent) : NULL;
+        const char *agent;
+        const Action *a;
+        int r;
 
+        r = agent_around(c, o, &agent);
+        if (r < 0)
+                return r;
+        a = agent ? plan_action(plan, agent) : NULL;
         if (!a || (a->steps & (STEP_STOP | STEP_KILL_SESSION)) == 0)
                 return 0;
         return refuse(c, verb, agent);

@@ -101,12 +101,12 @@ static int failed(const Context *c) {
         if (!c->typed)
                 return EXIT_INTERNAL;
         fprintf(stderr, "mosaic: the text was typed once and may be submitted: look at the agent's "
-                        "screen before it is sent again (exit 6)\n");
+                        "screen before it is sent again\n");
         return EXIT_UNKNOWN;
 }
 
 static int run_verb(Context *c, const Verb *v, int argc, char **argv) {
-        int r;
+        int r, code;
 
         if (asks_for_help(argc, argv)) {
                 context_page(c);
@@ -120,18 +120,16 @@ static int run_verb(Context *c, const Verb *v, int argc, char **argv) {
         }
         c->group = v->group;
         r = v->run(c, argc, argv);
-        if (r < 0) {
-                fprintf(stderr, "mosaic: %s%s%s: %s (exit %d)\n", v->group ? v->group : "",
-                                v->group ? " " : "", v->name, strerror(-r),
-                                c->typed ? EXIT_UNKNOWN : EXIT_INTERNAL);
-                say_where_it_writes(c, r);
-                r = run_print_refusal(
-                                c, v->name, c->typed ? EXIT_UNKNOWN : EXIT_INTERNAL, strerror(-r));
-                if (r < 0)
-                        fprintf(stderr, "mosaic: no document could be made: %s\n", strerror(-r));
-                return failed(c);
-        }
-        return r;
+        if (r >= 0)
+                return r;
+        code = failed(c);
+        fprintf(stderr, "mosaic: %s%s%s: %s (exit %d)\n", v->group ? v->group : "",
+                        v->group ? " " : "", v->name, strerror(-r), code);
+        say_where_it_writes(c, r);
+        r = run_print_refusal(c, v->name, (ExitCode)code, strerror(-r));
+        if (r < 0)
+                fprintf(stderr, "mosaic: no document could be made: %s\n", strerror(-r));
+        return code;
 }
 
 /* No verb at all: what a person would do next. */

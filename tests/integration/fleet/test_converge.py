@@ -261,6 +261,10 @@ class Converge:
             code, said = inside(verb)
             self.assertEqual((verb, code), (verb, BLOCKED), said)
             self.assertIn('inside sh', said)
+        if self.supervisor == 'systemd':  # the stop of a unit ends its cgroup, whoever the parents are
+            self.type('sh', '(setsid sh -c "%s fleet restart >~/said 2>&1; echo \\$? >~/detached" &)' % self.program)
+            wait_for(lambda: self.bed.read('detached'), 10, lambda: self.bed.read('said'))
+            self.assertEqual(self.bed.read('detached').strip(), str(BLOCKED), self.bed.read('said'))
         self.assertEqual(inside('restart other')[0], 0)
         self.assertEqual(self.pids()['sh'], before['sh'])
         self.assertNotEqual(self.pids()['other'], before['other'])
