@@ -201,8 +201,11 @@ int main(int argc, char **argv) {
         (void)setlocale(LC_CTYPE, "");
 
         r = process_reserve_streams();
-        if (r < 0)
+        if (r < 0) {
+                fprintf(stderr, "mosaic: cannot open /dev/null for a closed standard stream: %s\n",
+                                strerror(-r));
                 return EXIT_INTERNAL;
+        }
         context_read_terminal(&c);
         /* Help is printed before the options behind it are looked at. */
         c.no_pager = has_word(argc, argv, "--no-pager");
