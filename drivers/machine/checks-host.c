@@ -82,6 +82,28 @@ int check_tmux(const CheckSubject *s _unused_, Checks *c) {
         return checks_add(c, CHECK_TMUX, CHECK_OK, "version %s", version);
 }
 
+/* It accepts; whether it also answers is what the look of the pass has found. */
+static int check_listener(const CheckSubject *s, pid_t pid, Checks *c) {
+        const char *socket = s->record->tmux_socket;
+        const Source *tmux = s->observed ? &s->observed->tmux : NULL;
+        _cleanup_free_ char *help = NULL;
+
+        if (!tmux || tmux->state != SOURCE_UNKNOWN)
+                return checks_add(c, CHECK_SOCKET, CHECK_OK, "pid %d listens on %s", (int)pid,
+                                socket);
+        if (!tmux->why || !strstr(tmux->why, "protocol version mismatch"))
+                return checks_add_help(c, CHECK_SOCKET, CHECK_FAILED, "mosaic fleet plan",
+                                "pid %d listens on %s, but: %s", (int)pid, socket,
+                                tmux->why ? tmux->why : "it could not be asked");
+        /* An upgrade of tmux beside a server that runs: only the end of the server helps. */
+        if (format_text(&help, "kill %d; mosaic fleet start", (int)pid) < 0)
+                return -ENOMEM;
+        return checks_add_help(c, CHECK_SOCKET, CHECK_FAILED, help,
+                        "the server on %s (pid %d) is of another version than tmux in PATH; until "
+                        "it and its agents are ended nobody can attach or send",
+                        socket, (int)pid);
+}
+
 int check_socket(const CheckSubject *s, Checks *c) {
         _cleanup_(tmux_server_freep) TmuxServer *server = NULL;
         const char *socket = s->record->tmux_socket;
@@ -94,8 +116,7 @@ int check_socket(const CheckSubject *s, Checks *c) {
         r = tmux_server_pid(server, &pid);
         switch (r) {
         case 0:
-                return checks_add(c, CHECK_SOCKET, CHECK_OK, "pid %d listens on %s", (int)pid,
-                                socket);
+                return check_listener(s, pid, c);
         case -ENOENT:
                 return checks_add(c, CHECK_SOCKET, CHECK_OK, "free, nothing runs: %s", socket);
         case -ECONNREFUSED:

@@ -106,7 +106,7 @@ static int plan_sources(PlanContext *c) {
         const Observed *o = c->observed;
         int r;
 
-        r = remark_source(c, "tmux", &o->tmux, NULL);
+        r = remark_source(c, "tmux", &o->tmux, "mosaic doctor");
         if (r < 0)
                 return r;
         r = remark_source(c, "systemd", &o->manager, "systemctl --user status");

@@ -7,7 +7,7 @@ import signal
 import time
 
 import harness
-from harness import INVALID, UNKNOWN, Fleet, wait_for
+from harness import BLOCKED, INVALID, UNKNOWN, Fleet, wait_for
 
 WRONG = {
     'syntax': 'version: 1\nagents:\n  a: {runtime: shell\n  b: [\n',
@@ -93,6 +93,22 @@ class Unknown:
                 self.apply(env=env, code=UNKNOWN)
                 self.assertEqual(self.pids(), before)
         self.in_sync()
+
+    def test_a_server_of_another_version(self):
+        """After an upgrade of tmux beside a server that runs: who asks is led to the way out."""
+        before = {n: p.key for n, p in self.bring_up(['a', 'b']).items()}
+        self.bed.write('fake/tmux', '#!/bin/sh\n[ "$1" = -V ] && exec echo "tmux 3.4"\n'
+                       'echo "protocol version mismatch (client 8, server 7)" >&2\nexit 1\n', 0o755)
+        env = {'PATH': self.bed.home + '/fake:' + self.bed.env()['PATH']}
+        self.assertIn('= mosaic doctor', self.fleet('plan', env=env, code=UNKNOWN).out)
+        r = self.mosaic('doctor', env=env, code=BLOCKED)
+        self.assertRegex(r.out, r'failed +socket .*another version')
+        self.assertIn('= kill %d; mosaic fleet start' % self.server_pid(), r.out)
+        self.assertEqual(self.pids(), before)
+        os.kill(self.server_pid(), signal.SIGTERM)
+        wait_for(lambda: not self.servers(), 10, "the server has ended")
+        self.fleet('start', code=0)
+        self.assert_healthy(['a', 'b'])
 
 
 class UnknownSystemd(Unknown, Fleet):
