@@ -174,6 +174,14 @@ int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
         return planner_plan(p->desired, p->observed, policy, p->observed->now_usec, &p->plan);
 }
 
+/* What the second look found of an action that it asks for again: "asked for" is no finding. */
+static const char *found_again(const Action *again) {
+        if (again->reason != REASON_REQUESTED)
+                return again->text;
+        return again->kind == ACTION_STOP ? "it still runs"
+                                          : "it does not run; 'mosaic fleet explain' says why";
+}
+
 /* An action is done when the second look no longer asks for it. */
 static void verify(Pass *p) {
         for (size_t i = 0; i < p->plan->n_actions; i++) {
@@ -184,7 +192,7 @@ static void verify(Pass *p) {
                         continue;
                 if (again)
                         report_set(p->report, i, OUTCOME_FAILED, "done, but on looking again: %s",
-                                        again->text);
+                                        found_again(again));
         }
         for (size_t k = 0; k < p->rest->n_remarks && !p->impatient; k++) {
                 const Remark *m = p->rest->remarks + k;

@@ -363,6 +363,15 @@ class ConvergeSystemd(Converge, Fleet):
 class ConvergeDirect(Converge, Fleet):
     supervisor = 'direct'
 
+    def test_one_that_ends_while_others_are_started(self):
+        """What the second look found is told, not that a start was asked for."""
+        agents = {'a': self.agent('a', 'crasher'), 'b': self.agent('b', after=['a'])}
+        for name, before in zip('cdefgh', 'bcdefg'):
+            agents[name] = self.agent(name, after=[before])
+        self.roster(agents)
+        r = self.fleet('start', code=NOT_CONVERGED)
+        self.assertRegex(r.out, r"failed +agent/a .*looking again: it does not run; 'mosaic fleet explain' says why")
+
 
 if __name__ == '__main__':
     harness.main()
