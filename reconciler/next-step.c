@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 
+#include "drivers/store/roster-record.h"
 #include "drivers/systemd/install.h"
 #include "reconciler/output.h"
 #include "reconciler/pass.h"
@@ -47,17 +48,35 @@ static void say_planned(const Context *c, const Pass *p) {
                         p->plan->n_actions, p->plan->n_actions == 1 ? "" : "s");
 }
 
+/* It is missing. Once one was accepted, a first one is not what is missing. */
+static int say_missing(const Context *c) {
+        RosterRecord accepted;
+        int r;
+
+        r = roster_record_read(c->paths, &accepted);
+        if (r == 0) {
+                roster_record_done(&accepted);
+                say(c, "mosaic fleet status",
+                                "The roster is gone, the one accepted last stays in force; put it "
+                                "back:\n%s",
+                                c->paths->roster);
+                return EXIT_OK;
+        }
+        if (r != -ENOENT)
+                return r;
+        say(c, "mosaic fleet init --profile minimal --write", "There is no roster yet: %s",
+                        c->paths->roster);
+        return EXIT_OK;
+}
+
 int next_step_print(Context *c) {
         _cleanup_pass_ Pass p = PASS_NULL;
         PlanPolicy policy = PLAN_POLICY_DEFAULT;
         int r;
 
         printf("mosaic runs a fleet of agents in tmux as one roster says.\n\n");
-        if (access(c->paths->roster, F_OK) < 0) {
-                say(c, "mosaic fleet init --profile minimal --write", "There is no roster yet: %s",
-                                c->paths->roster);
-                return EXIT_OK;
-        }
+        if (access(c->paths->roster, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR))
+                return say_missing(c);
         r = pass_load(c, &p);
         if (r < 0)
                 return r;

@@ -163,6 +163,9 @@ class NextStep(Fleet):
             self.mosaic(*command.split(), code=(0, 2))
         self.apply()
         self.assertEqual(self.proposed(), 'fleet status')
+        # Gone, it is not a first one that is missing: that would plan to remove what runs.
+        os.unlink(self.bed.path_of(ROSTER))
+        self.assertEqual(self.proposed(), 'fleet status')
 
     def test_an_invalid_roster(self):
         self.fleet('init', '--write', code=0)
