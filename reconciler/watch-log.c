@@ -352,6 +352,8 @@ static int log_roster(WatchLog *l, const Json *e) {
                                 (unsigned long long)generation,
                                 (unsigned long long)json_number(e, "agents"),
                                 json_number(e, "agents") == 1 ? "" : "s");
+        else if (strcmp(state, "home_gone") == 0)
+                r = asprintf(&text, "%s", message ? message : state); /* says what that means */
         else if (generation > 0)
                 r = asprintf(&text, "%s; generation %llu stays in force", message ? message : state,
                                 (unsigned long long)generation);

@@ -243,6 +243,16 @@ class Edits(Fleet):
         c.wait_converged()
         self.assertEqual(self.running()['b'].key, self.before['b'].key)
 
+    def test_home_vanishes_in_words(self):
+        """What was in force a moment ago is not said to have never been."""
+        path = self.bed.path_of('said')
+        with open(path, 'wb') as out:
+            self.bed.popen([self.program, 'fleet', 'watch'], stdout=out)
+        self.wait_agents(['a', 'b'])
+        self.sh('mv .config/mosaic .config/away')
+        wait_for(lambda: 'the Mosaic home is gone' in (self.bed.read('said') or ''), 15, lambda: self.bed.read('said'))
+        self.assertNotIn('in force', self.bed.read('said'))
+
     # --- what must not be taken ---
 
     def refused(self, reason, act):
