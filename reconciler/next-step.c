@@ -43,6 +43,10 @@ static void say_planned(const Context *c, const Pass *p) {
         case EXIT_INVALID:
                 break;
         }
+        if (p->plan->n_actions == 0) {
+                say(c, "mosaic fleet plan", "%zu agent%s; what is left to do waits.", n, s);
+                return;
+        }
         say(c, "mosaic fleet plan",
                         "%zu agent%s; %zu thing%s to do until all is as the roster says.", n, s,
                         p->plan->n_actions, p->plan->n_actions == 1 ? "" : "s");

@@ -38,7 +38,8 @@ static int run(Context *c, int argc, char **argv) {
                 return r < 0 ? r : (int)code;
         }
         output_plan(c, &p);
-        if (code == EXIT_PENDING)
+        /* What only waits is not helped by another apply. */
+        if (code == EXIT_PENDING && p.plan->n_actions > 0)
                 printf("Next: mosaic fleet apply%s%s\n", o.out ? " --plan " : "",
                                 o.out ? o.out : "");
         output_plan_summary(c, &p);

@@ -139,9 +139,11 @@ class Converge:
         agents['a']['env'] = {'X': '1'}
         agents['b']['env'] = {'X': '1'}
         self.roster(agents)
-        self.fleet('plan', code=PENDING)
+        self.assertIn('Next: mosaic fleet apply', self.fleet('plan', code=PENDING).out)
         r = self.apply(code=NOT_CONVERGED)
         self.assertRegex(r.out + r.err, r'attached')
+        self.assertNotIn('Next:', self.fleet('plan', code=PENDING).out, 'what waits is not helped by another apply')
+        self.assertIn('2 agents; what is left to do waits.', self.mosaic(code=0).out)
         after = self.wait_agents(agents)
         self.assertEqual(after['a'].key, before['a'].key)
         self.assertNotEqual(after['b'].key, before['b'].key)
