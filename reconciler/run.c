@@ -17,6 +17,7 @@
 #include "reconciler/inside.h"
 #include "reconciler/output.h"
 #include "reconciler/saved-plan.h"
+#include "reconciler/watch-state.h"
 
 static volatile sig_atomic_t signal_came;
 
@@ -146,6 +147,34 @@ int run_refuse_shared(const Context *c, const char *verb) {
                         c->paths->state, c->paths->runtime);
 }
 
+int run_refuse_other_state(const Context *c, const char *verb, pid_t controller) {
+        return run_refuse(c, verb, EXIT_BLOCKED,
+                        "the controller of this fleet, pid %d, does not keep its state in %s: "
+                        "XDG_STATE_HOME differs from where it was started; nothing was changed",
+                        (int)controller, c->paths->state);
+}
+
+/* The runtime directory is one, the state is where XDG_STATE_HOME says: a hold that is written
+ * elsewhere than the controller looks holds nothing, and its lock keeps nobody out. */
+static int check_state(const Context *c, const char *verb) {
+        _cleanup_close_ int lock = -1;
+        LockHolder holder;
+        pid_t pid;
+        int r;
+
+        r = watch_state_elsewhere(c->paths, &pid);
+        if (r < 0 || pid == 0)
+                return r;
+        r = lock_take_controller(c->paths, verb, &lock, &holder);
+        if (r == LOCK_BUSY)
+                return 0;
+        if (r == 0) /* it may have ended just now */
+                r = watch_state_elsewhere(c->paths, &pid);
+        if (r < 0 || pid == 0)
+                return r;
+        return run_refuse_other_state(c, verb, pid);
+}
+
 int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
         LockHolder holder;
         int r;
@@ -160,6 +189,8 @@ int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
                 return run_refuse(c, verb, EXIT_INTERNAL, "interrupted; nothing was changed");
         if (r == -EPERM)
                 return run_refuse_shared(c, verb);
+        if (r == 0)
+                return check_state(c, verb);
         if (r != LOCK_BUSY)
                 return r;
         return run_refuse(c, verb, EXIT_LOCKED, "another writer works on this fleet: '%s', pid %d",

@@ -47,6 +47,9 @@ _must_check_ int run_print_refusal(
 /* The same for a fleet whose directories others may write to: EXIT_BLOCKED. */
 _must_check_ int run_refuse_shared(const Context *c, const char *verb);
 
+/* The same beside a controller that keeps the state of this fleet elsewhere: EXIT_BLOCKED. */
+_must_check_ int run_refuse_other_state(const Context *c, const char *verb, pid_t controller);
+
 /* The names the user gave must be agents of the roster, or, with @may_have_left, agents that left
  * it and are not removed yet; else a sentence and EXIT_USAGE. */
 _must_check_ int run_check_names(

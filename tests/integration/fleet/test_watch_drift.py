@@ -171,6 +171,20 @@ class Drift:
         self.assertEqual(c.end(), 0)
         self.assertEqual(set(self.running()), {'a'})
 
+    def test_a_state_elsewhere(self):
+        """A hold there would hold nothing, a lock there would keep nobody out."""
+        self.roster(['a'])
+        self.watch()
+        before = self.pids()
+        other = {'XDG_STATE_HOME': self.bed.mkdir('elsewhere')}
+        for args in (('stop', 'a'), ('stop',), ('apply', '--yes'), ('start',), ('watch',)):
+            r = self.fleet(*args, env=other, code=BLOCKED)
+            self.assertIn('XDG_STATE_HOME differs', r.err)
+        self.fleet('plan', env=other, code=2)  # who only looks may
+        self.assertEqual(self.pids(), before)
+        self.fleet('stop', 'a', code=0)
+        self.assertTrue(self.is_held_down('a'))
+
     def test_verbs_beside_it(self):
         self.roster(['a', 'b'])
         c = self.watch()
