@@ -39,7 +39,7 @@ OWN_TESTS = {
     "drivers/agent/run-record.c": [("tests/unit/drivers/agent/test-agent-run-record", [], 60)],
     "drivers/direct/known.c": [*TESTS[2:4], ("tests/unit/drivers/direct/test-direct-known", [], 60)],
     "drivers/machine/lost-server.c": [("tests/unit/drivers/machine/test-machine-lost-server", [], 60)],
-    "drivers/store/store.c": [("tests/unit/drivers/store/test-store-store", [], 60), *DRIVER_TESTS],
+    "drivers/store/store.c": [("tests/unit/drivers/store/test-store-store", [], 60), *DRIVER_TESTS, *TESTS[2:4]],
     "drivers/tmux/listing.c": [("tests/unit/drivers/tmux/test-tmux-listing", [], 60)],
 }
 

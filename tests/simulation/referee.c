@@ -53,6 +53,17 @@ static bool is_stopped_by_hand(const World *w, const WorldAgent *a) {
                !world_end_was_ours(w, a);
 }
 
+/* It has ended by itself, and by its policy that is all. Under systemd a clean end is the
+ * manager's matter. */
+static bool is_over(const World *w, const WorldAgent *a, const AgentSpec *s) {
+        bool ended = (a->stopped_well || a->stopped_badly) && !world_is_alive(w, a) &&
+                     !world_end_was_ours(w, a);
+
+        return ended && (s->restart_policy == RESTART_NEVER ||
+                                        (s->restart_policy == RESTART_ON_FAILURE && w->direct &&
+                                                        a->stopped_well));
+}
+
 static bool is_occupied(const WorldAgent *a) {
         return a->unit == UNIT_ACTIVE && a->session && (a->attached > 0 || a->at_work);
 }
@@ -150,8 +161,8 @@ Verdict referee_judge(
                 return judge_running(w, a, s, text);
         if (a->unit == UNIT_ACTIVE)
                 return wrong(text, "its accepted spec is not the roster's");
-        if (a->hold || is_stopped_by_hand(w, a) || a->refuses_start || is_in_the_way(w, a) ||
-                        waits_for_another(w, desired, s))
+        if (a->hold || is_stopped_by_hand(w, a) || is_over(w, a, s) || a->refuses_start ||
+                        is_in_the_way(w, a) || waits_for_another(w, desired, s))
                 return VERDICT_EXCUSED;
         return wrong(text, "it does not run");
 }
@@ -284,6 +295,8 @@ static void check_start(Referee *r, const World *w, const WorldAgent *a) {
                 blame(r, "starts", a, "is started although it is held");
         if (is_stopped_by_hand(&r->first, seen) && seen->spec)
                 blame(r, "starts", a, "is started although somebody stopped it");
+        if (is_over(&r->first, seen, s) && seen->spec && seen->unit != UNIT_ACTIVE)
+                blame(r, "starts", a, "is started although it has ended and is to stay down");
         if (r->told.direct) {
                 check_direct_start(r, w, a, seen, s);
                 return;

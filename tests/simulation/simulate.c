@@ -30,6 +30,18 @@
 #define HISTORY 5
 #define EVENTS_MAX 8
 
+/* What a roster says of an agent. */
+typedef enum Says {
+        SAYS_NOTHING,
+        SAYS_FIRST,
+        SAYS_SECOND,     /* another restart fingerprint */
+        SAYS_LIVE,       /* another live one */
+        SAYS_STOPPED,    /* as first, state: stopped */
+        SAYS_ON_FAILURE, /* from here on in a world of steps only: restart.policy */
+        SAYS_NEVER,
+        _SAYS_MAX,
+} Says;
+
 typedef struct Stream {
         uint8_t *bytes;
         size_t n, room, at;
@@ -46,7 +58,7 @@ typedef struct Run {
         World world;
         World history[HISTORY]; /* for looks that show what was */
         World shown;
-        unsigned rosters[AGENTS_MAX]; /* 0 absent, 1 first, 2 second, 3 live, 4 stopped */
+        unsigned rosters[AGENTS_MAX]; /* Says */
         Desired *desired;
         /* What was accepted last, for as long as the file is torn. */
         unsigned accepted_rosters[AGENTS_MAX], accepted;
@@ -117,14 +129,20 @@ static Desired *make_roster(const Run *run, const unsigned *rosters) {
         size_t k = 0;
 
         for (size_t i = 0; i < run->n_agents; i++) {
-                unsigned r = rosters[i];
+                Says r = rosters[i];
                 AgentSpec *s;
 
                 agent_spec_free(d->agents[i]);
-                if (r == 0)
+                if (r == SAYS_NOTHING)
                         continue;
-                s = world_spec(names[i], r == 2 ? 2 : 1, r == 3 ? 2 : 1);
-                s->state = r == 4 ? DESIRED_STOPPED : DESIRED_RUNNING;
+                s = world_spec(names[i], r == SAYS_SECOND ? 2 : 1,
+                                r == SAYS_LIVE         ? 2
+                                : r >= SAYS_ON_FAILURE ? r
+                                                       : 1);
+                s->state = r == SAYS_STOPPED ? DESIRED_STOPPED : DESIRED_RUNNING;
+                s->restart_policy = r == SAYS_ON_FAILURE ? RESTART_ON_FAILURE
+                                    : r == SAYS_NEVER    ? RESTART_NEVER
+                                                         : RESTART_ALWAYS;
                 if (run->chain && k > 0)
                         must(strv_push(&s->after, d->agents[k - 1]->name) == 0, "no memory");
                 d->agents[k++] = s;
@@ -462,7 +480,8 @@ static void step(Run *run, size_t number) {
                 from_outside(run);
                 break;
         case 5:
-                run->rosters[choose(run, (unsigned)run->n_agents)] = choose(run, 5);
+                what = choose(run, (unsigned)run->n_agents);
+                run->rosters[what] = choose(run, w->stepwise ? _SAYS_MAX : SAYS_ON_FAILURE);
                 write_roster(run);
                 tell(run, CAUSE_ROSTER);
                 break;
@@ -581,7 +600,7 @@ static void run_world(Run *run) {
                 run->allowed |= choose(run, 256) << 16 | choose(run, 2) << 24;
         for (size_t i = 0; i < run->n_agents; i++) {
                 (void)world_agent(w, names[i]);
-                run->rosters[i] = 1;
+                run->rosters[i] = SAYS_FIRST;
         }
         write_roster(run);
         w->accepted = w->roster;
