@@ -48,6 +48,20 @@ static int look_at_runs(const Paths *paths, Observed **ret) {
         return 0;
 }
 
+/* A look that shows no run of it: there is none, or that is not known. */
+static void fail_if_unknown(DriverJob *job, const Observed *o) {
+        if (o->runs.state != SOURCE_PRESENT)
+                fail(job, -EBADMSG, o->runs.why ? o->runs.why : "whether it runs is not known");
+}
+
+/* Opens the process of the run. One that has ended is none; what cannot be opened is not ended. */
+static bool open_orphan(DriverJob *job, const ObservedRun *run, Orphan *ret) {
+        *ret = (Orphan){ .job = job, .pid = run->pid, .pidfd = pidfd_open(run->pid, 0) };
+        if (ret->pidfd < 0 && errno != ESRCH)
+                fail(job, -errno, strerror(errno));
+        return ret->pidfd >= 0;
+}
+
 /* Of these jobs, those whose agent runs all the same, with a descriptor each. Two looks with the
  * opening in between: it is the process that the run file names, and no later one of that pid. */
 static int
@@ -62,16 +76,10 @@ find_orphans(const Paths *paths, DriverJob *const *jobs, size_t n, Orphan *orpha
         for (size_t i = 0; i < n; i++) {
                 const ObservedRun *run = observed_run(before, jobs[i]->agent);
 
-                if (run && run->alive)
-                        orphans[n_found++] = (Orphan){
-                                .job = jobs[i],
-                                .pid = run->pid,
-                                .pidfd = pidfd_open(run->pid, 0),
-                        };
-                else if (before->runs.state != SOURCE_PRESENT)
-                        fail(jobs[i], -EBADMSG,
-                                        before->runs.why ? before->runs.why
-                                                         : "whether it runs is not known");
+                if (!run || !run->alive)
+                        fail_if_unknown(jobs[i], before);
+                else if (open_orphan(jobs[i], run, orphans + n_found))
+                        n_found++;
         }
         if (n_found > 0)
                 r = look_at_runs(paths, &after);
@@ -79,10 +87,13 @@ find_orphans(const Paths *paths, DriverJob *const *jobs, size_t n, Orphan *orpha
                 Orphan *orphan = orphans + i;
                 const ObservedRun *run = r == 0 ? observed_run(after, orphan->job->agent) : NULL;
 
-                if (run && run->alive && run->pid == orphan->pid && orphan->pidfd >= 0)
+                if (run && run->alive && run->pid == orphan->pid) {
                         orphans[n_orphans++] = *orphan;
-                else if (orphan->pidfd >= 0)
-                        (void)close(orphan->pidfd);
+                        continue;
+                }
+                if (r == 0 && !run)
+                        fail_if_unknown(orphan->job, after);
+                (void)close(orphan->pidfd);
         }
         *ret_n = n_orphans;
         return r;

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -34,6 +35,8 @@ static int setup(void **state _unused_) {
 }
 
 static int teardown(void **state _unused_) {
+        for (char name = 'a'; name <= 'h'; name++)
+                (void)unlink((char[]){ 'r', 'u', 'n', '/', name, '.', 'j', 's', 'o', 'n', '\0' });
         (void)unlink("run/web.json");
         return rmdir("run") | chdir("/") | rmdir(top);
 }
@@ -50,8 +53,8 @@ static pid_t make_process(void) {
         return pid;
 }
 
-static void put_record(pid_t pid, uint64_t start) {
-        char text[500], boot[BOOT_ID_SIZE];
+static void put_named(const char *agent, pid_t pid, uint64_t start) {
+        char text[500], path[32], boot[BOOT_ID_SIZE];
 
         assert_int_equal(proc_boot_id(boot), 0);
         (void)snprintf(text, sizeof(text),
@@ -59,7 +62,12 @@ static void put_record(pid_t pid, uint64_t start) {
                         "\"started_usec\":1,\"restart_fingerprint\":\"" PRINT
                         "\",\"resolved\":\"" PRINT "\"}",
                         boot, (int)pid, (unsigned long long)start);
-        assert_int_equal(file_replace("run/web.json", text, strlen(text), 0600), 0);
+        (void)snprintf(path, sizeof(path), "run/%s.json", agent);
+        assert_int_equal(file_replace(path, text, strlen(text), 0600), 0);
+}
+
+static void put_record(pid_t pid, uint64_t start) {
+        put_named("web", pid, start);
 }
 
 static int stop(void) {
@@ -111,11 +119,66 @@ static void test_not_known(void **state _unused_) {
         assert_int_equal(stop(), -EBADMSG);
 }
 
+/* However few descriptors are left: what is said to be stopped has ended, and only that. */
+static void stop_with_descriptors(unsigned n_left) {
+        static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h" };
+        DriverJob jobs[ELEMENTSOF(names)] = { 0 };
+        pid_t pids[ELEMENTSOF(names)];
+        struct rlimit before, few;
+        DirectSupervisor *d;
+        int fd;
+
+        assert_int_equal(direct_new(&paths, &d), 0);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                uint64_t start;
+
+                pids[i] = make_process();
+                assert_int_equal(proc_start_time(pids[i], &start), 0);
+                put_named(names[i], pids[i], start);
+                jobs[i] = (DriverJob){
+                        .kind = DRIVER_STOP,
+                        .agent = names[i],
+                        .stop_timeout_usec = 60 * USEC_PER_SEC,
+                };
+                assert_int_equal(direct_submit(d, jobs + i), 0);
+        }
+        fd = dup(0);
+        assert_true(fd >= 0);
+        (void)close(fd);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        few = before;
+        few.rlim_cur = (rlim_t)fd + n_left;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        assert_int_equal(direct_wait(d, NULL, clock_monotonic_usec() + 60 * USEC_PER_SEC, NULL,
+                                         NULL),
+                        0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                bool ended = waitpid(pids[i], NULL, WNOHANG) == pids[i];
+
+                assert_true(jobs[i].finished);
+                assert_int_equal(jobs[i].error == 0, ended);
+                if (!ended) {
+                        assert_int_equal(kill(pids[i], SIGKILL), 0);
+                        assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+                }
+                free(jobs[i].message);
+        }
+        direct_free(d);
+}
+
+static void test_few_descriptors(void **state _unused_) {
+        (void)unlink("run/web.json");
+        for (unsigned n_left = 0; n_left < 16; n_left++)
+                stop_with_descriptors(n_left);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_of_another),
                 cmocka_unit_test(test_of_the_agent),
                 cmocka_unit_test(test_not_known),
+                cmocka_unit_test(test_few_descriptors),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);
