@@ -34,7 +34,7 @@ static int open_previous(const Launcher *l, pid_t *ret_pid) {
         _cleanup_close_ int fd = -1;
         char boot_id[BOOT_ID_SIZE];
         const char *boot;
-        uint64_t pid, start, start_now;
+        uint64_t pid, start;
         size_t size;
         int r;
 
@@ -46,7 +46,7 @@ static int open_previous(const Launcher *l, pid_t *ret_pid) {
         r = file_read_own(path, RECORD_MAX, &bytes, &size);
         if (r == 0)
                 r = json_parse(bytes, size, &j);
-        if (r == -ENOMEM)
+        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
                 return r;
         if (r < 0)
                 return -ESRCH;
@@ -63,8 +63,9 @@ static int open_previous(const Launcher *l, pid_t *ret_pid) {
         fd = pidfd_open((pid_t)pid, 0);
         if (fd < 0)
                 return -errno;
-        if (proc_start_time((pid_t)pid, &start_now) < 0 || start_now != start)
-                return -ESRCH;
+        r = proc_is((pid_t)pid, start);
+        if (r <= 0)
+                return r < 0 ? r : -ESRCH;
         *ret_pid = (pid_t)pid;
         return TAKE_FD(fd);
 }

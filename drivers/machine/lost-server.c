@@ -24,7 +24,7 @@ int lost_server_is(pid_t pid, pid_t younger, bool *ret) {
         if (format_text(&path, "/proc/%d/comm", (int)pid) < 0)
                 return -ENOMEM;
         r = file_read_limited(path, NAME_MAX, &name, &size);
-        if (r == -ENOMEM)
+        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
                 return r;
         /* One that was killed keeps its name until it is reaped; it has no start time any more. */
         *ret = r == 0 && strncmp(name, "tmux: server", 12) == 0 &&

@@ -228,7 +228,7 @@ static int find_hidden_server(MachineDriver *m, Observed *o) {
         if (o->tmux.state != SOURCE_ABSENT)
                 return 0;
         r = is_systemd(m) ? holder_pid(m, o, &pid) : store_read_server(m->paths, &pid);
-        if (r == -ENOMEM)
+        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
                 return r;
         r = pid > 0 ? lost_server_is(pid, /* younger= */ 0, &is_tmux) : 0;
         for (size_t i = 0; i < o->n_run && r == 0 && !is_tmux; i++) {
@@ -253,8 +253,9 @@ static int follow_roster(MachineDriver *m, const Desired *desired) {
 
         if (m->server_hidden || (probe != -ENOENT && probe != -ECONNREFUSED))
                 return 0;
-        if (!is_systemd(m) && store_read_server(m->paths, &pid) == 0)
-                return 0; /* it lives, behind a lost socket */
+        r = is_systemd(m) ? -ESRCH : store_read_server(m->paths, &pid);
+        if (r != -ESRCH)
+                return r; /* it lives, behind a lost socket; or that is not known */
         r = fleet_record_accept(m->record, m->paths, desired);
         return r < 0 ? r : open_tmux(m);
 }

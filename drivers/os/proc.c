@@ -77,6 +77,16 @@ int proc_parent(pid_t pid, pid_t *ret) {
         return 0;
 }
 
+int proc_is(pid_t pid, uint64_t start_time) {
+        uint64_t now;
+        int r;
+
+        r = proc_start_time(pid, &now);
+        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+                return r;
+        return r == 0 && now == start_time;
+}
+
 int proc_other_foreground(pid_t pid, bool *ret) {
         char stat[1024], *fields[N_FIELDS];
         int r;

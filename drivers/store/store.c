@@ -180,7 +180,7 @@ static int observe_specs(const Paths *p, Observed *o) {
 
 static int add_run(Observed *o, const char *name, const Json *j, void *userdata) {
         const char *boot_now = userdata, *boot = json_get_string(j, "boot_id");
-        uint64_t pid, server, start, start_now;
+        uint64_t pid, server, start;
         ObservedRun *run;
         int r;
 
@@ -211,9 +211,9 @@ static int add_run(Observed *o, const char *name, const Json *j, void *userdata)
                 run->monotonic_usec = 0; /* of a launcher that did not write it */
         if (json_get_uint64(j, "server_pid", &server) == 0 && server <= INT32_MAX)
                 run->server_pid = (pid_t)server;
-        run->alive = strcmp(boot, boot_now) == 0 && proc_start_time(run->pid, &start_now) == 0 &&
-                     start_now == start;
-        return 0;
+        r = strcmp(boot, boot_now) == 0 ? proc_is(run->pid, start) : 0;
+        run->alive = r > 0;
+        return r < 0 ? r : 0;
 }
 
 /* What add_stop() needs beside the record. */
@@ -621,16 +621,18 @@ int store_write_server(const Paths *p, pid_t pid) {
 
 int store_read_server(const Paths *p, pid_t *ret) {
         _cleanup_json_ Json *j = NULL;
-        uint64_t pid, start, now;
+        uint64_t pid, start;
         int r;
 
         r = record_read(p->runtime, "server.json", RECORD_MAX, &j);
-        if (r == -ENOMEM)
+        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
                 return r;
         if (r < 0 || json_get_uint64(j, "pid", &pid) < 0 || pid == 0 || pid > INT32_MAX ||
-                        json_get_uint64(j, "start_time", &start) < 0 ||
-                        proc_start_time((pid_t)pid, &now) < 0 || now != start)
+                        json_get_uint64(j, "start_time", &start) < 0)
                 return -ESRCH;
+        r = proc_is((pid_t)pid, start);
+        if (r <= 0)
+                return r < 0 ? r : -ESRCH;
         *ret = (pid_t)pid;
         return 0;
 }

@@ -51,6 +51,6 @@ _must_check_ int store_set_controller_stopped(const Paths *p, bool stopped);
 _must_check_ int store_controller_stopped(const Paths *p, bool *ret);
 
 /* Which process is the tmux server (`direct`), so that it is found again behind a lost socket.
- * -ESRCH: it lives no more, or was never written down. */
+ * -ESRCH: it lives no more, or was never written down; others: that is not known. */
 _must_check_ int store_write_server(const Paths *p, pid_t pid);
 _must_check_ int store_read_server(const Paths *p, pid_t *ret);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -37,6 +38,26 @@ static void test_start_time(void **state _unused_) {
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         assert_int_equal(proc_start_time(pid, &child), -ESRCH);
         assert_int_equal(prctl(PR_SET_NAME, "test-proc", 0, 0, 0), 0);
+}
+
+/* A pid alone is nobody; and who cannot look does not know. */
+static void test_is(void **state _unused_) {
+        struct rlimit before, none;
+        uint64_t start;
+        int fd;
+
+        assert_int_equal(proc_start_time(getpid(), &start), 0);
+        assert_int_equal(proc_is(getpid(), start), 1);
+        assert_int_equal(proc_is(getpid(), start - 1), 0);
+        assert_int_equal(proc_is(INT32_MAX, start), 0);
+        fd = dup(0);
+        assert_true(fd >= 0);
+        (void)close(fd);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ .rlim_cur = (rlim_t)fd, .rlim_max = before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_int_equal(proc_is(getpid(), start), -EMFILE);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 static void test_boot_id(void **state _unused_) {
@@ -72,6 +93,7 @@ static void test_parent(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_start_time),
+                cmocka_unit_test(test_is),
                 cmocka_unit_test(test_boot_id),
                 cmocka_unit_test(test_cgroup),
                 cmocka_unit_test(test_parent),
