@@ -38,8 +38,11 @@ OWN_TESTS = {
     "drivers/agent/launch.c": [("tests/simulation/explore-launch", [], 60), *TESTS[2:4]],
     "drivers/agent/run-record.c": [("tests/unit/drivers/agent/test-agent-run-record", [], 60)],
     "drivers/direct/known.c": [*TESTS[2:4], ("tests/unit/drivers/direct/test-direct-known", [], 60)],
+    "drivers/direct/orphans.c": [("tests/unit/drivers/direct/test-direct-direct", [], 60)],
+    "drivers/os/proc.c": [("tests/unit/drivers/os/test-os-proc", [], 60)],
     "drivers/machine/lost-server.c": [("tests/unit/drivers/machine/test-machine-lost-server", [], 60)],
     "drivers/store/store.c": [("tests/unit/drivers/store/test-store-store", [], 60), *DRIVER_TESTS, *TESTS[2:4]],
+    "model/pacing.c": [*TESTS[:4], ("tests/unit/model/test-model-pacing", [], 60), *TESTS[4:]],
     "drivers/tmux/listing.c": [("tests/unit/drivers/tmux/test-tmux-listing", [], 60)],
 }
 

@@ -8,6 +8,7 @@ APPLY, PASS, STEP, PACING = "reconciler/apply.c", "reconciler/pass.c", "reconcil
 FILE, STORE, DROPIN = "drivers/os/file.c", "drivers/store/store.c", "drivers/systemd/dropin.c"
 LAUNCH, KNOWN, LISTING = "drivers/agent/launch.c", "drivers/direct/known.c", "drivers/tmux/listing.c"
 RUN_RECORD, LOST_SERVER = "drivers/agent/run-record.c", "drivers/machine/lost-server.c"
+PROC, ORPHANS = "drivers/os/proc.c", "drivers/direct/orphans.c"
 
 MUTANTS = [
     ("start what somebody stopped", DIFF, "if (heeds_stops && is_implicit_hold(c, v))",
@@ -138,11 +139,13 @@ MUTANTS = [
      "error == -ENOBUFS;"),
     ("ask no keeper of whom a run file names that is dead", KNOWN, "return !run || !run->alive;", "return !run;"),
     ("take who is starting for down", KNOWN, "return UNIT_ACTIVATING;", "return UNIT_NOT_LOADED;"),
-    ("take another process of that pid for the agent", STORE, "proc_start_time(run->pid, &start_now) == 0 &&\n"
-     "                     start_now == start;", "proc_start_time(run->pid, &start_now) == 0;"),
-    ("take another process of that pid for the server", STORE, "proc_start_time((pid_t)pid, &now) < 0 || now != start)",
-     "proc_start_time((pid_t)pid, &now) < 0)"),
-    ("end another process of that pid", RUN_RECORD, "&start_now) < 0 || start_now != start)", "&start_now) < 0)"),
+    ("take whoever has the pid for the agent", STORE, "? proc_is(run->pid, start) : 0;", "? kill(run->pid, 0) == 0 : 0;"),
+    ("take whoever has the pid for the server", STORE, "r = proc_is((pid_t)pid, start);", "r = kill((pid_t)pid, 0) == 0;"),
+    ("end whoever has the pid", RUN_RECORD, "r = proc_is((pid_t)pid, start);", "r = kill((pid_t)pid, 0) == 0;"),
+    ("take another process of that pid for the one that is meant", PROC, "return r == 0 && now == start_time;",
+     "return r == 0;"),
+    ("say of orphans that could not be looked at that they were stopped", ORPHANS, "if (o->runs.state != SOURCE_PRESENT)",
+     "if (0)"),
     ("take a run of an earlier boot for one of this boot", RUN_RECORD, "if (strcmp(boot, boot_id) != 0)", "if (0)"),
     ("take a later server of that pid for ours", LOST_SERVER, "start <= later", "start > 0"),
     ("signal whoever has the pid of the server", LOST_SERVER, "if (!is_tmux)\n                return -ESRCH;", "if (0)\n                return -ESRCH;"),

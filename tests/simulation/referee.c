@@ -411,9 +411,9 @@ void referee_call(Referee *r, const World *w, const WorldCall *call) {
         r->n_looks = w->n_looks;
         for (size_t i = 0; i < call->n_items; i++)
                 check_item(r, w, call, call->items + i);
-        /* The manager tells of one at a time. */
+        /* It tells of one at a time. */
         if (call->kind == CALL_WAIT)
-                r->in_flight = w->stepwise && !w->direct && w->n_pending > 1;
+                r->in_flight = w->stepwise && w->n_pending > 1;
         if (call->kind == CALL_RELOAD && r->in_flight)
                 blame(r, "reload", NULL, "reloads while a job is running");
         if (call->kind == CALL_START_HOLDER && !knows_sessions(&r->told))

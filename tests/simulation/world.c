@@ -663,27 +663,23 @@ static int world_submit(void *world, DriverJob *jobs, size_t n) {
         return 0;
 }
 
-/* Stops first, as keepers are asked. */
-static void wait_steps(World *w, size_t n, DriverJobKind kind) {
-        for (size_t i = 0; i < n && !w->dead; i++) {
-                DriverJob *job = w->pending[i];
-                WorldAgent *a = world_agent(w, job->agent);
+/* What was submitted comes to its end: a launch, and under `direct` what a keeper is asked for. */
+static void end_job(World *w, DriverJob *job) {
+        WorldAgent *a = world_agent(w, job->agent);
 
-                if (job->kind != kind || job->error < 0)
-                        continue;
-                job->error = w->direct              ? launching_serve(w, a, kind)
-                             : kind == DRIVER_START ? launching_wait(w, a)
-                                                    : 0;
-        }
+        if (job->error == 0 && w->direct)
+                job->error = launching_serve(w, a, job->kind);
+        else if (job->error == 0 && job->kind == DRIVER_START)
+                job->error = launching_wait(w, a);
 }
 
-/* How many of those that are pending, the first ones, have ended when a wait returns: all; but the
- * manager tells of each as it ends, in any order. */
+/* How many of those that are pending, the first ones, have ended when a wait returns: all; in a
+ * world of steps each is told of as it ends, in any order. */
 static size_t end_some(World *w) {
         size_t other = w->n_calls % w->n_pending;
         DriverJob *job = w->pending[other];
 
-        if (!w->stepwise || w->direct)
+        if (!w->stepwise)
                 return w->n_pending;
         w->pending[other] = w->pending[0];
         w->pending[0] = job;
@@ -700,8 +696,7 @@ static int world_wait(void *world, DriverJobDone done, void *userdata) {
         r = run_call(w, &(WorldCall){ .kind = CALL_WAIT });
         n = end_some(w);
         if (w->stepwise && w->did) {
-                wait_steps(w, n, DRIVER_STOP);
-                wait_steps(w, n, DRIVER_START);
+                end_job(w, w->pending[0]);
                 r = w->dead ? -EIO : r;
         }
         if (r < 0) { /* nobody will hear of the others */
