@@ -79,3 +79,30 @@ Condition condition_of(const AgentSpec *spec, const Observed *o, const Plan *pla
                  strcmp(c.word, "elsewhere") == 0;
         return c;
 }
+
+bool condition_is_leaving(const char *agent, const Desired *desired, const Observed *o) {
+        const ObservedUnit *u = observed_unit(o, agent);
+
+        return !desired_find(desired, agent) &&
+               ((u && unit_state_is_active(u->state)) || observed_session(o, agent));
+}
+
+Condition condition_of_leaving(const char *agent, const Plan *plan) {
+        const Remark *m = find_remark(plan, agent);
+        const Action *a = plan_action(plan, agent);
+
+        for (size_t i = 0; i < plan->n_remarks && !m && !a; i++)
+                if (plan->remarks[i].reason == REASON_REMOVAL_CAP)
+                        return (Condition){
+                                .word = "leaving",
+                                .why = "no longer in the roster; the cap holds its removal back",
+                                .help = plan->remarks[i].help,
+                        };
+        return (Condition){
+                .word = "leaving",
+                .why = m   ? m->text
+                       : a ? a->text
+                           : "no longer in the roster",
+                .help = m ? m->help : NULL,
+        };
+}

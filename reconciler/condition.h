@@ -14,3 +14,7 @@ typedef struct Condition {
 } Condition;
 
 Condition condition_of(const AgentSpec *spec, const Observed *o, const Plan *plan);
+
+/* Is it here, running or with its session, though it left the roster? Then it is "leaving". */
+bool condition_is_leaving(const char *agent, const Desired *desired, const Observed *o);
+Condition condition_of_leaving(const char *agent, const Plan *plan);

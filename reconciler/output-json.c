@@ -326,6 +326,34 @@ void output_put_refused(JsonBuilder *b, const Pass *refused) {
         json_close(b);
 }
 
+/* Only where there are any: it is no state that lasts. */
+static void put_leaving(JsonBuilder *b, const Pass *p) {
+        const Observed *o = p->observed;
+        bool any = false;
+
+        for (size_t i = 0; i < o->n_file; i++) {
+                const char *agent = o->file[i].agent;
+                const ObservedUnit *u = observed_unit(o, agent);
+                const ObservedSession *session = observed_session(o, agent);
+                Condition condition = condition_of_leaving(agent, p->plan);
+
+                if (!condition_is_leaving(agent, p->desired, o))
+                        continue;
+                if (!any)
+                        json_open_array(b, "leaving");
+                any = true;
+                json_open_object(b, NULL);
+                json_put_string(b, "name", agent);
+                json_put_string(b, "reason", condition.why);
+                json_put_string(b, "help", condition.help);
+                json_put_string(b, "unit", unit_state_to_string(u ? u->state : UNIT_NOT_LOADED));
+                json_put_string(b, "session", session ? session->id : NULL);
+                json_close(b);
+        }
+        if (any)
+                json_close(b);
+}
+
 int output_status_json(const Context *c,
                 const Pass *p,
                 const Pass *refused,
@@ -343,6 +371,7 @@ int output_status_json(const Context *c,
         for (size_t i = 0; i < p->desired->n_agents; i++)
                 output_put_agent(&b, NULL, p->desired->agents[i], p);
         json_close(&b);
+        put_leaving(&b, p);
         output_put_remarks(&b, p->plan);
         output_put_checks(&b, checks);
         put_summary(&b, p, code);

@@ -41,11 +41,14 @@ static Style condition_style(const Condition *c) {
                                                                                 : STYLE_RED;
 }
 
-static void fill_row(const Pass *p, const AgentSpec *spec, const Condition *condition, Table *t) {
-        const Observed *o = p->observed;
-        const ObservedUnit *u = observed_unit(o, spec->name);
-        const ObservedRun *run = observed_run(o, spec->name);
-        const ObservedSession *session = observed_session(o, spec->name);
+static void fill_row(const Observed *o,
+                const char *agent,
+                const char *wanted,
+                const Condition *condition,
+                Table *t) {
+        const ObservedUnit *u = observed_unit(o, agent);
+        const ObservedRun *run = observed_run(o, agent);
+        const ObservedSession *session = observed_session(o, agent);
         uint64_t since = u ? u->changed_usec : 0;
         bool up = u && u->state == UNIT_ACTIVE;
         char text[32];
@@ -53,10 +56,10 @@ static void fill_row(const Pass *p, const AgentSpec *spec, const Condition *cond
         if (up && run && run->alive)
                 since = run->started_usec;
         table_begin_row(t);
-        table_set(t, COLUMN_AGENT, spec->name);
+        table_set(t, COLUMN_AGENT, agent);
         table_set(t, COLUMN_CONDITION, condition->word);
         table_style(t, COLUMN_CONDITION, condition_style(condition));
-        table_set(t, COLUMN_WANTED, desired_state_to_string(spec->state));
+        table_set(t, COLUMN_WANTED, wanted);
         table_set(t, COLUMN_UNIT,
                         o->manager.state == SOURCE_PRESENT
                                         ? unit_state_to_string(u ? u->state : UNIT_NOT_LOADED)
@@ -87,6 +90,20 @@ static void add_why(const Condition *condition, Table *t) {
                 table_helpf(t, "%s", condition->help);
 }
 
+/* Those that left the roster and are still here, below the others. */
+static void add_leaving(const Pass *p, Table *t) {
+        for (size_t i = 0; i < p->observed->n_file; i++) {
+                const char *agent = p->observed->file[i].agent;
+                Condition condition;
+
+                if (!condition_is_leaving(agent, p->desired, p->observed))
+                        continue;
+                condition = condition_of_leaving(agent, p->plan);
+                fill_row(p->observed, agent, "gone", &condition, t);
+                add_why(&condition, t);
+        }
+}
+
 int output_status(const Context *c, const Pass *p) {
         static const unsigned char spare[] = { COLUMN_MEMORY, COLUMN_RESTARTS, COLUMN_UNIT,
                 COLUMN_PANE, COLUMN_WANTED, COLUMN_PID, COLUMN_SINCE };
@@ -104,9 +121,11 @@ int output_status(const Context *c, const Pass *p) {
                 const AgentSpec *spec = p->desired->agents[i];
                 Condition condition = condition_of(spec, p->observed, p->plan);
 
-                fill_row(p, spec, &condition, &t);
+                fill_row(p->observed, spec->name, desired_state_to_string(spec->state), &condition,
+                                &t);
                 add_why(&condition, &t);
         }
+        add_leaving(p, &t);
         r = table_print(c, &t);
         if (r < 0)
                 return r;

@@ -484,6 +484,10 @@ int plan_agent(PlanContext *c, const AgentSpec *spec) {
                 if (!is_in_transition(v.state))
                         return 0;
         }
+        /* A start would wait until the pause between two tries is over; a stop ends the pause. */
+        if (c->policy->mode == PLAN_RESTART && v.state == UNIT_RESTARTING && !v.unit->job_pending &&
+                        !v.hold)
+                return plan_restart(c, &v, REASON_REQUESTED, "asked for");
         if (is_in_transition(v.state) || (v.unit && v.unit->job_pending))
                 return remarkf(c, &v, REMARK_WAITING, REASON_IN_TRANSITION, NULL, "its unit is %s",
                                 v.unit->job_pending ? "waiting for a job"

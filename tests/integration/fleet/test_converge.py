@@ -192,6 +192,11 @@ class Converge:
         for verb in ('explain', 'plan', 'start'):
             r = self.fleet(verb, 'c', code=USAGE)
             self.assertIn("no agent 'c' in the roster; it left it", r.err)
+        rows = self.fleet('status', code=BLOCKED).out
+        self.assertRegex(rows, r'(?m)^c +leaving +gone +active ')
+        self.assertIn('the cap holds its removal back', rows)
+        leaving = self.fleet_json('status', code=BLOCKED)['leaving']
+        self.assertEqual([(x['name'], x['unit']) for x in leaving], [('c', 'active'), ('d', 'active')])
         self.fleet('stop', 'c', code=0)
         self.wait_agents(['a', 'b', 'd'])
         self.assertEqual(set(self.running()), {'a', 'b', 'd'})

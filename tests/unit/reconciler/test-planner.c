@@ -450,6 +450,24 @@ static void test_start_refused(void **state _unused_) {
         }
 }
 
+/* Between two tries, and somebody does not want to wait for the next. */
+static void test_restart_between_tries(void **state _unused_) {
+        _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
+        _cleanup_(plan_freep) Plan *restart = NULL, *start = NULL;
+        char web[] = "web", *names[] = { web, NULL };
+        PlanPolicy policy = { .mode = PLAN_RESTART, .allow_remove = -1, .names = names };
+        World w;
+
+        converged(&w, d);
+        world_agent(&w, "web")->unit = UNIT_RESTARTING;
+        restart = plan_with(&w, d, policy);
+        assert_action(restart, "web", ACTION_RESTART, REASON_REQUESTED);
+        assert_true(restart->actions[0].steps & STEP_STOP);
+        policy.mode = PLAN_START;
+        start = plan_with(&w, d, policy);
+        assert_remark(start, "web", REMARK_WAITING, REASON_IN_TRANSITION);
+}
+
 /* It left the roster and is not removed yet: it can be stopped by name, and alone. */
 static void test_stop_departed_by_name(void **state _unused_) {
         _cleanup_(desired_freep) Desired *d = world_desired(three, 3), *empty = NULL;
@@ -618,6 +636,7 @@ int main(void) {
                 cmocka_unit_test(test_dies_hard),
                 cmocka_unit_test(test_elsewhere_by_name),
                 cmocka_unit_test(test_start_refused),
+                cmocka_unit_test(test_restart_between_tries),
                 cmocka_unit_test(test_stop_departed_by_name),
                 cmocka_unit_test(test_state_stopped),
                 cmocka_unit_test(test_state_stopped_on_its_way),
