@@ -219,7 +219,7 @@ void verb_print_overview(const char *group) {
                 print_task((VerbTask)t, group);
         printf("Options of all verbs:\n"
                "  -h, --help            Say how the verb is used\n"
-               "      --json            Print the result as JSON\n"
+               "      --json            Print the result as JSON, where there is one\n"
                "      --color WHEN      auto (the default), always or never\n"
                "      --no-pager        Do not page what does not fit the screen\n"
                "      --version         Say which version this is\n"
