@@ -149,6 +149,14 @@ static const WordPair reserved_words[] = {
                     "selection" },
 };
 
+/* Words that are keys, but not of an agent. */
+static const WordPair misplaced_words[] = {
+        { "cmd", "a command belongs to a runtime: runtimes: {NAME: {command: [...]}}; args: of an "
+                 "agent are put behind it" },
+        { "command", "a command belongs to a runtime: runtimes: {NAME: {command: [...]}}; args: of "
+                     "an agent are put behind it" },
+};
+
 static const char *find_word(const WordPair *words, size_t n, const char *word) {
         for (size_t i = 0; i < n; i++)
                 if (strcmp(words[i].theirs, word) == 0)
@@ -337,7 +345,16 @@ static int report_unknown(Collection *c, const Found *f) {
         near = nearest_key(f->schema, f->property);
         if (near && yaml_get(parent, near))
                 near = NULL; /* it is there already */
-        if (near) {
+        sentence = strncmp(f->instance, "/agents/", strlen("/agents/")) == 0
+                                   ? find_word(misplaced_words, ELEMENTSOF(misplaced_words),
+                                                     f->property)
+                                   : NULL;
+        if (sentence) {
+                near = NULL;
+                help = strdup(sentence);
+                if (!help)
+                        return -ENOMEM;
+        } else if (near) {
                 if (asprintf(&help, "did you mean \"%s\"?", near) < 0)
                         return -ENOMEM;
         } else {
