@@ -43,7 +43,8 @@ static bool was_interrupted(void *userdata _unused_) {
 int run_print_refusal(const Context *c, const char *verb, ExitCode code, const char *text) {
         _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
-        if (!c->json || output_has_document())
+        /* Of those that come one after another it is the last. */
+        if (!c->json || (output_has_document() && !c->json_lines))
                 return 0;
         json_open_object(&b, NULL);
         json_put_stringf(&b, "format", "mosaic.%s%s%s", c->group ? c->group : "",
