@@ -23,6 +23,7 @@
 
 #define LAUNCHER_NAME "mosaic-launcher"
 #define RECORD_TIMEOUT_MS 10000
+#define KILL_AGAIN_MS 1000
 
 static uint64_t now_ms(void) {
         struct timespec t;
@@ -336,10 +337,14 @@ static void kill_children(const Direct *d) {
         (void)close(fd);
 }
 
-static void begin_killing(Direct *d) {
+/* Kills what is left, and once more after a while: /proc may be unreadable for lack of descriptors
+ * or memory. That somebody died is told before. */
+static void kill_all(Direct *d) {
         d->killing = true;
-        d->deadline_ms = 0;
+        if (d->main > 0)
+                (void)kill(d->main, SIGKILL);
         kill_children(d);
+        d->deadline_ms = now_ms() + KILL_AGAIN_MS;
 }
 
 void direct_stop(Direct *d, uint64_t timeout_ms) {
@@ -434,7 +439,7 @@ void direct_on_child(Direct *d) {
                         finish(d);
         }
         if (d->killing)
-                kill_children(d);
+                kill_all(d);
 }
 
 /*
@@ -480,6 +485,10 @@ void direct_on_ready(Direct *d, uint64_t n_said) {
 void direct_on_time(Direct *d) {
         if (d->deadline_ms == 0 || now_ms() < d->deadline_ms)
                 return;
+        if (d->killing) {
+                kill_all(d);
+                return;
+        }
         d->timed_out = true;
         if (d->state == DIRECT_RECORDING) {
                 /* a state directory that hangs must not keep the agent from starting again */
@@ -487,5 +496,5 @@ void direct_on_time(Direct *d) {
                 d->deadline_ms = 0;
                 return;
         }
-        begin_killing(d);
+        kill_all(d);
 }

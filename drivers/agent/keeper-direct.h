@@ -4,7 +4,7 @@
 /*
  * The supervisor part of the keeper, asleep until the first KEEPER_START: runs the launcher, waits
  * for the agent, ends it together with everything it left behind, has the end recorded. It knows
- * processes only; sockets and who asked are keeper.c's.
+ * processes only; sockets and who asked are keeper-serve.c's.
  */
 
 #include <stdbool.h>

@@ -24,65 +24,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "drivers/agent/keeper-direct.h"
+#include "drivers/agent/keeper-packet.h"
 #include "drivers/agent/keeper-protocol.h"
+#include "drivers/agent/keeper-serve.h"
 #include "model/base/cleanup.h"
 
 #define TERMINAL_FD STDIN_FILENO
-#define CLIENTS_MAX 16
-/* A pane that went away hangs its agent up; this long may the agent take before it is killed. */
-#define HANGUP_TIMEOUT_MS 10000
-/* And this long a new keeper waits for the old one of such a pane. */
+/* The agent of a pane that went away is about to end: this long a new keeper waits for the old
+ * one. */
 #define PREDECESSOR_TIMEOUT_MS 15000
 
-typedef struct Client {
-        int fd;
-        pid_t pid;
-        char waits_for; /* KEEPER_START or KEEPER_STOP; 0: nothing, its next request is read */
-        unsigned serial;
-} Client;
-
-typedef struct Packet {
-        char bytes[KEEPER_PACKET_MAX];
-        size_t n;
-} Packet;
-
-/* Not zeroed as a whole: that would cost a page. */
-#define PACKET(p)                                                                                  \
-        Packet p;                                                                                  \
-        p.n = 0
-
-static Client clients[CLIENTS_MAX];
-static unsigned last_serial;
-static Direct direct;
-static bool hung_up;
+static KeeperServer server;
 
 static char socket_name[64];
 static dev_t socket_dev;
 static ino_t socket_ino;
-
-/* --- text ------------------------------------------------------------------------------------- */
-
-static void packet_bytes(Packet *p, const void *bytes, size_t n) {
-        if (n > sizeof(p->bytes) - p->n)
-                n = sizeof(p->bytes) - p->n;
-        memcpy(p->bytes + p->n, bytes, n);
-        p->n += n;
-}
-
-static void packet_text(Packet *p, const char *text) {
-        packet_bytes(p, text, strlen(text));
-}
-
-static void packet_number(Packet *p, uint64_t v) {
-        char digits[20];
-        size_t at = sizeof(digits);
-
-        do
-                digits[--at] = (char)('0' + v % 10);
-        while ((v /= 10) > 0);
-        packet_bytes(p, digits + at, sizeof(digits) - at);
-}
 
 /* "mosaic-keeper: WHAT: ENOENT", on the pane. */
 _Noreturn static void die(const char *what, int error) {
@@ -199,7 +155,7 @@ static int bind_socket(void) {
         if (bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0)
                 die("cannot bind the socket", errno);
         (void)umask(mask); /* agents inherit it under the direct supervisor */
-        if (listen(fd, CLIENTS_MAX) < 0 || stat(sa.sun_path, &st) < 0 ||
+        if (listen(fd, KEEPER_CLIENTS_MAX) < 0 || stat(sa.sun_path, &st) < 0 ||
                         rename(sa.sun_path, socket_name) < 0) {
                 int r = errno;
 
@@ -272,305 +228,7 @@ static void remove_socket(void) {
                 (void)unlinkat(dir, socket_name, 0);
 }
 
-/* --- clients ---------------------------------------------------------------------------------- */
-
-static void client_drop(Client *c) {
-        (void)close(c->fd);
-        *c = (Client){ .fd = -1 };
-}
-
-static void client_reply(Client *c, const Packet *p) {
-        if (send(c->fd, p->bytes, p->n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-                client_drop(c);
-        else
-                c->waits_for = 0;
-}
-
-/* A free place, else that of who has been silent longest; NULL if all wait for an answer. The last
- * place is for the launcher alone, however many ask for what only it can bring about. */
-static Client *client_place(pid_t pid) {
-        Client *last = clients + CLIENTS_MAX - 1, *oldest = NULL;
-
-        if (direct.main > 0 && pid == direct.main) {
-                if (last->fd >= 0)
-                        client_drop(last);
-                return last;
-        }
-        for (Client *c = clients; c < last; c++) {
-                if (c->fd < 0)
-                        return c;
-                if (c->waits_for == 0 && (!oldest || c->serial - oldest->serial > UINT32_MAX / 2))
-                        oldest = c;
-        }
-        if (oldest)
-                client_drop(oldest);
-        return oldest;
-}
-
-static void accept_clients(int listener) {
-        for (;;) {
-                struct ucred peer;
-                socklen_t size = sizeof(peer);
-                Client *c;
-                int fd;
-
-                fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-                if (fd < 0) {
-                        if (errno == EINTR || errno == ECONNABORTED)
-                                continue;
-                        return;
-                }
-                if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
-                                peer.uid != geteuid() || !(c = client_place(peer.pid))) {
-                        (void)close(fd);
-                        continue;
-                }
-                *c = (Client){ .fd = fd, .pid = peer.pid, .serial = ++last_serial };
-        }
-}
-
-static void reply_failed(Client *c, const char *text) {
-        PACKET(p);
-
-        packet_text(&p, (const char[]){ KEEPER_FAILED, '\0' });
-        packet_text(&p, text);
-        client_reply(c, &p);
-}
-
-/* Lends the terminal: the slave side itself, and what tmux says about it in our environment. */
-static void reply_terminal(Client *c) {
-        static const char *const names[] = { "TMUX", "TMUX_PANE", "TERM" };
-        union {
-                struct cmsghdr header;
-                char space[CMSG_SPACE(sizeof(int))];
-        } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
-                                      .cmsg_level = SOL_SOCKET,
-                                      .cmsg_type = SCM_RIGHTS } };
-        int fd = TERMINAL_FD;
-        struct iovec iov;
-        struct msghdr m = { .msg_iov = &iov,
-                .msg_iovlen = 1,
-                .msg_control = &control,
-                .msg_controllen = sizeof(control.space) };
-        PACKET(p);
-
-        if (hung_up) {
-                reply_failed(c, "the pane of this keeper is gone");
-                return;
-        }
-        packet_text(&p, (const char[]){ KEEPER_TERMINAL, '\0' });
-        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                const char *value = getenv(names[i]);
-
-                if (!value)
-                        continue;
-                packet_text(&p, names[i]);
-                packet_text(&p, "=");
-                packet_bytes(&p, value, strlen(value) + 1);
-        }
-        iov = (struct iovec){ .iov_base = p.bytes, .iov_len = p.n };
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-        if (sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-                client_drop(c);
-}
-
-static void reply_state(Client *c) {
-        PACKET(p);
-
-        packet_text(&p, (const char[]){ KEEPER_STATE, '\0' });
-        packet_number(&p, (uint64_t)direct.main);
-        packet_text(&p, " ");
-        packet_text(&p, direct_state_to_string(&direct));
-        client_reply(c, &p);
-}
-
-static void reply_done(Client *c) {
-        PACKET(p);
-
-        packet_text(&p, (const char[]){ KEEPER_DONE, '\0' });
-        packet_text(&p, direct.code);
-        packet_text(&p, " ");
-        packet_text(&p, direct.status);
-        client_reply(c, &p);
-}
-
-/* Why the start failed: what the launcher said, else how it ended. */
-static void reply_start_failed(Client *c) {
-        PACKET(p);
-        size_t n = direct.n_errors;
-
-        while (n > 0 && direct.errors[n - 1] == '\n')
-                n--;
-        packet_text(&p, (const char[]){ KEEPER_FAILED, '\0' });
-        if (n > 0)
-                packet_bytes(&p, direct.errors, n);
-        else {
-                packet_text(&p, "the launcher ended (");
-                packet_text(&p, direct.code);
-                packet_text(&p, " ");
-                packet_text(&p, direct.status);
-                packet_text(&p, ") before the agent ran");
-        }
-        client_reply(c, &p);
-}
-
-static void reply_running(Client *c) {
-        PACKET(p);
-
-        packet_text(&p, (const char[]){ KEEPER_RUNNING, '\0' });
-        packet_number(&p, (uint64_t)direct.main);
-        client_reply(c, &p);
-}
-
-/* --- requests --------------------------------------------------------------------------------- */
-
-/* Decimal, at most eight digits: a day has fewer milliseconds. Anything else ends the client. */
-static int parse_number(const char *text, size_t n, uint64_t *ret) {
-        uint64_t v = 0;
-
-        if (n == 0 || n > 8)
-                return -EINVAL;
-        for (size_t i = 0; i < n; i++) {
-                if (text[i] < '0' || text[i] > '9')
-                        return -EINVAL;
-                v = v * 10 + (uint64_t)(text[i] - '0');
-        }
-        *ret = v;
-        return 0;
-}
-
-static void handle_request(Client *c) {
-        char request[16];
-        uint64_t number;
-        ssize_t n;
-
-        n = recv(c->fd, request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return;
-        if (n <= 0 || n > (ssize_t)sizeof(request)) {
-                client_drop(c);
-                return;
-        }
-        switch (request[0]) {
-        case KEEPER_TAKE:
-                reply_terminal(c);
-                break;
-        case KEEPER_QUERY:
-                reply_state(c);
-                break;
-        case KEEPER_READY:
-                if (direct.main > 0 && c->pid == direct.main &&
-                                parse_number(request + 1, (size_t)n - 1, &number) == 0)
-                        direct_on_ready(&direct, number);
-                break;
-        case KEEPER_START:
-                c->waits_for = KEEPER_START;
-                break;
-        case KEEPER_STOP:
-                if (parse_number(request + 1, (size_t)n - 1, &number) < 0) {
-                        client_drop(c);
-                        break;
-                }
-                c->waits_for = KEEPER_STOP;
-                direct_stop(&direct, number);
-                break;
-        default:
-                client_drop(c);
-                break;
-        }
-}
-
-/* Answers who waits for what has come about, then starts if somebody asked for it. */
-static void settle(void) {
-        bool wanted = false;
-
-        for (Client *c = clients; c < clients + CLIENTS_MAX; c++) {
-                if (c->fd < 0 || c->waits_for == 0)
-                        continue;
-                if (c->waits_for == KEEPER_STOP && direct.state == DIRECT_IDLE)
-                        reply_done(c);
-                else if (c->waits_for == KEEPER_START && direct.state == DIRECT_RUNNING)
-                        reply_running(c);
-                else if (c->waits_for == KEEPER_START && direct.state == DIRECT_IDLE) {
-                        if (direct.start_failed)
-                                reply_start_failed(c);
-                        else if (hung_up)
-                                reply_failed(c, "the pane of this keeper is gone");
-                        else
-                                wanted = true;
-                }
-        }
-        if (direct.state == DIRECT_IDLE)
-                direct.start_failed = false;
-        if (wanted) {
-                int r = direct_start(&direct);
-
-                for (Client *c = clients; r < 0 && c < clients + CLIENTS_MAX; c++)
-                        if (c->fd >= 0 && c->waits_for == KEEPER_START)
-                                reply_failed(c, strerrorname_np(-r) ? strerrorname_np(-r)
-                                                                    : "error");
-        }
-}
-
-/* --- sleep ------------------------------------------------------------------------------------ */
-
-static void on_hangup(void) {
-        hung_up = true;
-        if (direct.state == DIRECT_IDLE)
-                return;
-        /* The kernel hung the agent up; see to it that it goes and that its end is recorded. */
-        direct_stop(&direct, HANGUP_TIMEOUT_MS);
-}
-
-_Noreturn static void run(int listener) {
-        enum { TERMINAL, LISTENER, CHILDREN, ERRORS, CLIENTS };
-        struct pollfd fds[CLIENTS + CLIENTS_MAX];
-
-        for (;;) {
-                /* The terminal is watched for hangup only: nothing that an agent prints or a human
-                 * types wakes us. The same for a client that waits for an answer. */
-                fds[TERMINAL] = (struct pollfd){ .fd = hung_up ? -1 : TERMINAL_FD };
-                fds[LISTENER] = (struct pollfd){ .fd = listener, .events = POLLIN };
-                fds[CHILDREN] = (struct pollfd){ .fd = direct.signal_fd, .events = POLLIN };
-                fds[ERRORS] = (struct pollfd){ .fd = direct.errors_fd, .events = POLLIN };
-                for (size_t i = 0; i < CLIENTS_MAX; i++)
-                        fds[CLIENTS + i] = (struct pollfd){ .fd = clients[i].fd,
-                                .events = clients[i].waits_for ? 0 : POLLIN };
-
-                if (poll(fds, ELEMENTSOF(fds), direct_timeout(&direct)) < 0) {
-                        if (errno == EINTR)
-                                continue;
-                        die("poll", errno);
-                }
-
-                /* First, so that no launcher is given a terminal that is gone. */
-                if (fds[TERMINAL].revents != 0)
-                        on_hangup();
-                for (size_t i = 0; i < CLIENTS_MAX; i++) {
-                        Client *c = clients + i;
-
-                        if (fds[CLIENTS + i].revents == 0)
-                                continue;
-                        if (fds[CLIENTS + i].revents & POLLIN)
-                                handle_request(c);
-                        else
-                                client_drop(c);
-                }
-                if (fds[ERRORS].revents != 0)
-                        direct_on_errors(&direct);
-                settle(); /* between a start and the end that may already be known */
-                if (fds[CHILDREN].revents != 0)
-                        direct_on_child(&direct);
-                direct_on_time(&direct);
-                settle();
-                if (fds[LISTENER].revents != 0)
-                        accept_clients(listener);
-                if (hung_up && direct.state == DIRECT_IDLE) {
-                        remove_socket();
-                        _exit(0);
-                }
-        }
-}
+/* --- the program ------------------------------------------------------------------------------ */
 
 /* ^[a-z][a-z0-9-]{0,39}$, as model/spec.h says. */
 static bool name_is_valid(const char *name) {
@@ -587,7 +245,7 @@ static bool name_is_valid(const char *name) {
 }
 
 int main(int argc, char *argv[]) {
-        int listener;
+        int r;
 
         if (argc == 2 && strcmp(argv[1], "--hold") == 0) {
                 struct pollfd fd = { .fd = TERMINAL_FD };
@@ -604,10 +262,12 @@ int main(int argc, char *argv[]) {
                 return 64;
         }
         memcpy(socket_name, argv[1], strlen(argv[1]) + 1);
-        for (size_t i = 0; i < CLIENTS_MAX; i++)
-                clients[i].fd = -1;
-        direct_init(&direct, argv[1]);
         give_up_terminal();
-        listener = listen_on_socket();
-        run(listener);
+        keeper_server_init(&server, argv[1], TERMINAL_FD, listen_on_socket());
+        while ((r = keeper_serve(&server)) > 0)
+                ;
+        if (r < 0)
+                die("poll", r);
+        remove_socket();
+        return 0;
 }
