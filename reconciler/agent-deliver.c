@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "reconciler/agent-deliver.h"
+#include "reconciler/complain.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -370,8 +371,8 @@ int agent_deliver(AgentLook *a, const DeliverRequest *request, Delivered *ret) {
         ret->took_usec = clock_monotonic_usec() - begin;
         r = write_log(a, request, ret);
         if (r < 0)
-                fprintf(stderr, "mosaic: %s: it could not be noted in the log of messages: %s\n",
-                                request->verb, strerror(-r));
+                complain("%s: it could not be noted in the log of messages: %s", request->verb,
+                                strerror(-r));
         return 0;
 }
 
@@ -389,7 +390,7 @@ void agent_deliver_print(const AgentLook *a, const DeliverRequest *q, const Deli
 
         (void)format_duration(took, sizeof(took), d->took_usec);
         for (char **change = d->message.changes; change && *change; change++)
-                fprintf(stderr, "mosaic: %s: %s\n", q->verb, *change);
+                complain("%s: %s", q->verb, *change);
         switch (d->result) {
         case DELIVERY_SUBMITTED:
                 printf("Submitted to %s: #%s, %zu bytes in %s (exit 0)\n", a->name, d->id, d->bytes,

@@ -8,6 +8,7 @@
 #include "drivers/os/proc.h"
 #include "model/base/format.h"
 #include "model/base/strv.h"
+#include "reconciler/complain.h"
 #include "reconciler/run.h"
 
 void agent_look_done(AgentLook *a) {
@@ -27,9 +28,8 @@ static int load(AgentLook *a) {
         a->roster_invalid = r != 0;
         if (!a->roster_invalid)
                 return 0;
-        fprintf(stderr,
-                        "mosaic: the roster is invalid, so it is not asked about %s; 'mosaic fleet "
-                        "validate' says why\n",
+        complain("the roster is invalid, so it is not asked about %s; 'mosaic fleet "
+                 "validate' says why",
                         a->name);
         desired_free(a->pass.desired);
         a->pass.desired = calloc(1, sizeof(Desired));

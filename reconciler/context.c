@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "reconciler/context.h"
+#include "reconciler/complain.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
@@ -83,16 +84,13 @@ int context_open(Context *c) {
         if (r == -ENOENT)
                 return make_up_record(c);
         if (r == -EPERM)
-                fprintf(stderr,
-                                "mosaic: %s/fleet.json is another user's, or others may write it; "
-                                "whoever did could say what this fleet runs: look at it, then "
-                                "remove it or give it back its mode 0600\n",
+                complain("%s/fleet.json is another user's, or others may write it; whoever did "
+                         "could say what this fleet runs: look at it, then remove it or give it "
+                         "back its mode 0600",
                                 c->paths->state);
         if (r == -EBADMSG) {
-                fprintf(stderr,
-                                "mosaic: %s/fleet.json is not a record of this version of mosaic; "
-                                "if the "
-                                "fleet is stopped, remove it\n",
+                complain("%s/fleet.json is not a record of this version of mosaic; if the fleet "
+                         "is stopped, remove it",
                                 c->paths->state);
                 return r;
         }

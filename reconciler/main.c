@@ -8,6 +8,7 @@
 #include "drivers/os/process.h"
 #include "model/base/suggest.h"
 #include "model/plan.h"
+#include "reconciler/complain.h"
 #include "reconciler/next-step.h"
 #include "reconciler/options.h"
 #include "reconciler/output.h"
@@ -26,11 +27,12 @@ static int unknown_verb(const char *group, const char *name) {
                 group = "";
         if (verb_suggest(*group ? group : NULL, name, &meant) < 0)
                 return EXIT_INTERNAL;
-        fprintf(stderr, "mosaic: unknown verb '%s%s%s'; ", group, space, name);
         if (meant)
-                fprintf(stderr, "did you mean 'mosaic %s'?\n", meant);
+                complain("unknown verb '%s%s%s'; did you mean 'mosaic %s'?", group, space, name,
+                                meant);
         else
-                fprintf(stderr, "'mosaic %s%s--help' lists them\n", group, space);
+                complain("unknown verb '%s%s%s'; 'mosaic %s%s--help' lists them", group, space,
+                                name, group, space);
         return EXIT_USAGE;
 }
 
@@ -41,13 +43,9 @@ static int unknown_option(const char *word) {
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 suggestion_offer(&s, names[i]);
         if (s.best)
-                fprintf(stderr, "mosaic: unknown option '%s'; did you mean '--%s'?\n", word,
-                                s.best);
+                complain("unknown option '%s'; did you mean '--%s'?", word, s.best);
         else
-                fprintf(stderr,
-                                "mosaic: unknown option '%s' before the verb; 'mosaic --help' "
-                                "lists them\n",
-                                word);
+                complain("unknown option '%s' before the verb; 'mosaic --help' lists them", word);
         return EXIT_USAGE;
 }
 
@@ -75,9 +73,12 @@ static int open_fleet(Context *c) {
         if (r == -EBADMSG || r == -EPERM) /* said already */
                 return EXIT_INTERNAL;
         if (r < 0) {
-                fprintf(stderr, "mosaic: cannot find out where this fleet lives: %s\n",
+                complain("cannot find out where this fleet lives: %s",
                                 access("/proc/self/exe", F_OK) < 0 ? "/proc is not mounted"
                                 : r == -ENOENT ? "no home directory (set HOME or MOSAIC_HOME)"
+                                : r == -EILSEQ ? "HOME, MOSAIC_HOME or another of its directories "
+                                                 "has a name with control characters, or that is "
+                                                 "not UTF-8"
                                                : strerror(-r));
                 return EXIT_INTERNAL;
         }

@@ -9,6 +9,7 @@
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 #include "model/plan.h"
+#include "reconciler/complain.h"
 
 #define LOCK_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define RESYNC_USEC (60 * USEC_PER_SEC)
@@ -117,11 +118,9 @@ static int usage(const char *verb, const char *format, ...) _printf_(2, 3);
 static int usage(const char *verb, const char *format, ...) {
         va_list ap;
 
-        fprintf(stderr, "mosaic: %s: ", verb);
         va_start(ap, format);
-        (void)vfprintf(stderr, format, ap);
+        complain_of(verb, format, ap);
         va_end(ap);
-        fputc('\n', stderr);
         return EXIT_USAGE;
 }
 

@@ -13,6 +13,7 @@
 #include "model/base/suggest.h"
 #include "model/json.h"
 #include "model/base/strv.h"
+#include "reconciler/complain.h"
 #include "reconciler/heartbeat.h"
 #include "reconciler/inside.h"
 #include "reconciler/output.h"
@@ -59,13 +60,18 @@ int run_print_refusal(const Context *c, const char *verb, ExitCode code, const c
 }
 
 int run_refuse(const Context *c, const char *verb, ExitCode code, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *raw = NULL, *text = NULL;
+        _cleanup_strbuf_ StrBuf safe = STRBUF_NULL;
         va_list ap;
         int r;
 
         va_start(ap, format);
-        r = format_valist(&text, format, ap);
+        r = format_valist(&raw, format, ap);
         va_end(ap);
+        if (r < 0)
+                return r;
+        output_add_safe(&safe, raw);
+        r = strbuf_finish(&safe, &text);
         if (r < 0)
                 return r;
         fprintf(stderr, "mosaic: %s: %s (exit %d)\n", verb, text, (int)code);
@@ -103,8 +109,7 @@ int run_check_names(const Context *c, const Desired *d, bool may_have_left, char
 static int run_check_force(const Pass *p, char *const *names) {
         for (; names && *names; names++)
                 if (!desired_find(p->desired, *names) && !observed_files(p->observed, *names)) {
-                        fprintf(stderr, "mosaic: --force-busy %s: there is no such agent\n",
-                                        *names);
+                        complain("--force-busy %s: there is no such agent", *names);
                         return EXIT_USAGE;
                 }
         return 0;
@@ -182,7 +187,7 @@ int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
 
         r = lock_take(c->paths, verb, 0, ret_fd, &holder);
         if (r == LOCK_BUSY && o->lock_timeout_usec > 0) {
-                fprintf(stderr, "mosaic: waiting for '%s', pid %d, to finish\n",
+                complain("waiting for '%s', pid %d, to finish",
                                 *holder.verb ? holder.verb : "unknown", (int)holder.pid);
                 r = lock_take(c->paths, verb, o->lock_timeout_usec, ret_fd, &holder);
         }

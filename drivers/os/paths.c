@@ -11,6 +11,7 @@
 
 #include "model/base/format.h"
 #include "model/base/hash.h"
+#include "model/base/utf8.h"
 
 #ifndef MOSAIC_LIBEXEC_DIR
 #error "MOSAIC_LIBEXEC_DIR comes from the build"
@@ -380,6 +381,23 @@ static int set_libexec(Paths *p) {
         return copy_string(MOSAIC_LIBEXEC_DIR, &p->libexec);
 }
 
+/* They are printed, and written into units and JSON. */
+static bool are_texts(const Paths *p) {
+        const char *const all[] = { p->user_home, p->home, p->state, p->runtime, p->units,
+                p->libexec, p->program };
+
+        for (size_t i = 0; i < ELEMENTSOF(all); i++)
+                for (const char *s = all[i]; s && *s;) {
+                        uint32_t c;
+                        size_t length = utf8_decode(s, strlen(s), &c);
+
+                        if (length == 0 || utf8_is_unsafe(c))
+                                return false;
+                        s += length;
+                }
+        return true;
+}
+
 int paths_new(Paths **ret) {
         _cleanup_(paths_freep) Paths *p = NULL;
         _cleanup_free_ char *database = NULL, *config = NULL, *home = NULL;
@@ -439,6 +457,8 @@ int paths_new(Paths **ret) {
         r = set_libexec(p);
         if (r < 0)
                 return r;
+        if (!are_texts(p))
+                return -EILSEQ;
 
         *ret = TAKE_PTR(p);
         return 0;

@@ -25,7 +25,8 @@ typedef struct Paths {
         char *unit_prefix;    /* "mosaic-" or "mosaic-ID-" */
 } Paths;
 
-/* Reads the environment. -ENOENT: no home directory known. Creates nothing. */
+/* Reads the environment. -ENOENT: no home directory known; -EILSEQ: a name among them holds control
+ * characters or is not UTF-8. Creates nothing. */
 _must_check_ int paths_new(Paths **ret);
 Paths *paths_free(Paths *p);
 DEFINE_CLEANUP(Paths *, paths_free)

@@ -4,6 +4,7 @@
 
 #include "model/base/parse.h"
 #include "reconciler/agent-terminal.h"
+#include "reconciler/complain.h"
 #include "reconciler/options.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
@@ -58,8 +59,7 @@ static int run(Context *c, int argc, char **argv) {
                                 "all of it; detach first, or read: mosaic agent tail -f %s",
                                 o.names[0]);
         if (!t.alive)
-                fprintf(stderr, "mosaic: attach: %s does not run; this is what it left\n",
-                                o.names[0]);
+                complain("attach: %s does not run; this is what it left", o.names[0]);
         r = become(&t, inside, o.read_only);
         return run_refuse(c, argv[0], EXIT_INTERNAL, "cannot run tmux: %s", strerror(-r));
 }

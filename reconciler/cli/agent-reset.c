@@ -6,6 +6,7 @@
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 #include "reconciler/agent-deliver.h"
+#include "reconciler/complain.h"
 #include "reconciler/holds.h"
 #include "reconciler/output.h"
 #include "reconciler/run.h"
@@ -73,8 +74,7 @@ static int conclude(AgentLook *a, const DeliverRequest *q, const Delivered *d) {
         if (d->code != 0)
                 agent_deliver_print(a, q, d);
         else if (!ready)
-                fprintf(stderr, "mosaic: reset: %s took %s, but %s (exit %d)\n", a->name,
-                                a->talk->reset_keys,
+                complain("reset: %s took %s, but %s (exit %d)", a->name, a->talk->reset_keys,
                                 a->alive ? "shows no empty input box since" : "ended", code);
         else if (!a->c->json)
                 printf("%s took %s and shows an empty input box again (exit 0)\n", a->name,

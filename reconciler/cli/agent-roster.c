@@ -3,6 +3,7 @@
 
 #include "drivers/store/store.h"
 #include "model/base/strv.h"
+#include "reconciler/complain.h"
 #include "reconciler/options.h"
 #include "reconciler/output.h"
 #include "reconciler/run.h"
@@ -177,7 +178,7 @@ static int run(Context *c, int argc, char **argv) {
         observed_sort(held);
         code = held->files.state == SOURCE_UNKNOWN ? EXIT_UNKNOWN : EXIT_OK;
         if (code != EXIT_OK)
-                fprintf(stderr, "mosaic: roster: the holds cannot be read: %s\n", held->files.why);
+                complain("roster: the holds cannot be read: %s", held->files.why);
         r = c->json ? print_json(c, p.desired, held, o.names, code)
                     : print_text(c, p.desired, held, o.names);
         return r < 0 ? r : (int)code;

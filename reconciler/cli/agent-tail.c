@@ -7,6 +7,7 @@
 #include "model/base/parse.h"
 #include "model/scrollback.h"
 #include "reconciler/agent-terminal.h"
+#include "reconciler/complain.h"
 #include "reconciler/options.h"
 #include "reconciler/output.h"
 #include "reconciler/run.h"
@@ -318,8 +319,7 @@ static int run(Context *c, int argc, char **argv) {
         if (r != 0)
                 return r;
         if (!t.alive)
-                fprintf(stderr, "mosaic: tail: %s does not run; this is what its terminal shows\n",
-                                o.names[0]);
+                complain("tail: %s does not run; this is what its terminal shows", o.names[0]);
         r = begin(&f);
         if (r == -ENOMEM)
                 return r;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "model/plan.h"
+#include "reconciler/complain.h"
 #include "reconciler/completion.h"
 #include "reconciler/options.h"
 #include "reconciler/pass.h"
@@ -33,14 +34,12 @@ static int run(Context *c, int argc, char **argv) {
         if (o.agents)
                 return print_agents(c);
         if (!o.file) {
-                fprintf(stderr, "mosaic: completion: for which shell? say one of: %s\n",
-                                SHELL_WORDS);
+                complain("completion: for which shell? say one of: %s", SHELL_WORDS);
                 return EXIT_USAGE;
         }
         shell = shell_from_string(o.file);
         if (shell == _SHELL_INVALID) {
-                fprintf(stderr, "mosaic: completion: no script for '%s'; there are: %s\n", o.file,
-                                SHELL_WORDS);
+                complain("completion: no script for '%s'; there are: %s", o.file, SHELL_WORDS);
                 return EXIT_USAGE;
         }
         completion_write(shell, &b);

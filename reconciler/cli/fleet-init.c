@@ -12,6 +12,7 @@
 #include "model/base/strv.h"
 #include "model/json.h"
 #include "model/plan.h"
+#include "reconciler/complain.h"
 #include "reconciler/options.h"
 #include "reconciler/output.h"
 #include "reconciler/pass.h"
@@ -23,6 +24,7 @@
 #define BACKUPS_MAX 10000
 
 static const Asset *find_profile(const char *name) {
+        _cleanup_strbuf_ StrBuf known = STRBUF_NULL;
         _cleanup_free_ char *path = NULL;
         const Asset *asset;
 
@@ -32,16 +34,15 @@ static const Asset *find_profile(const char *name) {
         }
         asset = asset_find(path);
         if (!asset) {
-                fprintf(stderr, "mosaic: init: no profile '%s'; there are", name);
                 for (size_t i = 0; i < n_assets; i++) {
                         const char *file = strncmp(assets[i].path, "fleet/examples/", 15) == 0
                                                            ? assets[i].path + 15
                                                            : NULL;
 
                         if (file)
-                                fprintf(stderr, " %.*s", (int)strcspn(file, "."), file);
+                                strbuf_addf(&known, " %.*s", (int)strcspn(file, "."), file);
                 }
-                fputc('\n', stderr);
+                complain("init: no profile '%s'; there are%s", name, strbuf_text(&known));
         }
         return asset;
 }
@@ -237,10 +238,8 @@ static int choose_supervisor(Context *c, const Options *o) {
                                                 o->supervisor == c->record->supervisor))
                 return 0;
         if (c->record_exists && !o->force) {
-                fprintf(stderr,
-                                "mosaic: init: this fleet is run by '%s'; stop it, then say "
-                                "--force to "
-                                "change that\n",
+                complain("init: this fleet is run by '%s'; stop it, then say --force to change "
+                         "that",
                                 supervisor_to_string(c->record->supervisor));
                 return EXIT_USAGE;
         }
@@ -302,7 +301,7 @@ static int write_all(Context *c, const Options *o, const Asset *profile, InitRes
         if (r < 0) {
                 const char *obstacle = in_the_way(r);
 
-                fprintf(stderr, "mosaic: init: cannot write %s: %s\n", c->paths->roster,
+                complain("init: cannot write %s: %s", c->paths->roster,
                                 obstacle ? obstacle : strerror(-r));
                 return obstacle ? EXIT_BLOCKED : EXIT_INTERNAL;
         }

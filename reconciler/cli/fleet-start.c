@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "model/base/strv.h"
+#include "reconciler/complain.h"
 #include "reconciler/holds.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
@@ -23,8 +24,7 @@ static int conclude(Context *c, const Options *o, Pass *p _unused_, ExitCode *co
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
-                fprintf(stderr, "mosaic: the controller did not start: %s\n",
-                                message ? message : strerror(-r));
+                complain("the controller did not start: %s", message ? message : strerror(-r));
                 if (*code == EXIT_OK)
                         *code = EXIT_NOT_CONVERGED;
         } else if (started && !c->json)

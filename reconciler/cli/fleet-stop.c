@@ -4,6 +4,7 @@
 
 #include "drivers/store/store.h"
 #include "model/base/strv.h"
+#include "reconciler/complain.h"
 #include "reconciler/run.h"
 #include "reconciler/verb.h"
 #include "reconciler/watch-stop.h"
@@ -79,8 +80,7 @@ static int conclude(Context *c, const Options *o, Pass *p, ExitCode *code) {
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
-                fprintf(stderr, "mosaic: the tmux server did not stop: %s\n",
-                                message ? message : "unknown");
+                complain("the tmux server did not stop: %s", message ? message : "unknown");
                 *code = EXIT_NOT_CONVERGED;
         } else if (!c->json)
                 printf("The tmux server is stopped\n");

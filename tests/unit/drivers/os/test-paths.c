@@ -222,6 +222,31 @@ static void test_foreign_runtime_directory(void **state) {
         assert_null(p->manager_socket);
 }
 
+/* They are printed, and written into units and JSON. */
+static void test_no_text(void **state) {
+        static const char *const names[] = { "HOME", "MOSAIC_HOME", "XDG_RUNTIME_DIR",
+                "XDG_STATE_HOME", "XDG_CONFIG_HOME" };
+        static const char *const bad[] = { "/a\033[1m", "/a\nb", "/\xc2\x9b", "/\xff",
+                "/\xe2\x80\xae" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                for (size_t k = 0; k < ELEMENTSOF(bad); k++) {
+                        Paths *p = NULL;
+
+                        (void)clear(state);
+                        (void)setenv(names[i], bad[k], 1);
+                        /* A runtime directory that is not there is not used. */
+                        if (strcmp(names[i], "XDG_RUNTIME_DIR") == 0) {
+                                assert_int_equal(paths_new(&p), 0);
+                                paths_free(p);
+                        } else
+                                assert_int_equal(paths_new(&p), -EILSEQ);
+                }
+        (void)clear(state);
+        (void)setenv("MOSAIC_HOME", "/\xc3\xb6 \xe6\xbc\xa2", 1);
+        paths_free(paths());
+}
+
 static void test_join(void **state) {
         static const struct {
                 const char *dir;
@@ -248,6 +273,7 @@ int main(void) {
                 cmocka_unit_test_setup(test_variables, clear),
                 cmocka_unit_test_setup(test_no_runtime_directory, clear),
                 cmocka_unit_test_setup(test_foreign_runtime_directory, clear),
+                cmocka_unit_test_setup(test_no_text, clear),
                 cmocka_unit_test(test_join),
         };
 
