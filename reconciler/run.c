@@ -93,13 +93,12 @@ int run_check_names(const Context *c, const Desired *d, bool may_have_left, char
                         continue;
                 for (size_t i = 0; i < d->n_agents; i++)
                         suggestion_offer(&s, d->agents[i]->name);
-                fprintf(stderr, "mosaic: no agent '%s' in the roster", *names);
-                if (r > 0)
-                        fprintf(stderr, "; it left it and was not removed yet: 'mosaic fleet plan' "
-                                        "says why");
-                else if (s.best)
-                        fprintf(stderr, "; did you mean '%s'?", s.best);
-                fputc('\n', stderr);
+                complain("no agent '%s' in the roster%s%s%s", *names,
+                                r > 0 ? "; it left it and was not removed yet: 'mosaic fleet plan' "
+                                        "says why"
+                                : s.best ? "; did you mean '"
+                                         : "",
+                                r == 0 && s.best ? s.best : "", r == 0 && s.best ? "'?" : "");
                 return EXIT_USAGE;
         }
         return 0;
