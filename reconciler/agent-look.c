@@ -52,7 +52,13 @@ int agent_look_refresh(AgentLook *a) {
         a->run = observed_run(o, a->name);
         a->talk = signs_talk(a->spec, a->run);
         a->signs = signs_free(a->signs);
-        a->alive = a->run && a->run->alive && proc_start_time(a->run->pid, &a->start_time) == 0;
+        a->alive = a->run && a->run->alive;
+        if (a->alive) {
+                r = proc_start_time(a->run->pid, &a->start_time);
+                if (r < 0 && r != -ESRCH)
+                        return r;
+                a->alive = r == 0;
+        }
         return signs_new(a->talk, &a->signs);
 }
 
@@ -129,7 +135,6 @@ int agent_look_check(const AgentLook *a, char **ret_why) {
 int agent_look_screen(AgentLook *a) {
         char name[AGENT_NAME_MAX + 1], *names[] = { name, NULL };
         ScreenFacts facts;
-        uint64_t start;
         int r;
 
         (void)snprintf(name, sizeof(name), "%s", a->name);
@@ -138,9 +143,15 @@ int agent_look_screen(AgentLook *a) {
         r = a->c->driver.capture(a->c->driver.world, a->pass.observed, names, &a->shown);
         if (r < 0)
                 return r;
-        /* A pid alone names nothing for long. */
-        a->alive = a->run && a->run->alive && proc_start_time(a->run->pid, &start) == 0 &&
-                   start == a->start_time && !(a->shown.screen.text && a->shown.screen.dead);
+        /* A pid alone names nothing for long. Whether it lives that cannot be told is no end. */
+        if (a->alive) {
+                r = proc_is(a->run->pid, a->start_time);
+                if (r < 0)
+                        return r;
+                a->alive = r > 0;
+        }
+        if (a->shown.screen.text && a->shown.screen.dead)
+                a->alive = false;
         facts = (ScreenFacts){
                 .screen = &a->shown.screen,
                 .now_usec = clock_realtime_usec(),

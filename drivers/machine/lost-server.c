@@ -17,19 +17,26 @@
 
 int lost_server_is(pid_t pid, pid_t younger, bool *ret) {
         _cleanup_free_ char *path = NULL, *name = NULL;
-        uint64_t start, later;
+        uint64_t start = 0, later = UINT64_MAX;
         size_t size;
         int r;
 
         if (format_text(&path, "/proc/%d/comm", (int)pid) < 0)
                 return -ENOMEM;
+        *ret = false;
         r = file_read_limited(path, NAME_MAX, &name, &size);
-        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
-                return r;
+        if (r == 0 && strncmp(name, "tmux: server", 12) != 0)
+                return 0;
         /* One that was killed keeps its name until it is reaped; it has no start time any more. */
-        *ret = r == 0 && strncmp(name, "tmux: server", 12) == 0 &&
-               proc_start_time(pid, &start) == 0 &&
-               (younger == 0 || (proc_start_time(younger, &later) == 0 && start <= later));
+        if (r == 0)
+                r = proc_start_time(pid, &start);
+        if (r == 0 && younger != 0)
+                r = proc_start_time(younger, &later);
+        if (r == -ENOENT || r == -ESRCH || r == -EPERM || r == -EACCES)
+                return 0; /* it is gone, or none of ours */
+        if (r < 0)
+                return r;
+        *ret = start <= later;
         return 0;
 }
 

@@ -10,8 +10,8 @@
 #include "drivers/tmux/server.h"
 
 /* Is this a living tmux server? @younger: a process that began later than the server that is meant,
- * whose pid another one may have by now; 0: none is known. Fails only without memory or
- * descriptors. */
+ * whose pid another one may have by now; 0: none is known. Negative errno: it cannot be
+ * told. */
 _must_check_ int lost_server_is(pid_t pid, pid_t younger, bool *ret);
 
 /* Returns 0 once the socket answers again. @ret_message: why not; caller frees. */

@@ -214,6 +214,16 @@ static int holder_pid(const MachineDriver *m, const Observed *o, pid_t *ret) {
         return 0;
 }
 
+/* No socket, and its server may live: nothing is begun. */
+static int hidden_is_unknown(const MachineDriver *m, Observed *o, int error) {
+        if (error == -ENOMEM)
+                return error;
+        source_set(&o->tmux, SOURCE_UNKNOWN,
+                        "there is no socket %s, and whether its server lives cannot be told: %s",
+                        m->record->tmux_socket, strerror(-error));
+        return 0;
+}
+
 /*
  * No socket, but its server lives: somebody unlinked it. A second server would be a second fleet;
  * SIGUSR1 makes the first one create it again. Where the supervisor does not know it, the runs
@@ -228,16 +238,18 @@ static int find_hidden_server(MachineDriver *m, Observed *o) {
         if (o->tmux.state != SOURCE_ABSENT)
                 return 0;
         r = is_systemd(m) ? holder_pid(m, o, &pid) : store_read_server(m->paths, &pid);
-        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
-                return r;
+        if (r < 0 && r != -ESRCH)
+                return hidden_is_unknown(m, o, r);
         r = pid > 0 ? lost_server_is(pid, /* younger= */ 0, &is_tmux) : 0;
         for (size_t i = 0; i < o->n_run && r == 0 && !is_tmux; i++) {
                 pid = o->run[i].alive ? o->run[i].server_pid : 0;
                 if (pid > 0)
                         r = lost_server_is(pid, o->run[i].pid, &is_tmux);
         }
-        if (r < 0 || !is_tmux)
-                return r;
+        if (r < 0)
+                return hidden_is_unknown(m, o, r);
+        if (!is_tmux)
+                return 0;
         m->server_hidden = true;
         o->hidden_server_pid = pid;
         source_set(&o->tmux, SOURCE_UNKNOWN, "the socket %s is gone, but its server lives (pid %d)",

@@ -82,7 +82,7 @@ int proc_is(pid_t pid, uint64_t start_time) {
         int r;
 
         r = proc_start_time(pid, &now);
-        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+        if (r < 0 && r != -ESRCH && r != -EPERM && r != -EACCES)
                 return r;
         return r == 0 && now == start_time;
 }

@@ -21,8 +21,8 @@ _must_check_ int proc_start_time(pid_t pid, uint64_t *ret);
 /* Field 4. -ESRCH: no such process. 0 is the parent of the first process of a namespace. */
 _must_check_ int proc_parent(pid_t pid, pid_t *ret);
 
-/* Is there a process of this pid that began then? 1 or 0; negative errno: that could not be looked
- * at for lack of memory or descriptors. */
+/* Is there a process of this pid that began then? 1 or 0: one that only others may look at is not,
+ * ours we may. Negative errno: that could not be looked at. */
 _must_check_ int proc_is(pid_t pid, uint64_t start_time);
 
 _must_check_ int proc_boot_id(char ret[BOOT_ID_SIZE]);

@@ -13,9 +13,9 @@ import signal
 import subprocess
 
 import harness
-from harness import INVALID, IN_SYNC, wait_for
+from harness import INVALID, IN_SYNC, PENDING, UNKNOWN, wait_for
 from sweep_sending import SweepSending
-from sweeping import ALL, Sweep, sample, seed
+from sweeping import ALL, Sweep, plain, sample, seed
 from watching import Controller
 
 # What a call fails with: the errors that machines do give. Others get ENOMEM.
@@ -164,6 +164,28 @@ class CallsDirect(Calls):
         hits = collections.Counter(self.one('two faults', self.change, p.split(' ')) for p in chosen)
         print('# two faults: %d pairs; of %d both happened, of %d one' % (len(chosen), hits[2], hits[1]))
         self.assertGreater(hits[1] + hits[2], len(chosen) // 2)
+        self.conclude()
+
+    def test_plan(self):
+        """What cannot be read is not taken for something that is not there: the plan is as else, or says what it lacks."""
+        argv = ['fleet', 'plan']
+        self.bring_up(self.names)
+        self.change()
+        good = self.strace([], argv)
+        self.assertEqual(good.code, PENDING)
+        points = [p for p in points_of(calls_of(self.bed.read('calls.log'))['']) if ':error=' in p]
+        chosen = sample(points, 25, 'plan')
+        print('# plan: %d points, %d of them' % (len(points), len(chosen)), flush=True)
+        for point in chosen:
+            r = self.strace([point], argv)
+            same = (r.code, plain(r.out)) == (good.code, plain(good.out))
+            owned = any(words in r.out for words in ('cannot be told', 'cannot tell', 'could not be started again'))
+            # A process that only others may look at is none of ours.
+            others = '/proc/' in ''.join(line for line in self.bed.read('calls.log').splitlines() if '(INJECTED)' in line)
+            if not same and not owned and not (others and ('=EACCES' in point or '=EPERM' in point)) and r.code not in (
+                    1, UNKNOWN) and not (r.code == INVALID and 'roster-unreadable' in r.err):
+                self.violations.append('another plan')
+            self.judge('plan %s' % point, r, lambda: self.bed.read('calls.log'))
         self.conclude()
 
     def attach(self, pid, *points):

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -72,6 +73,22 @@ static void test_another_server(void **state _unused_) {
         end_process(server);
 }
 
+/* Nobody can look: a second server would be begun if that counted as none. */
+static void test_cannot_be_told(void **state _unused_) {
+        pid_t server = make_process("tmux: server");
+        struct rlimit all, none = { 0 };
+        bool is;
+        int r;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+        none.rlim_max = all.rlim_max;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        r = lost_server_is(server, 0, &is);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+        assert_int_equal(r, -EMFILE);
+        end_process(server);
+}
+
 /* Between look and repair the pid went to somebody whom the signal would end. */
 static void test_repair_of_another(void **state _unused_) {
         pid_t other = make_process("agent");
@@ -88,6 +105,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_server),
                 cmocka_unit_test(test_another_server),
+                cmocka_unit_test(test_cannot_be_told),
                 cmocka_unit_test(test_repair_of_another),
         };
 

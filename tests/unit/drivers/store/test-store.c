@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -115,6 +116,7 @@ static bool is_alive(pid_t pid, uint64_t start, const char *boot) {
 static void test_reused_pid(void **state _unused_) {
         char boot[BOOT_ID_SIZE], text[100];
         pid_t server;
+        struct rlimit all, none = { 0 };
         uint64_t start;
 
         assert_int_equal(nftw(folder, remove_one, 10, FTW_DEPTH | FTW_PHYS), 0);
@@ -128,6 +130,12 @@ static void test_reused_pid(void **state _unused_) {
         assert_int_equal(store_write_server(&paths, getpid()), 0);
         assert_int_equal(store_read_server(&paths, &server), 0);
         assert_int_equal(server, getpid());
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+        none.rlim_max = all.rlim_max;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_int_equal(store_read_server(&paths, &server),
+                        -EMFILE); /* which is not: there is none */
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
         (void)snprintf(text, sizeof(text), "{\"version\":1,\"pid\":%d,\"start_time\":%llu}",
                         (int)getpid(), (unsigned long long)start - 1);
         put("server.json", text);
