@@ -292,7 +292,7 @@ class CallsSend(Calls, SweepSending):
         r = self.strace([], argv, input='first')
         self.assertEqual(r.code, 0, r)
         points = points_of(calls_of(self.bed.read('calls.log'))[''])
-        chosen = sample(points, 7, 'send')
+        chosen = sample(points, 6, 'send')
         print('# send: %d points, %d of them' % (len(points), len(chosen)), flush=True)
         n_hit = 0
         for k, point in enumerate(chosen):
