@@ -136,8 +136,8 @@ class ShortDirect(Short):
             with open(path, 'wb') as out:
                 p = self.bed.popen([self.program, 'agent', 'tail', 'a', '-f'], stdout=out, stderr=subprocess.STDOUT,
                                    env=self.shim.env)
-            wait_for(lambda: 'a is up' in self.bed.read(path), 10, lambda: self.bed.read(path))
-            lines = ['line %d of %d' % (i, seed) for i in range(30)]
+            wait_for(lambda: self.bed.read(path), 10, lambda: 'its first lines')
+            lines = ['line %d of %d' % (i, seed) for i in range(10)]
             for line in lines:
                 self.type('a', line)
             wait_for(lambda: 'got ' + lines[-1] in self.bed.read(path), 10, lambda: self.bed.read(path))
