@@ -159,9 +159,9 @@ class CallsDirect(Calls):
         while len(pairs) < PAIRS:
             pair = dice.sample(points, 2)
             if pair[0].split(':')[0] != pair[1].split(':')[0]:
-                pairs.append(' '.join(pair))
+                pairs.append('+'.join(pair))
         chosen = sample(pairs, 8, 'pairs')
-        hits = collections.Counter(self.one('two faults', self.change, p.split(' ')) for p in chosen)
+        hits = collections.Counter(self.one('two faults', self.change, p.split('+')) for p in chosen)
         print('# two faults: %d pairs; of %d both happened, of %d one' % (len(chosen), hits[2], hits[1]))
         self.assertGreater(hits[1] + hits[2], len(chosen) // 2)
         self.conclude()
