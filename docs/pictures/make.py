@@ -132,6 +132,8 @@ def scenes(scene):
     scene.bed.systemctl('start', 'mosaic-fleet', check=True)
     scene.fleet('stop', 'tester', '--reason', 'its disk moves', code=0)
     harness.wait_for(lambda: scene.fleet('plan').code == 0, 30, 'the fleet in sync')
+    # A controller that has just begun is still connecting to the user manager.
+    harness.wait_for(lambda: 'Watching' not in scene.fleet('status').out, 30, 'a controller that watches')
     yield 'status', 'mosaic fleet status', scene.on_a_terminal('fleet', 'status')
 
 
