@@ -335,10 +335,11 @@ static void put_leaving(JsonBuilder *b, const Pass *p) {
                 const char *agent = o->file[i].agent;
                 const ObservedUnit *u = observed_unit(o, agent);
                 const ObservedSession *session = observed_session(o, agent);
-                Condition condition = condition_of_leaving(agent, p->plan);
+                Condition condition;
 
                 if (!condition_is_leaving(agent, p->desired, o))
                         continue;
+                condition = condition_of_leaving(agent, p->plan);
                 if (!any)
                         json_open_array(b, "leaving");
                 any = true;
