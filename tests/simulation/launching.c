@@ -220,38 +220,6 @@ void launching_killed(World *w, WorldAgent *a) {
 
 /* --- one after the other ---------------------------------------------------------------------- */
 
-static void finish(World *w, WorldAgent *a) {
-        bool late = false;
-
-        for (unsigned n = 0; a->launching; n++) {
-                LaunchStep step = a->launch.step;
-
-                if (n == STEPS_MAX) {
-                        broken(w, "a launch does not come to an end");
-                        launching_killed(w, a);
-                        return;
-                }
-                launching_step(w, a, late);
-                late = a->launching && a->launch.step == step;
-        }
-}
-
-/* Whoever holds a terminal that is not yet its own finds out; whoever leads a session on it is
- * ended. Under `direct` nobody makes it another one, so it comes to its end. */
-void launching_hang_up(World *w, WorldAgent *a) {
-        if (a->launch.step > LAUNCH_OWN_TERMINAL)
-                launching_killed(w, a);
-        else if (a->launch.step == LAUNCH_OWN_TERMINAL)
-                went(w, a, LAUNCH_GONE);
-        if (w->direct)
-                finish(w, a);
-}
-
-void launching_finish_all(World *w) {
-        for (size_t i = 0; i < w->n_agents; i++)
-                finish(w, w->agents + i);
-}
-
 /* The caller waits meanwhile. False: it is gone. */
 static bool watch_step(World *w, WorldAgent *a, bool late) {
         WorldCall call = { .kind = CALL_LAUNCH, .n_items = 1 };
@@ -278,7 +246,8 @@ static bool watch_step(World *w, WorldAgent *a, bool late) {
         return true;
 }
 
-int launching_wait(World *w, WorldAgent *a) {
+/* Until the launch has ended. @watched: by a caller that waits meanwhile. False: it is gone. */
+static bool take_steps(World *w, WorldAgent *a, bool watched) {
         bool late = false;
 
         for (unsigned n = 0; a->launching; n++) {
@@ -289,10 +258,34 @@ int launching_wait(World *w, WorldAgent *a) {
                         launching_killed(w, a);
                         break;
                 }
-                if (!watch_step(w, a, late))
-                        return -EIO;
+                if (!watched)
+                        launching_step(w, a, late);
+                else if (!watch_step(w, a, late))
+                        return false;
                 late = a->launching && a->launch.step == step;
         }
+        return true;
+}
+
+/* Whoever holds a terminal that is not yet its own finds out; whoever leads a session on it is
+ * ended. Under `direct` nobody makes it another one, so it comes to its end. */
+void launching_hang_up(World *w, WorldAgent *a) {
+        if (a->launch.step > LAUNCH_OWN_TERMINAL)
+                launching_killed(w, a);
+        else if (a->launch.step == LAUNCH_OWN_TERMINAL)
+                went(w, a, LAUNCH_GONE);
+        if (w->direct)
+                (void)take_steps(w, a, /* watched= */ false);
+}
+
+void launching_finish_all(World *w) {
+        for (size_t i = 0; i < w->n_agents; i++)
+                (void)take_steps(w, w->agents + i, /* watched= */ false);
+}
+
+int launching_wait(World *w, WorldAgent *a) {
+        if (!take_steps(w, a, /* watched= */ true))
+                return -EIO;
         return a->unit == UNIT_ACTIVE && !a->orphan ? 0 : -EIO;
 }
 
