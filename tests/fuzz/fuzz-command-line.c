@@ -167,7 +167,7 @@ typedef struct Told {
 } Told;
 
 static void run(Input *in, Given *g, Told *t) {
-        static char *no_words[] = { NULL, NULL };
+        static char name[] = "mosaic", *no_words[] = { name, NULL };
         FILE *saved_out = stdout, *saved_err = stderr, *saved_in = stdin;
         char **saved_environ = environ;
 
@@ -177,7 +177,7 @@ static void run(Input *in, Given *g, Told *t) {
         quarantine.n_input = in->n - in->at;
         /* What is left of a scan of other words is forgotten. */
         optind = 0;
-        (void)getopt(0, no_words, "");
+        (void)getopt(1, no_words, "");
         stdout = open_memstream(&t->out, &t->n_out);
         stderr = open_memstream(&t->err, &t->n_err);
         stdin = fopen("/dev/null", "re");
