@@ -171,10 +171,14 @@ class Agent:
                     self.name, self.process.returncode, self.messages()))
             return False
         wait_for(look, '%s says READY=1' % self.name, 30, self.messages)
-        launcher = os.path.join(libexec(), 'mosaic-launcher')
-        wait_for(lambda: self.process.poll() is not None or
-                 os.readlink('/proc/%d/exe' % self.pid) != launcher, 'the exec')
+        wait_for(self.is_past_exec, 'the exec')
         return self
+
+    def is_past_exec(self):
+        try:
+            return os.readlink('/proc/%d/exe' % self.pid) != os.path.join(libexec(), 'mosaic-launcher')
+        except FileNotFoundError:
+            return True  # it has ended
 
     def wait_end(self, deadline=DEADLINE):
         """Exit status, or minus the signal."""

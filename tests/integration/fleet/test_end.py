@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """How agents end: the polite, the stubborn, those with an exit status of their own, and what they leave behind."""
 
+import contextlib
 import os
 import signal
 import time
@@ -46,7 +47,8 @@ class End:
         self.assertTrue(before['s'].alive())
         for p in self.bed.processes():
             if p.session == before['s'].pid:
-                os.kill(p.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # some sleep for a moment only
+                    os.kill(p.pid, signal.SIGKILL)
         self.assertEqual(restart.wait(30), 0)
         self.assertFalse(before['s'].alive())
         self.wait_agents(['a', 'b', 's'])
