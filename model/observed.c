@@ -216,6 +216,15 @@ ObservedStop *observed_stop(const Observed *o, const char *agent) {
         return find_stop(o, agent);
 }
 
+void observed_stop_classify(ObservedStop *s) {
+        s->succeeded = s->result && strcmp(s->result, "success") == 0;
+        s->failed = s->result && !s->succeeded;
+        if (!s->code || !s->status)
+                s->kind = END_UNKNOWN;
+        else
+                s->kind = strcmp(s->code, "exited") == 0 ? END_EXITED : END_SIGNAL;
+}
+
 ObservedHold *observed_hold(const Observed *o, const char *agent) {
         ObservedHold *own = find_hold(o, agent);
 

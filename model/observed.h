@@ -119,14 +119,23 @@ typedef struct ObservedRun {
 } ObservedRun;
 
 /* What the last end of an agent left behind (ExecStopPost, or the keeper under `direct`). */
+/* How a process ended. */
+typedef enum EndKind {
+        END_UNKNOWN,
+        END_EXITED, /* by itself; the status is a number */
+        END_SIGNAL, /* the status is a signal's name */
+} EndKind;
+
 typedef struct ObservedStop {
         char *agent;
         bool this_boot;
         bool ours; /* ended by mosaic, not by a person with systemctl */
         char *invocation;
-        char *result;     /* $SERVICE_RESULT */
-        char *code;       /* "exited", "killed", "dumped" */
-        char *status;     /* number or signal name */
+        char *result;           /* $SERVICE_RESULT */
+        char *code;             /* $EXIT_CODE */
+        char *status;           /* $EXIT_STATUS; these three as they were told, NULL: not at all */
+        bool succeeded, failed; /* what the result says; neither where there is none */
+        EndKind kind;
         uint64_t at_usec; /* CLOCK_REALTIME */
 } ObservedStop;
 
@@ -196,6 +205,9 @@ ObservedSession *observed_add_session(Observed *o);
 ObservedUnit *observed_add_unit(Observed *o);
 ObservedRun *observed_add_run(Observed *o);
 ObservedStop *observed_add_stop(Observed *o);
+
+/* Fills in what follows from the three words. */
+void observed_stop_classify(ObservedStop *s);
 ObservedHold *observed_add_hold(Observed *o);
 ObservedFiles *observed_add_files(Observed *o);
 

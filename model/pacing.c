@@ -108,14 +108,13 @@ static bool ended_badly(const AgentSpec *s, const ObservedStop *stop) {
         if (!stop || !stop->this_boot || stop->ours)
                 return false;
         return s->restart_policy == RESTART_ALWAYS ||
-               (s->restart_policy == RESTART_ON_FAILURE && stop->result &&
-                               strcmp(stop->result, "success") != 0);
+               (s->restart_policy == RESTART_ON_FAILURE && stop->failed);
 }
 
 static Standing standing(const AgentSpec *s, const Observed *o, const PaceEntry *e) {
         const ObservedUnit *u = observed_unit(o, s->name);
 
-        if (s->elsewhere || s->state == DESIRED_STOPPED || s->blocked_code ||
+        if (s->elsewhere || s->state == DESIRED_STOPPED || s->blocked_text ||
                         observed_hold(o, s->name))
                 return STANDING_OUT;
         switch (u ? u->state : UNIT_NOT_LOADED) {

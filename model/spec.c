@@ -80,7 +80,6 @@ AgentSpec *agent_spec_free(AgentSpec *s) {
         runtime_talk_done(&s->talk);
         strv_free(s->resume_args);
         free(s->install);
-        free(s->blocked_code);
         free(s->blocked_text);
         free(s);
         return NULL;

@@ -128,8 +128,8 @@ typedef struct AgentSpec {
 
         /* Why this agent cannot be started on this machine now (program missing ...); NULL if it
          * can. An agent that runs is left alone. */
-        char *blocked_code; /* finding code */
         char *blocked_text;
+        bool program_missing; /* that is why */
 
         /*
          * SHA-256 over declared keys only: the same on every run and after an upgrade of mosaic.

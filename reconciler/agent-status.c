@@ -40,10 +40,6 @@ static bool is_asked(const AgentStatus *s, size_t i) {
         return strv_length(s->names) == 0 || strv_find(s->names, s->pass->desired->agents[i]->name);
 }
 
-static bool word_is(const Condition *c, const char *word) {
-        return strcmp(c->word, word) == 0;
-}
-
 static bool is_complete(const Observed *o) {
         return o->tmux.state != SOURCE_UNKNOWN && o->manager.state == SOURCE_PRESENT &&
                o->runs.state != SOURCE_UNKNOWN && o->files.state != SOURCE_UNKNOWN;
@@ -58,13 +54,14 @@ ExitCode agent_status_exit(const AgentStatus *s) {
         if (!is_complete(s->pass->observed))
                 return EXIT_UNKNOWN;
         for (size_t i = 0; i < d->n_agents && strv_length(s->names) > 0; i++) {
-                Condition c = condition_of(d->agents[i], s->pass->observed, s->pass->plan);
+                ConditionKind kind =
+                                condition_of(d->agents[i], s->pass->observed, s->pass->plan).kind;
 
                 if (!is_asked(s, i))
                         continue;
-                if (word_is(&c, "unknown") || word_is(&c, "unreachable"))
+                if (kind == CONDITION_UNKNOWN || kind == CONDITION_UNREACHABLE)
                         return EXIT_UNKNOWN;
-                if (!word_is(&c, "running") && !word_is(&c, "starting"))
+                if (kind != CONDITION_RUNNING && kind != CONDITION_STARTING)
                         code = EXIT_NOT_CONVERGED;
         }
         return code;
@@ -142,12 +139,6 @@ void agent_status_evidence(const Activity *a, StrBuf *b) {
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-static Style state_style(const Condition *c) {
-        if (c->good)
-                return STYLE_GREEN;
-        return word_is(c, "held") || word_is(c, "starting") ? STYLE_YELLOW : STYLE_RED;
-}
-
 static Style doing_style(const Activity *a) {
         if (a->why)
                 return STYLE_DIM;
@@ -192,18 +183,17 @@ static void set_usage(Table *t, const ObservedUnit *u, const ObservedRun *run) {
  * words may have said how. */
 static void add_end(const Observed *o, const char *agent, const Condition *c, StrBuf *b) {
         const ObservedStop *stop = observed_stop(o, agent);
-        bool exited;
         char age[32];
 
-        if (!stop || stop->at_usec == 0 || !stop->code || !stop->status || observed_hold(o, agent))
+        if (!stop || stop->at_usec == 0 || stop->kind == END_UNKNOWN || observed_hold(o, agent))
                 return;
         (void)format_duration(age, sizeof(age),
                         o->now_usec > stop->at_usec ? o->now_usec - stop->at_usec : 0);
-        exited = strcmp(stop->code, "exited") == 0;
         if (strstr(c->why, "ended with status") || strstr(c->why, "ended by signal"))
                 strbuf_addf(b, "%s ago", age);
         else
-                strbuf_addf(b, "ended %s %s, %s ago", exited ? "with status" : "by signal",
+                strbuf_addf(b, "ended %s %s, %s ago",
+                                stop->kind == END_EXITED ? "with status" : "by signal",
                                 stop->status, age);
 }
 
@@ -239,8 +229,8 @@ static void add_row(Table *t, const AgentStatus *s, size_t i) {
 
         table_begin_row(t);
         table_set(t, COLUMN_AGENT, spec->name);
-        table_set(t, COLUMN_STATE, c.word);
-        table_style(t, COLUMN_STATE, state_style(&c));
+        table_set(t, COLUMN_STATE, condition_to_string(c.kind));
+        table_style(t, COLUMN_STATE, condition_style(c.kind));
         if (a->asked) {
                 table_set(t, COLUMN_DOING, doing(a));
                 table_style(t, COLUMN_DOING, doing_style(a));

@@ -1,7 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 #include "reconciler/condition.h"
 
+#include <assert.h>
 #include <string.h>
+
+static const struct {
+        const char *word;
+        Style style;
+} table[_CONDITION_KIND_MAX] = {
+        [CONDITION_RUNNING] = { "running", STYLE_GREEN },
+        [CONDITION_STARTING] = { "starting", STYLE_YELLOW },
+        [CONDITION_STOPPING] = { "stopping", STYLE_RED },
+        [CONDITION_STOPPED] = { "stopped", STYLE_GREEN },
+        [CONDITION_ELSEWHERE] = { "elsewhere", STYLE_GREEN },
+        [CONDITION_HELD] = { "held", STYLE_YELLOW },
+        [CONDITION_BLOCKED] = { "blocked", STYLE_RED },
+        [CONDITION_DEAD] = { "dead", STYLE_RED },
+        [CONDITION_CRASH_LOOP] = { "crash-loop", STYLE_RED },
+        [CONDITION_MISSING] = { "missing", STYLE_RED },
+        [CONDITION_LEAVING] = { "leaving", STYLE_RED },
+        [CONDITION_UNKNOWN] = { "unknown", STYLE_RED },
+        [CONDITION_UNREACHABLE] = { "unreachable", STYLE_RED },
+};
+
+const char *condition_to_string(ConditionKind k) {
+        assert(k < _CONDITION_KIND_MAX);
+        return table[k].word;
+}
+
+Style condition_style(ConditionKind k) {
+        assert(k < _CONDITION_KIND_MAX);
+        return table[k].style;
+}
 
 /* The strongest remark about an agent: the plan has them in that order. */
 static const Remark *find_remark(const Plan *plan, const char *agent) {
@@ -16,33 +46,34 @@ static bool was_here(const Observed *o, const char *agent) {
         return observed_run(o, agent) || observed_stop(o, agent) || observed_session(o, agent);
 }
 
-static const char *unit_word(const AgentSpec *spec, const Observed *o, const ObservedUnit *u) {
+static ConditionKind kind_by_unit(const AgentSpec *spec, const Observed *o, const ObservedUnit *u) {
         switch (u ? u->state : UNIT_NOT_LOADED) {
         case UNIT_ACTIVE:
-                return "running";
+                return CONDITION_RUNNING;
         case UNIT_ACTIVATING:
         case UNIT_RESTARTING:
-                return "starting";
+                return CONDITION_STARTING;
         case UNIT_DEACTIVATING:
-                return "stopping";
+                return CONDITION_STOPPING;
         case UNIT_FAILED:
-                return unit_hit_start_limit(u, spec->restart_attempts) ? "crash-loop" : "dead";
+                return unit_hit_start_limit(u, spec->restart_attempts) ? CONDITION_CRASH_LOOP
+                                                                       : CONDITION_DEAD;
         case UNIT_OTHER:
-                return "unknown";
+                return CONDITION_UNKNOWN;
         case UNIT_NOT_LOADED:
         case UNIT_INACTIVE:
                 break;
         }
         if (spec->state == DESIRED_STOPPED)
-                return "stopped";
-        return was_here(o, spec->name) ? "dead" : "missing";
+                return CONDITION_STOPPED;
+        return was_here(o, spec->name) ? CONDITION_DEAD : CONDITION_MISSING;
 }
 
 /* The source that did not answer says why. */
 static Condition unreachable(const Observed *o) {
         const Source *s = o->manager.state != SOURCE_PRESENT ? &o->manager : &o->runs;
 
-        return (Condition){ .word = "unreachable",
+        return (Condition){ .kind = CONDITION_UNREACHABLE,
                 .why = s->why ? s->why : "it could not be observed" };
 }
 
@@ -61,22 +92,20 @@ Condition condition_of(const AgentSpec *spec, const Observed *o, const Plan *pla
 
         if (o->manager.state != SOURCE_PRESENT || o->runs.state == SOURCE_UNKNOWN)
                 return unreachable(o);
-        c.word = unit_word(spec, o, u);
+        c.kind = kind_by_unit(spec, o, u);
         if (spec->elsewhere)
-                c.word = "elsewhere";
+                c.kind = CONDITION_ELSEWHERE;
         else if (m && m->kind == REMARK_HELD)
-                c.word = "held";
+                c.kind = CONDITION_HELD;
         else if (m && m->kind == REMARK_BLOCKED && !(u && u->state == UNIT_ACTIVE))
-                c.word = "blocked";
+                c.kind = CONDITION_BLOCKED;
         else if (is_given_up(o, spec->name))
-                c.word = "crash-loop";
+                c.kind = CONDITION_CRASH_LOOP;
         if (m) {
                 c.why = m->text;
                 c.help = m->help;
         } else if (a)
                 c.why = a->text;
-        c.good = strcmp(c.word, "running") == 0 || strcmp(c.word, "stopped") == 0 ||
-                 strcmp(c.word, "elsewhere") == 0;
         return c;
 }
 
@@ -94,12 +123,12 @@ Condition condition_of_leaving(const char *agent, const Plan *plan) {
         for (size_t i = 0; i < plan->n_remarks && !m && !a; i++)
                 if (plan->remarks[i].reason == REASON_REMOVAL_CAP)
                         return (Condition){
-                                .word = "leaving",
+                                .kind = CONDITION_LEAVING,
                                 .why = "no longer in the roster; the cap holds its removal back",
                                 .help = plan->remarks[i].help,
                         };
         return (Condition){
-                .word = "leaving",
+                .kind = CONDITION_LEAVING,
                 .why = m   ? m->text
                        : a ? a->text
                            : "no longer in the roster",

@@ -273,7 +273,7 @@ void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, co
         json_put_string(b, "name", spec->name);
         json_put_string(b, "runtime", spec->runtime);
         json_put_string(b, "desired", desired_state_to_string(spec->state));
-        json_put_string(b, "condition", condition.word);
+        json_put_string(b, "condition", condition_to_string(condition.kind));
         json_put_string(b, "reason", condition.why);
         json_put_string(b, "help", condition.help);
         json_put_string(b, "unit", unit_state_to_string(u ? u->state : UNIT_NOT_LOADED));

@@ -34,13 +34,6 @@ static const char *const titles[_COLUMN_MAX] = {
         [COLUMN_MEMORY] = "MEM",
 };
 
-static Style condition_style(const Condition *c) {
-        if (c->good)
-                return STYLE_GREEN;
-        return strcmp(c->word, "held") == 0 || strcmp(c->word, "starting") == 0 ? STYLE_YELLOW
-                                                                                : STYLE_RED;
-}
-
 static void fill_row(const Observed *o,
                 const char *agent,
                 const char *wanted,
@@ -57,8 +50,8 @@ static void fill_row(const Observed *o,
                 since = run->started_usec;
         table_begin_row(t);
         table_set(t, COLUMN_AGENT, agent);
-        table_set(t, COLUMN_CONDITION, condition->word);
-        table_style(t, COLUMN_CONDITION, condition_style(condition));
+        table_set(t, COLUMN_CONDITION, condition_to_string(condition->kind));
+        table_style(t, COLUMN_CONDITION, condition_style(condition->kind));
         table_set(t, COLUMN_WANTED, wanted);
         table_set(t, COLUMN_UNIT,
                         o->manager.state == SOURCE_PRESENT

@@ -350,7 +350,7 @@ int check_runtimes(const CheckSubject *s, Checks *c) {
 
                 if (a->elsewhere)
                         continue;
-                if (a->blocked_code && strcmp(a->blocked_code, "program-missing") == 0) {
+                if (a->program_missing) {
                         n_missing++;
                         if (!missing)
                                 missing = a;

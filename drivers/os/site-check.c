@@ -84,11 +84,8 @@ static int block(const Site *s,
         span = place(s, key, part, &pointer);
         (void)diags_add(s->diags, SEVERITY_WARNING, code, span, strbuf_text(&pointer), help,
                         "agent \"%s\" cannot start here: %s", s->spec->name, text);
-        if (s->spec->blocked_code)
+        if (s->spec->blocked_text)
                 return 0;
-        s->spec->blocked_code = strdup(code);
-        if (!s->spec->blocked_code)
-                return -ENOMEM;
         if (format_text(&s->spec->blocked_text, "%s%s%s", text, help ? "; " : "",
                             help ? help : "") < 0)
                 return -ENOMEM;
@@ -286,6 +283,7 @@ static int check_program(const Site *s) {
         if (r != -ENOENT)
                 return block(s, "program-unusable", "runtime", NULL, NULL,
                                 "cannot look at its program %s: %s", name, strerror(-r));
+        s->spec->program_missing = !s->spec->blocked_text;
         return block(s, "program-missing", "runtime", NULL, s->spec->install,
                         strchr(name, '/') ? "there is no program %s"
                                           : "the program \"%s\" is not in the agents' PATH",
@@ -324,9 +322,9 @@ static int check_directories(const char *roster_path, const Machine *m, Diags *d
 static int check_agent(const Site *s) {
         int r;
 
-        free(s->spec->blocked_code);
         free(s->spec->blocked_text);
-        s->spec->blocked_code = s->spec->blocked_text = NULL;
+        s->spec->blocked_text = NULL;
+        s->spec->program_missing = false;
         if (s->spec->elsewhere || s->spec->state == DESIRED_STOPPED)
                 return 0;
         r = check_workdir(s);

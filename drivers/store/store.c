@@ -269,6 +269,7 @@ static int add_stop(Observed *o, const char *name, const Json *j, void *userdata
                 r = json_get_strdup(j, "status", /* optional= */ true, &s->status);
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
+        observed_stop_classify(s);
         s->this_boot = strcmp(boot, context->boot_now) == 0;
         return read_ours(context->paths, s);
 }

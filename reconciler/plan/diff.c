@@ -148,12 +148,11 @@ static bool is_in_transition(UnitState s) {
 static bool is_implicit_hold(const PlanContext *c, const AgentView *v) {
         const Observed *o = c->observed;
 
-        if (!v->stop || !v->stop->this_boot || v->stop->ours || !v->stop->result ||
-                        strcmp(v->stop->result, "success") != 0 || v->state == UNIT_FAILED)
+        if (!v->stop || !v->stop->this_boot || v->stop->ours || !v->stop->succeeded ||
+                        v->state == UNIT_FAILED)
                 return false;
         if (!is_systemd(c))
-                return v->spec->restart_policy != RESTART_ALWAYS && v->stop->code &&
-                       strcmp(v->stop->code, "exited") == 0;
+                return v->spec->restart_policy != RESTART_ALWAYS && v->stop->kind == END_EXITED;
         return o->holder == UNIT_ACTIVE && o->holder_since_usec != 0 &&
                o->holder_since_usec <= v->stop->at_usec;
 }
@@ -171,17 +170,17 @@ static int plan_held(PlanContext *c, const AgentView *v) {
 static const char *end_text(const AgentView *v, char *buffer, size_t n) {
         const ObservedStop *s = v->stop;
         const ObservedUnit *u = v->unit;
-
+        EndKind kind = s ? s->kind : END_UNKNOWN;
         bool loop = u && unit_hit_start_limit(u, v->spec->restart_attempts);
 
-        if (loop && s && s->code && s->status)
+        if (loop && kind != END_UNKNOWN)
                 (void)snprintf(buffer, n, "it ended too often in a short time, last with %s %s",
-                                strcmp(s->code, "exited") == 0 ? "status" : "signal", s->status);
+                                kind == END_EXITED ? "status" : "signal", s->status);
         else if (loop)
                 (void)snprintf(buffer, n, "it ended too often in a short time");
-        else if (s && s->code && s->status && strcmp(s->code, "exited") == 0)
+        else if (kind == END_EXITED)
                 (void)snprintf(buffer, n, "it ended with status %s", s->status);
-        else if (s && s->code && s->status)
+        else if (kind == END_SIGNAL)
                 (void)snprintf(buffer, n, "it was ended by signal %s", s->status);
         else
                 (void)snprintf(buffer, n, "it is not running");
@@ -233,11 +232,9 @@ static int plan_down(PlanContext *c, const AgentView *v) {
         unsigned steps = STEP_START | file_steps(c, v);
         char text[160];
 
-        if (v->spec->blocked_code)
+        if (v->spec->blocked_text)
                 return remark(c, v, REMARK_BLOCKED,
-                                strcmp(v->spec->blocked_code, "program-missing") == 0
-                                                ? REASON_PROGRAM_MISSING
-                                                : REASON_SITE,
+                                v->spec->program_missing ? REASON_PROGRAM_MISSING : REASON_SITE,
                                 NULL, v->spec->blocked_text);
         if (heeds_stops && is_implicit_hold(c, v))
                 return remarkf(c, v, REMARK_HELD,
@@ -296,7 +293,7 @@ static int plan_restart(PlanContext *c, const AgentView *v, Reason reason, const
         const char *waits = NULL;
         char text[160], busy[80];
 
-        if (v->spec->blocked_code)
+        if (v->spec->blocked_text)
                 return remarkf(c, v, REMARK_BLOCKED, REASON_SITE, NULL,
                                 "needs a restart (%s), but could not be started again: %s", why,
                                 v->spec->blocked_text);

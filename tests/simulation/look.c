@@ -100,6 +100,7 @@ static void observe_agent(
                 s->result = copy(a->stopped_badly ? "exit-code" : "success");
                 s->code = copy("exited");
                 s->status = copy(a->stopped_badly ? "1" : "0");
+                observed_stop_classify(s);
                 s->ours = world_end_was_ours(w, a);
                 s->at_usec = a->stopped_usec;
         }

@@ -102,6 +102,7 @@ static void show(const Sim *s, size_t i, Observed *o) {
                 stop->agent = copy(name);
                 stop->this_boot = true;
                 stop->result = copy(l->ended_well ? "success" : "exit-code");
+                observed_stop_classify(stop);
         }
         if (l->held) {
                 ObservedHold *hold = observed_add_hold(o);
@@ -384,7 +385,7 @@ static void test_not_paced(void **state _unused_) {
                         else if (way == 1)
                                 s.fleet_held = true;
                         else if (way == 2)
-                                s.d->agents[1]->blocked_code = copy("program-missing");
+                                s.d->agents[1]->blocked_text = copy("no program");
                         else if (way == 3)
                                 s.d->agents[1]->state = DESIRED_STOPPED;
                         else if (way == 4)

@@ -165,7 +165,7 @@ static void defaults_of_the_program(void **state) {
         assert_false(s->elsewhere);
         assert_int_equal(s->line, 3);
         assert_null(s->model);
-        assert_null(s->blocked_code);
+        assert_null(s->blocked_text);
         assert_null(d->tmux_socket);
         assert_int_equal(d->tmux_width, 220);
         assert_int_equal(d->tmux_height, 50);

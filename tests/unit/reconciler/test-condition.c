@@ -91,11 +91,12 @@ static void test_words(void **state) {
                         assert_non_null(plan_add_remark(plan, (RemarkKind)cases[i].remark, "web",
                                         true, REASON_HOLD, 0, "do this", "because"));
                 c = condition_of(&spec, o, plan);
-                if (strcmp(c.word, cases[i].word) != 0 || c.good != cases[i].good)
-                        fail_msg("case %zu: %s %d, expected %s %d", i, c.word, c.good,
-                                        cases[i].word, cases[i].good);
+                if (strcmp(condition_to_string(c.kind), cases[i].word) != 0 ||
+                                (condition_style(c.kind) == STYLE_GREEN) != cases[i].good)
+                        fail_msg("case %zu: %s, expected %s", i, condition_to_string(c.kind),
+                                        cases[i].word);
                 assert_non_null(c.why);
-                if (cases[i].remark != NO_REMARK && strcmp(c.word, "unreachable") != 0) {
+                if (cases[i].remark != NO_REMARK && c.kind != CONDITION_UNREACHABLE) {
                         assert_string_equal(c.why, "because");
                         assert_string_equal(c.help, "do this");
                 } else
@@ -119,9 +120,9 @@ static void test_action_says_why(void **state) {
         assert_non_null(plan_add_action(
                         plan, ACTION_START, "web", REASON_NOT_RUNNING, 3, STEP_START, "it ended"));
         c = condition_of(&spec, o, plan);
-        assert_string_equal(c.word, "missing");
+        assert_int_equal(c.kind, CONDITION_MISSING);
         assert_string_equal(c.why, "it ended");
-        assert_false(c.good);
+        assert_int_equal(condition_style(c.kind), STYLE_RED);
 }
 
 /* Dead is what ran here: a record of its end, its run file or its terminal says so. */
@@ -152,10 +153,10 @@ static void test_dead_or_missing(void **state) {
                         assert_non_null(*agent);
                 }
                 observed_sort(o);
-                assert_string_equal(
-                                condition_of(&spec, o, plan).word, trace > 0 ? "dead" : "missing");
+                assert_int_equal(condition_of(&spec, o, plan).kind,
+                                trace > 0 ? CONDITION_DEAD : CONDITION_MISSING);
                 spec.state = DESIRED_STOPPED;
-                assert_string_equal(condition_of(&spec, o, plan).word, "stopped");
+                assert_int_equal(condition_of(&spec, o, plan).kind, CONDITION_STOPPED);
         }
 }
 

@@ -90,6 +90,7 @@ static Observed *observe(Controller *c, const Desired *d) {
                 s->code = strdup("exited");
                 s->status = strdup("3");
                 assert_true(s->agent && s->result && s->code && s->status);
+                observed_stop_classify(s);
                 s->this_boot = true;
                 s->at_usec = o->now_usec;
         }
