@@ -24,6 +24,7 @@ static const struct {
                         "sudo systemctl edit user@.service" },
         [CHECK_LINGER] = { "linger", CHECK_BY_VERIFY | CHECK_BY_DOCTOR, "loginctl enable-linger" },
         [CHECK_PERMISSIONS] = { "permissions", CHECK_BY_DOCTOR, NULL },
+        [CHECK_STATE] = { "state", CHECK_BY_VERIFY | CHECK_BY_DOCTOR | CHECK_BY_STATUS, NULL },
         [CHECK_RUNTIMES] = { "runtimes", CHECK_BY_DOCTOR, NULL },
         [CHECK_STALE] = { "stale-preflight", CHECK_BY_DOCTOR, "mosaic fleet preflight" },
         [CHECK_UNITS] = { "units", LOOKED_AT_BY_ALL, "mosaic update" },

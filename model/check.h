@@ -21,6 +21,7 @@ typedef enum CheckKind {
         CHECK_CONTROLLERS,
         CHECK_LINGER,
         CHECK_PERMISSIONS,
+        CHECK_STATE,
         CHECK_RUNTIMES,
         CHECK_STALE,
         CHECK_UNITS,

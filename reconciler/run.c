@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "drivers/os/lock.h"
+#include "drivers/os/state-link.h"
 #include "drivers/store/history.h"
 #include "drivers/store/pacing-record.h"
 #include "drivers/store/store.h"
@@ -18,7 +19,6 @@
 #include "reconciler/inside.h"
 #include "reconciler/output.h"
 #include "reconciler/saved-plan.h"
-#include "reconciler/watch-state.h"
 
 static volatile sig_atomic_t signal_came;
 
@@ -152,32 +152,17 @@ int run_refuse_shared(const Context *c, const char *verb) {
                         c->paths->state, c->paths->runtime);
 }
 
-int run_refuse_other_state(const Context *c, const char *verb, pid_t controller) {
+int run_claim_state(const Context *c, const char *verb) {
+        _cleanup_free_ char *other = NULL;
+        int r = state_link_claim(c->paths, &other);
+
+        if (r != STATE_IS_ELSEWHERE)
+                return r;
         return run_refuse(c, verb, EXIT_BLOCKED,
-                        "the controller of this fleet, pid %d, does not keep its state in %s: "
-                        "XDG_STATE_HOME differs from where it was started; nothing was changed",
-                        (int)controller, c->paths->state);
-}
-
-/* The runtime directory is one, the state is where XDG_STATE_HOME says: a hold that is written
- * elsewhere than the controller looks holds nothing, and its lock keeps nobody out. */
-static int check_state(const Context *c, const char *verb) {
-        _cleanup_close_ int lock = -1;
-        LockHolder holder;
-        pid_t pid;
-        int r;
-
-        r = watch_state_elsewhere(c->paths, &pid);
-        if (r < 0 || pid == 0)
-                return r;
-        r = lock_take_controller(c->paths, verb, &lock, &holder);
-        if (r == LOCK_BUSY)
-                return 0;
-        if (r == 0) /* it may have ended just now */
-                r = watch_state_elsewhere(c->paths, &pid);
-        if (r < 0 || pid == 0)
-                return r;
-        return run_refuse_other_state(c, verb, pid);
+                        "this fleet keeps its state in %s, and here XDG_STATE_HOME leads to %s; "
+                        "nothing was changed. If the other one is not in use any more: rm "
+                        "%s/state",
+                        other, c->paths->state, c->paths->runtime);
 }
 
 int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
@@ -195,7 +180,7 @@ int run_lock(Context *c, const char *verb, const Options *o, int *ret_fd) {
         if (r == -EPERM)
                 return run_refuse_shared(c, verb);
         if (r == 0)
-                return check_state(c, verb);
+                return run_claim_state(c, verb);
         if (r != LOCK_BUSY)
                 return r;
         return run_refuse(c, verb, EXIT_LOCKED, "another writer works on this fleet: '%s', pid %d",

@@ -47,8 +47,10 @@ _must_check_ int run_print_refusal(
 /* The same for a fleet whose directories others may write to: EXIT_BLOCKED. */
 _must_check_ int run_refuse_shared(const Context *c, const char *verb);
 
-/* The same beside a controller that keeps the state of this fleet elsewhere: EXIT_BLOCKED. */
-_must_check_ int run_refuse_other_state(const Context *c, const char *verb, pid_t controller);
+/* With the lock in hand: is this the directory that the state of this fleet is in? EXIT_BLOCKED,
+ * after its sentence, if it is in another one (XDG_STATE_HOME): a hold that is written elsewhere
+ * than others look holds nothing, and its lock keeps nobody out. */
+_must_check_ int run_claim_state(const Context *c, const char *verb);
 
 /* The names the user gave must be agents of the roster, or, with @may_have_left, agents that left
  * it and are not removed yet; else a sentence and EXIT_USAGE. */

@@ -167,17 +167,3 @@ int watch_state_read(const Paths *p, Json **ret) {
         *ret = TAKE_PTR(j);
         return 0;
 }
-
-int watch_state_elsewhere(const Paths *p, pid_t *ret) {
-        _cleanup_json_ Json *j = NULL;
-        uint64_t pid;
-        int r;
-
-        *ret = 0;
-        r = watch_state_read(p, &j);
-        if (r < 0)
-                return r;
-        if (j && json_get_uint64(j, "pid", &pid) == 0 && (pid_t)pid != getpid())
-                *ret = (pid_t)pid;
-        return 0;
-}

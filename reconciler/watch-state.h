@@ -60,7 +60,3 @@ void watch_state_remove(const Context *c);
 /* What a running controller says; NULL if none runs. Of one that could not write its file there is
  * the "pid" alone. -ENOMEM. */
 _must_check_ int watch_state_read(const Paths *p, Json **ret);
-
-/* A controller that lives by that file, while the caller has the controller's lock: it keeps the
- * state of this fleet in another directory. Its pid, 0: there is none. -ENOMEM. */
-_must_check_ int watch_state_elsewhere(const Paths *p, pid_t *ret);

@@ -571,7 +571,6 @@ int watch_run(Context *c, const WatchOptions *options) {
         _cleanup_(watch_done) Watch w = { .c = c, .next_in_usec = UINT64_MAX };
         _cleanup_close_ int lock = -1;
         LockHolder holder;
-        pid_t elsewhere;
         int r;
 
         r = lock_take_controller(c->paths, LOCK_WATCH, &lock, &holder);
@@ -584,9 +583,9 @@ int watch_run(Context *c, const WatchOptions *options) {
                 return run_refuse_shared(c, "watch");
         if (r < 0)
                 return r;
-        r = watch_state_elsewhere(c->paths, &elsewhere);
-        if (r < 0 || elsewhere > 0)
-                return r < 0 ? r : run_refuse_other_state(c, "watch", elsewhere);
+        r = run_claim_state(c, "watch");
+        if (r != 0)
+                return r;
         w.lock = lock;
         r = set_up(&w, options);
         if (r < 0)

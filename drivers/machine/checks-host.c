@@ -8,6 +8,7 @@
 #include "drivers/machine/scratch.h"
 #include "drivers/machine/site-facts.h"
 #include "drivers/os/file.h"
+#include "drivers/os/state-link.h"
 #include "drivers/systemd/manager.h"
 #include "drivers/tmux/server.h"
 #include "framework/assets.h"
@@ -304,6 +305,19 @@ int check_permissions(const CheckSubject *s, Checks *c) {
         }
         return checks_add(c, CHECK_PERMISSIONS, CHECK_OK,
                         "home, roster, state and runtime are this user's alone");
+}
+
+/* Said only where it is so: the fleet is known by its state, and one that has two is two. */
+int check_state(const CheckSubject *s, Checks *c) {
+        _cleanup_free_ char *other = NULL;
+        int r = state_link_check(s->paths, &other);
+
+        if (r != STATE_IS_ELSEWHERE)
+                return r;
+        return checks_add(c, CHECK_STATE, CHECK_FAILED,
+                        "this fleet keeps its state in %s; here XDG_STATE_HOME leads to %s, and "
+                        "what is told of the fleet is told from there",
+                        other, s->paths->state);
 }
 
 /* No roster says what is needed: which of the built-in ones are there. Their programs are called as

@@ -12,5 +12,6 @@ _must_check_ int check_manager(const CheckSubject *s, Checks *c);
 _must_check_ int check_path(const CheckSubject *s, Checks *c);
 _must_check_ int check_controllers(const CheckSubject *s, Checks *c);
 _must_check_ int check_permissions(const CheckSubject *s, Checks *c);
+_must_check_ int check_state(const CheckSubject *s, Checks *c);
 _must_check_ int check_stale(const CheckSubject *s, Checks *c);
 _must_check_ int check_runtimes(const CheckSubject *s, Checks *c);

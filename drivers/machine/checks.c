@@ -256,6 +256,7 @@ static const CheckRow rows[_CHECK_KIND_MAX] = {
         [CHECK_CONTROLLERS] = { .check = check_controllers, .only_systemd = true },
         [CHECK_LINGER] = { .check = check_linger, .only_systemd = true },
         [CHECK_PERMISSIONS] = { .check = check_permissions },
+        [CHECK_STATE] = { .check = check_state },
         [CHECK_RUNTIMES] = { .check = check_runtimes },
         [CHECK_STALE] = { .check = check_stale },
         [CHECK_UNITS] = { .check = check_units, .only_systemd = true },

@@ -276,6 +276,14 @@ TAKE(int, rmdir, const char *path) {
         return active && !may_write(AT_FDCWD, path) ? -1 : __real_rmdir(path);
 }
 
+/* Who has the lock says by one where it is. */
+TAKE(int, symlink, const char *target, const char *path) {
+        if (!active)
+                return __real_symlink(target, path);
+        quarantine.n_locks++;
+        return may_write(AT_FDCWD, path) ? __real_symlink(target, path) : -1;
+}
+
 TAKE(int, fsync, int fd) {
         return active ? 0 : __real_fsync(fd);
 }

@@ -249,6 +249,20 @@ class Converge:
         self.apply()
         self.wait_agents(['a', 'c'])
 
+    def test_two_states(self):
+        """With another XDG_STATE_HOME holds, specs and lock are others': nothing is changed from there."""
+        self.roster(['a', 'b'])
+        self.apply()
+        self.fleet('stop', 'a', code=0)
+        before = self.pids()
+        other = {'XDG_STATE_HOME': self.bed.mkdir('elsewhere')}
+        for args in (('start',), ('apply', '--yes'), ('stop', 'b'), ('install-systemd',)):
+            self.assertIn('XDG_STATE_HOME leads to', self.fleet(*args, env=other, code=BLOCKED).err)
+        self.assertRegex(self.fleet('status', env=other, code=(0, 2, 3)).out, 'keeps its state in')
+        self.assertEqual(self.pids(), before)
+        self.apply()
+        self.assertEqual(self.pids(), before)
+
     def test_a_verb_inside_an_agent(self):
         """It would end itself half way through, and who typed it would be left down."""
         agents = {'sh': {**self.agent('sh', 'shell'), 'on_change': 'restart'}, 'other': self.agent('other')}

@@ -179,8 +179,9 @@ class Drift:
         other = {'XDG_STATE_HOME': self.bed.mkdir('elsewhere')}
         for args in (('stop', 'a'), ('stop',), ('apply', '--yes'), ('start',), ('watch',)):
             r = self.fleet(*args, env=other, code=BLOCKED)
-            self.assertIn('XDG_STATE_HOME differs', r.err)
+            self.assertIn('XDG_STATE_HOME leads to', r.err)
         self.fleet('plan', env=other, code=2)  # who only looks may
+        self.assertIn('keeps its state in', self.fleet('verify', env=other, code=2).out)
         self.assertEqual(self.pids(), before)
         self.fleet('stop', 'a', code=0)
         self.assertTrue(self.is_held_down('a'))
