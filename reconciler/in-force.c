@@ -45,7 +45,7 @@ static int refuse(const Context *c, const InForce *f) {
         return EXIT_INVALID;
 }
 
-int in_force_look(Context *c, InForce *f) {
+int in_force_look(Context *c, const char *verb, char *const *names, InForce *f) {
         PlanPolicy policy = PLAN_POLICY_DEFAULT;
         int r;
 
@@ -53,7 +53,7 @@ int in_force_look(Context *c, InForce *f) {
         if (r < 0)
                 return r;
         if (f->controller && watch_home_is_gone(c))
-                return run_refuse(c, "status", EXIT_BLOCKED,
+                return run_refuse(c, verb, EXIT_BLOCKED,
                                 "the Mosaic home %s is gone: the controller changes nothing until "
                                 "it is back",
                                 c->paths->home);
@@ -61,9 +61,12 @@ int in_force_look(Context *c, InForce *f) {
         if (r == -ENOENT || r > 0)
                 return refuse(c, f);
         if (r == 0)
+                r = run_check_names(c, f->pass.desired, /* may_have_left= */ false, names);
+        if (r == 0)
                 r = context_open_driver(c);
-        if (r < 0)
+        if (r != 0)
                 return r;
+        policy.names = names;
         policy.paced = f->controller != NULL;
         return pass_plan(c, &policy, /* details= */ true, &f->pass);
 }

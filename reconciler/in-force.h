@@ -20,9 +20,10 @@ typedef struct InForce {
 void in_force_done(InForce *f);
 #define _cleanup_in_force_ _cleanup_(in_force_done)
 
-/* Loads, looks and plans. Returns 0; EXIT_INVALID after the findings were printed: nothing is in
- * force; negative errno. @f: zeroed. */
-_must_check_ int in_force_look(Context *c, InForce *f);
+/* Loads, looks and plans, for @names (NULL: all) if they are to be had: EXIT_USAGE after a
+ * sentence, if there is no such agent. Returns 0; EXIT_INVALID after the findings were printed:
+ * nothing is in force; negative errno. @f: zeroed. */
+_must_check_ int in_force_look(Context *c, const char *verb, char *const *names, InForce *f);
 
 /* The findings of a refused file; NULL if there are none. */
 const Pass *in_force_refused(const InForce *f);

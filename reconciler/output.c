@@ -74,8 +74,10 @@ void output_wrapped(const Context *c, const char *raw, size_t indent) {
 
                 while (n > 0 && text[n] != ' ')
                         n--;
-                if (n == 0)
-                        break; /* one long word */
+                if (n == 0) /* one long word */
+                        n = strcspn(text, " ");
+                if (text[n] == '\0')
+                        break;
                 printf("%.*s\n%*s", (int)n, text, (int)indent, "");
                 text += n + 1;
         }
@@ -344,6 +346,11 @@ static void print_plan_summary(const Context *c, const Pass *p, ExitCode code, c
                 putchar('\n');
         }
         print_code(c, code, code_text(code), output_text(&b));
+}
+
+void output_refused_summary(void) {
+        printf("The roster is invalid; the one accepted before stays in force (exit %d)\n",
+                        EXIT_INVALID);
 }
 
 void output_plan_summary(const Context *c, const Pass *p) {

@@ -54,6 +54,8 @@ void output_report(const Context *c, const Pass *p);
 
 /* The last line of plan and verify, and of apply and its kin. */
 void output_plan_summary(const Context *c, const Pass *p);
+/* The last line where what is shown is not the file, which is invalid. */
+void output_refused_summary(void);
 void output_report_summary(const Context *c, const Pass *p, ExitCode code);
 
 /* One line per check, and the last line of verify. */

@@ -54,23 +54,29 @@ void strbuf_add_char(StrBuf *b, char c) {
         strbuf_add_bytes(b, &c, 1);
 }
 
-void strbuf_addf(StrBuf *b, const char *format, ...) {
-        va_list ap;
+void strbuf_addv(StrBuf *b, const char *format, va_list ap) {
+        va_list again;
         int n;
 
-        va_start(ap, format);
-        n = vsnprintf(NULL, 0, format, ap);
-        va_end(ap);
+        va_copy(again, ap);
+        n = vsnprintf(NULL, 0, format, again);
+        va_end(again);
         if (n < 0) {
                 b->failed = true;
                 return;
         }
         if (!reserve(b, (size_t)n))
                 return;
-        va_start(ap, format);
         (void)vsnprintf(b->data + b->length, (size_t)n + 1, format, ap);
-        va_end(ap);
         b->length += (size_t)n;
+}
+
+void strbuf_addf(StrBuf *b, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        strbuf_addv(b, format, ap);
+        va_end(ap);
 }
 
 void strbuf_fill(StrBuf *b, char c, size_t n) {

@@ -6,6 +6,7 @@
  * strbuf_finish() reports it, so that callers check once.
  */
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -30,6 +31,7 @@ void strbuf_add(StrBuf *b, const char *s);
 void strbuf_add_bytes(StrBuf *b, const void *p, size_t n);
 void strbuf_add_char(StrBuf *b, char c);
 void strbuf_addf(StrBuf *b, const char *format, ...) _printf_(2, 3);
+void strbuf_addv(StrBuf *b, const char *format, va_list ap) _printf_(2, 0);
 
 /* Adds @n copies of @c. */
 void strbuf_fill(StrBuf *b, char c, size_t n);

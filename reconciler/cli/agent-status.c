@@ -15,9 +15,7 @@ static int look(Context *c, char *const *names, bool clear) {
         AgentStatus s;
         int r;
 
-        r = in_force_look(c, &f);
-        if (r == 0)
-                r = run_check_names(c, f.pass.desired, /* may_have_left= */ false, names);
+        r = in_force_look(c, "status", names, &f);
         if (r == 0)
                 r = activities_look(&c->driver, f.pass.desired, f.pass.observed, &activities);
         if (r != 0)

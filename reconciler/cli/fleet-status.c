@@ -29,8 +29,7 @@ static int show(Context *c, const Pass *p, const Pass *refused, const Json *cont
                 if (checks.items[i].state == CHECK_FAILED)
                         output_check(c, checks.items + i);
         if (refused)
-                printf("The roster is invalid; the one accepted before stays in force (exit %d)\n",
-                                EXIT_INVALID);
+                output_refused_summary();
         else
                 output_plan_summary(c, p);
         return (int)code;
@@ -45,7 +44,7 @@ static int run(Context *c, int argc, char **argv) {
         if (r != 0)
                 return r;
         context_page(c);
-        r = in_force_look(c, &f);
+        r = in_force_look(c, argv[0], NULL, &f);
         return r != 0 ? r : show(c, &f.pass, in_force_refused(&f), f.controller);
 }
 

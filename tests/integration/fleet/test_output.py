@@ -405,6 +405,8 @@ class OutputDirect(Life, Output):
             self.readers('invalid', INVALID)
             for args in (('explain', 'a'), ('config',), ('apply',), ('start',), ('restart',)):
                 self.both('invalid', *args, code=INVALID)
+            # What is in force is explained all the same.
+            self.assertRegex(self.fleet('explain', 'a', code=INVALID).out, r'process +(in)?active')
             # To stop, the roster that was accepted before will do.
             self.both('invalid', 'stop', 'a', code=0)
         os.unlink(self.bed.home + '/.config/mosaic/fleet/roster.yaml')
@@ -595,6 +597,8 @@ class OutputDirect(Life, Output):
         # A table leaves out what it can do without; a command to be typed stays whole.
         self.apply()
         self.fleet('stop', 'a', '--reason', 'its disk is being moved to another machine', code=0)
+        lines = ESCAPE.sub('', self.on_terminal(('explain', 'a'), cols=40)).splitlines()
+        self.assertEqual([l for l in lines if len(l) > 40 and len(l.split()) > 1], [])
         everything = {'AGENT', 'CONDITION', 'WANTED', 'PROCESS', 'PANE', 'PID', 'SINCE'}
         for cols in (200, 40):
             lines = ESCAPE.sub('', self.on_terminal(('status',), cols=cols)).splitlines()
