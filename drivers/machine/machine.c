@@ -263,6 +263,8 @@ static int follow_roster(MachineDriver *m, const Desired *desired) {
         int probe = tmux_server_probe(m->tmux), r;
         pid_t pid;
 
+        if (desired->tmux_width == 0)
+                return 0; /* who only asks whether anything runs has no roster */
         if (m->server_hidden || (probe != -ENOENT && probe != -ECONNREFUSED))
                 return 0;
         r = is_systemd(m) ? -ESRCH : store_read_server(m->paths, &pid);
