@@ -79,7 +79,7 @@ bool unit_state_is_active(UnitState s);
 typedef struct ObservedUnit {
         char *agent; /* NULL for holder and controller */
         UnitState state;
-        char *masked; /* the name of its unit where that is masked; else NULL */
+        char *masked; /* the words behind `systemctl --user unmask` where it is; else NULL */
         bool job_pending;
         bool need_reload; /* known only where `details` is set */
         bool details;     /* the fields below were asked for */

@@ -17,12 +17,10 @@
 #include "model/base/format.h"
 #include "model/base/strv.h"
 
-/* --- the details of one unit
- * ----------------------------------------------------------------------
- *
- * One Get for each property: GetAll also computes UnitFileState, which costs the manager 1.7 ms a
- * unit.
- */
+/* --- the details of one unit ------------------------------------------------------------------ */
+
+/* One Get for each property: GetAll also computes UnitFileState, which costs the manager 1.7 ms a
+ * unit. */
 
 /* What the answers go into. */
 typedef struct Target {
@@ -402,12 +400,11 @@ static int list_units(Manager *m, Look *l, uint64_t deadline) {
         return r;
 }
 
-/* --- masks on disk
- * -------------------------------------------------------------------------------- */
+/* --- masks on disk ---------------------------------------------------------------------------- */
 
 /* `systemctl --user mask` leaves a link to /dev/null, and a unit that nobody asks for is not
  * listed: without this a masked agent looks like one that is merely down. */
-static int add_masks_of(Look *l, const char *directory) {
+static int add_masks_of(Look *l, const char *directory, const char *option) {
         _cleanup_closedir_ DIR *d = opendir(directory);
         struct dirent *entry;
 
@@ -439,10 +436,10 @@ static int add_masks_of(Look *l, const char *directory) {
                         if (r < 0)
                                 return r;
                 }
-                if (!u->masked)
-                        u->masked = strdup(entry->d_name);
-                if (!u->masked)
-                        return -ENOMEM;
+                free(TAKE_PTR(u->masked));
+                r = format_text(&u->masked, "%s%s", option, entry->d_name);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }
@@ -452,18 +449,15 @@ static int add_masks(Look *l, const Paths *p) {
         const char *slash = strrchr(p->manager_socket, '/');
         int r;
 
-        r = add_masks_of(l, p->units);
-        if (r < 0)
-                return r;
         /* `mask --runtime`: $XDG_RUNTIME_DIR/systemd/user, beside the socket. */
         if (format_text(&volatile_units, "%.*s/user", (int)(slash - p->manager_socket),
                             p->manager_socket) < 0)
                 return -ENOMEM;
-        return add_masks_of(l, volatile_units);
+        r = add_masks_of(l, volatile_units, "--runtime ");
+        return r < 0 ? r : add_masks_of(l, p->units, "");
 }
 
-/* --- details
- * -------------------------------------------------------------------------------------- */
+/* --- details ---------------------------------------------------------------------------------- */
 
 /* -ENOENT: the unit went away between the listing and the question. */
 static int read_detail(Manager *m, const Call *c, size_t detail, Target *t) {

@@ -4,6 +4,12 @@
 #include "reconciler/verb.h"
 
 static void print_next(const Context *c, const InstallReport *report _unused_) {
+        if (c->record->supervisor == SUPERVISOR_DIRECT) {
+                printf("This fleet runs without systemd (supervisor direct) and makes no use of "
+                       "units;\n'mosaic fleet init --supervisor systemd --force' changes that once "
+                       "it is stopped.\n");
+                return;
+        }
         printf("Next:\n"
                "  systemctl --user daemon-reload\n"
                "  mosaic fleet start\n"

@@ -16,22 +16,28 @@
 
 set -eu
 
-usage() {
-        echo "usage: ${0##*/} [-L SOCKET] [-S LABEL] [-T TIME] NAME [TEXT...]" >&2
+# Under either name.
+usage='usage: agent-send.sh | send-message.sh [-L SOCKET] [-S LABEL] [-T TIME] NAME [TEXT...]'
+refuse() {
+        echo "$usage" >&2
         exit 64
 }
 
 socket='' label='' time=''
-while getopts :L:S:T: option; do
+while getopts :hL:S:T: option; do
         case $option in
         L) socket=$OPTARG ;;
         S) label=$OPTARG ;;
         T) time=$OPTARG ;;
-        *) usage ;;
+        h)
+                echo "$usage"
+                exit 0
+                ;;
+        *) refuse ;;
         esac
 done
 shift $((OPTIND - 1))
-[ "$#" -ge 1 ] || usage
+[ "$#" -ge 1 ] || refuse
 name=$1
 shift
 

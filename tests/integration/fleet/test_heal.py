@@ -286,7 +286,7 @@ class HealSystemd(Heal, Fleet):
         self.roster(['a', 'b'])
         self.bed.systemctl('mask', '--runtime', self.unit('a'), check=True)
         r = self.apply(code=BLOCKED)
-        self.assertIn('mask', r.out + r.err)
+        self.assertIn('= systemctl --user unmask --runtime %s' % self.unit('a'), r.out)
         self.wait_agents(['b'])
 
 

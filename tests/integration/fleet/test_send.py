@@ -404,6 +404,10 @@ class Send:
         use('agent-send.sh', '-L', 'default', 'web', 'x', code=USAGE)
         use('agent-send.sh', '-S', 'a]b', 'web', 'x', code=USAGE)
         use('agent-send.sh', code=USAGE)
+        for tool in ('agent-send.sh', 'send-message.sh'):
+            r = self.bed.run([self.bed.path_of('tools/' + tool), '-h'])
+            self.assertEqual((r.code, r.err), (0, ''))
+            self.assertIn(tool, r.out)
         use('agent-send.sh', '-Z', 'web', 'x', code=USAGE)
         use('agent-send.sh', 'web', input=b'a\x1bb', code=REFUSED)
         self.fleet('stop', 'web', code=0)
