@@ -124,15 +124,16 @@ int output_status(const Context *c, const Pass *p) {
                 return r;
         for (size_t i = 0; i < p->plan->n_remarks; i++) {
                 const Remark *m = p->plan->remarks + i;
+                _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
 
-                if (!m->is_agent) {
-                        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
-
-                        strbuf_addf(&b, "%s %s: %s", remark_kind_to_string(m->kind), m->subject,
-                                        m->text);
-                        output_wrapped(c, output_text(&b), 0);
-                        putchar('\n');
-                }
+                if (m->is_agent)
+                        continue;
+                strbuf_addf(&b, "%s %s: %s", remark_kind_to_string(m->kind), m->subject, m->text);
+                output_wrapped(c, output_text(&b), 0);
+                putchar('\n');
+                if (m->help && m->kind >= REMARK_WAITING)
+                        printf("    %s= %s%s\n", output_begin(c, STYLE_DIM), m->help,
+                                        output_end(c));
         }
         putchar('\n');
         return 0;
