@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "drivers/os/lock.h"
+#include "drivers/systemd/install.h"
+#include "drivers/systemd/manifest.h"
 #include "model/base/strv.h"
 #include "model/base/strbuf.h"
 #include "model/plan.h"
@@ -52,6 +54,26 @@ static int keep_controllers_away(const Context *c, int *ret_lock) {
                         (int)holder.pid);
 }
 
+/* Who removed the state directory removed the manifest: what is of mosaic is then known to
+ * install-systemd only, by its content. */
+static int check_manifest(const Context *c) {
+        _cleanup_(install_report_freep) InstallReport *there = NULL;
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = manifest_path(c->paths, &path);
+        if (r < 0 || access(path, F_OK) == 0)
+                return r;
+        r = units_install(c->paths, c->record->tmux_tmpdir, INSTALL_DRY_RUN, NULL, &there);
+        if (r < 0 || there->counts[INSTALL_UNCHANGED] == 0)
+                return r;
+        return run_refuse(c, VERB, EXIT_BLOCKED,
+                        "%zu files are as mosaic ships them, and there is no %s that says whether "
+                        "it put them there; nothing was removed. To take them over: mosaic fleet "
+                        "install-systemd",
+                        there->counts[INSTALL_UNCHANGED], path);
+}
+
 static int run(Context *c, int argc, char **argv) {
         _cleanup_(install_report_freep) InstallReport *report = NULL;
         _cleanup_options_ Options o = { 0 };
@@ -70,6 +92,8 @@ static int run(Context *c, int argc, char **argv) {
                         return r;
         }
         r = check_nothing_runs(c);
+        if (r == 0)
+                r = check_manifest(c);
         if (r != 0)
                 return r;
         uninstall = (UninstallOptions){

@@ -4,6 +4,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -298,6 +299,19 @@ class Install(Fleet):
         self.fleet('uninstall-systemd', '--purge', code=0)
         left = before.diff(self.bed.snapshot(), ignore=self.NOT_OURS)
         self.assertEqual(left, [])
+
+    def test_uninstall_without_its_manifest(self):
+        """Who removed the state directory is told what else there is; nothing is left behind in silence."""
+        before = self.bed.snapshot()
+        self.fleet('init', '--profile', 'minimal', '--write', code=0)
+        self.fleet('install-systemd', code=0)
+        shutil.rmtree(self.bed.home + '/.local/state/mosaic')
+        r = self.fleet('uninstall-systemd', code=BLOCKED)
+        self.assertRegex(r.err, r'11 files are as mosaic ships them.*install-systemd')
+        self.fleet('install-systemd', code=0)
+        self.fleet('uninstall-systemd', code=0)
+        left = before.diff(self.bed.snapshot(), ignore=self.NOT_OURS)
+        self.assertEqual([l for l in left if '.service' in l or '.sh' in l or '.json' in l], [])
 
     def test_uninstall_with_agents_running_is_safe(self):
         self.fleet('init', '--profile', 'minimal', '--write', code=0)
