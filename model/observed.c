@@ -225,6 +225,20 @@ void observed_stop_classify(ObservedStop *s) {
                 s->kind = strcmp(s->code, "exited") == 0 ? END_EXITED : END_SIGNAL;
 }
 
+const char *observed_stop_text(const ObservedStop *s, char *buffer, size_t n) {
+        switch (s ? s->kind : END_UNKNOWN) {
+        case END_EXITED:
+                (void)snprintf(buffer, n, "it ended with status %s", s->status);
+                return buffer;
+        case END_SIGNAL:
+                (void)snprintf(buffer, n, "it was ended by signal %s", s->status);
+                return buffer;
+        case END_UNKNOWN:
+                break;
+        }
+        return NULL;
+}
+
 ObservedHold *observed_hold(const Observed *o, const char *agent) {
         ObservedHold *own = find_hold(o, agent);
 

@@ -208,6 +208,10 @@ ObservedStop *observed_add_stop(Observed *o);
 
 /* Fills in what follows from the three words. */
 void observed_stop_classify(ObservedStop *s);
+
+/* "it ended with status 3", "it was ended by signal TERM"; NULL if that is not known (@s may be
+ * NULL). */
+const char *observed_stop_text(const ObservedStop *s, char *buffer, size_t n);
 ObservedHold *observed_add_hold(Observed *o);
 ObservedFiles *observed_add_files(Observed *o);
 

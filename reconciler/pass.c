@@ -19,6 +19,9 @@
  * looked. */
 #define SETTLE_USEC (8 * USEC_PER_SEC)
 #define SETTLE_STEP_MSEC 100
+/* What was started and ends sooner is not done: a program that is missing a file, a shell with a
+ * wrong word. Longer would be felt by who waits at the terminal. */
+#define PROOF_MSEC 100
 
 void pass_done(Pass *p) {
         free(p->roster_bytes);
@@ -174,36 +177,70 @@ int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
         return planner_plan(p->desired, p->observed, policy, p->observed->now_usec, &p->plan);
 }
 
+static bool was_started(const Pass *p, const Action *a) {
+        return a && a->steps & STEP_START &&
+               p->report->results[a - p->plan->actions].outcome == OUTCOME_DONE;
+}
+
+/* Did what this pass started end again, and badly? By a remark, where its policy has it come back
+ * by itself, or stay down. */
+static bool ended_at_once(const Pass *p, const Remark *m) {
+        const ObservedUnit *u;
+        const ObservedStop *stop;
+
+        if (!m->is_agent || !was_started(p, plan_action(p->plan, m->subject)))
+                return false;
+        u = observed_unit(p->observed, m->subject);
+        stop = observed_stop(p->observed, m->subject);
+        return m->kind == REMARK_WAITING ? u && u->state == UNIT_RESTARTING && !u->job_pending
+                                         : m->reason == REASON_ENDED && stop && stop->failed;
+}
+
+/* How it ended without us, if that is known. */
+static const char *how_it_ended(const Pass *p, const char *agent, char *buffer, size_t n) {
+        const ObservedStop *stop = observed_stop(p->observed, agent);
+
+        return stop && stop->this_boot && !stop->ours ? observed_stop_text(stop, buffer, n) : NULL;
+}
+
 /* What the second look found of an action that it asks for again: "asked for" is no finding. */
-static const char *found_again(const Action *again) {
+static const char *found_again(const Pass *p, const Action *again, char *buffer, size_t n) {
+        const char *end;
+
         if (again->reason != REASON_REQUESTED)
                 return again->text;
-        return again->kind == ACTION_STOP ? "it still runs"
-                                          : "it does not run; 'mosaic fleet explain' says why";
+        if (again->kind == ACTION_STOP)
+                return "it still runs";
+        end = how_it_ended(p, again->agent, buffer, n);
+        return end ? end : "it does not run; 'mosaic fleet explain' says why";
+}
+
+static void contradict(Pass *p, const Action *a, const char *found) {
+        size_t i = (size_t)(a - p->plan->actions);
+
+        if (p->report->results[i].outcome == OUTCOME_DONE)
+                report_set(p->report, i, OUTCOME_FAILED, "done, but on looking again: %s", found);
 }
 
 /* An action is done when the second look no longer asks for it. */
 static void verify(Pass *p) {
+        char text[80];
+
         for (size_t i = 0; i < p->plan->n_actions; i++) {
                 const Action *a = p->plan->actions + i;
                 const Action *again = a->agent ? plan_action(p->rest, a->agent) : NULL;
 
-                if (p->report->results[i].outcome != OUTCOME_DONE)
-                        continue;
                 if (again)
-                        report_set(p->report, i, OUTCOME_FAILED, "done, but on looking again: %s",
-                                        found_again(again));
+                        contradict(p, a, found_again(p, again, text, sizeof(text)));
         }
         for (size_t k = 0; k < p->rest->n_remarks && !p->impatient; k++) {
                 const Remark *m = p->rest->remarks + k;
-                const Action *a = m->is_agent && m->kind == REMARK_WAITING
-                                                  ? plan_action(p->plan, m->subject)
-                                                  : NULL;
-                size_t i = a ? (size_t)(a - p->plan->actions) : 0;
+                const Action *a = m->is_agent ? plan_action(p->plan, m->subject) : NULL;
+                bool ended = ended_at_once(p, m);
+                const char *end = ended ? how_it_ended(p, m->subject, text, sizeof(text)) : NULL;
 
-                if (a && p->report->results[i].outcome == OUTCOME_DONE)
-                        report_set(p->report, i, OUTCOME_FAILED, "done, but on looking again: %s",
-                                        m->text);
+                if (a && (ended || m->kind == REMARK_WAITING))
+                        contradict(p, a, end ? end : m->text);
         }
 }
 
@@ -222,6 +259,29 @@ static bool is_interrupted(const ApplyCallbacks *callbacks) {
         return callbacks && callbacks->interrupted && callbacks->interrupted(callbacks->userdata);
 }
 
+/* Somebody who ends at once is seen to have ended. */
+static void wait_for_proof(const Pass *p) {
+        const struct timespec proof = { .tv_nsec = PROOF_MSEC * 1000000L };
+
+        for (size_t i = 0; i < p->plan->n_actions; i++)
+                if (was_started(p, p->plan->actions + i)) {
+                        (void)nanosleep(&proof, NULL);
+                        return;
+                }
+}
+
+/* Is there a state that passes by itself? One that was started just now and is between two tries is
+ * in none that is waited for. */
+static bool is_in_between(const Pass *p) {
+        for (size_t i = 0; i < p->rest->n_remarks; i++) {
+                const Remark *m = p->rest->remarks + i;
+
+                if (m->kind == REMARK_WAITING && !ended_at_once(p, m))
+                        return true;
+        }
+        return false;
+}
+
 /* Looks again and plans what is left; states that pass by themselves are given a few seconds. */
 static int look_again(
                 Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p) {
@@ -237,8 +297,8 @@ static int look_again(
                 r = plan_rest(p, policy);
                 if (r < 0)
                         return r;
-                if (plan_count_remarks(p->rest, REMARK_WAITING) == 0 || p->impatient ||
-                                clock_monotonic_usec() >= deadline || is_interrupted(callbacks))
+                if (!is_in_between(p) || p->impatient || clock_monotonic_usec() >= deadline ||
+                                is_interrupted(callbacks))
                         return 0;
                 (void)nanosleep(&step, NULL);
         }
@@ -317,6 +377,8 @@ int pass_apply(Context *c, const PlanPolicy *policy, const ApplyCallbacks *callb
                         p->report);
         if (r < 0)
                 return r;
+        if (!p->impatient)
+                wait_for_proof(p);
         /* Nothing to do is not looked at twice. */
         if (p->plan->n_actions > 0 || plan_count_remarks(p->plan, REMARK_WAITING) > 0) {
                 r = look_again(c, policy, callbacks, p);

@@ -178,11 +178,7 @@ static const char *end_text(const AgentView *v, char *buffer, size_t n) {
                                 kind == END_EXITED ? "status" : "signal", s->status);
         else if (loop)
                 (void)snprintf(buffer, n, "it ended too often in a short time");
-        else if (kind == END_EXITED)
-                (void)snprintf(buffer, n, "it ended with status %s", s->status);
-        else if (kind == END_SIGNAL)
-                (void)snprintf(buffer, n, "it was ended by signal %s", s->status);
-        else
+        else if (!observed_stop_text(s, buffer, n))
                 (void)snprintf(buffer, n, "it is not running");
         return buffer;
 }

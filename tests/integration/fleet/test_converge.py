@@ -249,6 +249,26 @@ class Converge:
         self.apply()
         self.wait_agents(['a', 'c'])
 
+    def test_one_that_ends_at_once(self):
+        """It is never said to be done, whatever its policy, and how it ended is told; nobody waits for what it does next."""
+        runtimes = self.runtimes()
+        runtimes['bad'] = {'command': ['/bin/sh', '-c', 'exit 3']}
+        for policy in ('always', 'on-failure', 'never'):
+            name = 'x-' + policy
+            self.roster({name: self.agent(name, 'bad', restart=policy), 'good': self.agent('good')}, runtimes=runtimes)
+            began = time.monotonic()
+            r = self.apply('--allow-remove', '1', code=NOT_CONVERGED)
+            self.assertRegex(r.out, r'failed +agent/%s .*looking again: it ended with status 3' % name)
+            self.assertIn(' 1 failed,', r.out)
+            if policy == 'always':  # the others wait until the one before it can be removed
+                self.assertLess(time.monotonic() - began, 3)
+            for verb in ('start', 'restart'):
+                r = self.fleet(verb, name, code=NOT_CONVERGED)
+                self.assertRegex(r.out, r'(?m)(failed +agent/%s .*looking again: it ended with status 3)|'
+                                        r'~ agent/%s .*waiting' % (name, name))
+            self.fleet('stop', name, code=0)
+        self.assertEqual(set(self.running()), {'good'})
+
     def test_two_states(self):
         """With another XDG_STATE_HOME holds, specs and lock are others': nothing is changed from there."""
         self.roster(['a', 'b'])
@@ -383,15 +403,6 @@ class ConvergeSystemd(Converge, Fleet):
 
 class ConvergeDirect(Converge, Fleet):
     supervisor = 'direct'
-
-    def test_one_that_ends_while_others_are_started(self):
-        """What the second look found is told, not that a start was asked for."""
-        agents = {'a': self.agent('a', 'crasher'), 'b': self.agent('b', after=['a'])}
-        for name, before in zip('cdefgh', 'bcdefg'):
-            agents[name] = self.agent(name, after=[before])
-        self.roster(agents)
-        r = self.fleet('start', code=NOT_CONVERGED)
-        self.assertRegex(r.out, r"failed +agent/a .*looking again: it does not run; 'mosaic fleet explain' says why")
 
 
 if __name__ == '__main__':
