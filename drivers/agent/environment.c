@@ -6,11 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "drivers/agent/env-file.h"
+#include "drivers/os/env-file.h"
 #include "drivers/os/file.h"
 #include "model/base/strv.h"
 
-#define ENV_FILE_MAX (1024 * 1024)
 /* The kernel takes no string longer than this (MAX_ARG_STRLEN), name and NUL included. */
 #define CREDENTIAL_MAX (128 * 1024 - 256)
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "drivers/os/env-file.h"
+#include "drivers/os/file.h"
 #include "model/base/format.h"
 #include "model/base/pointer.h"
 #include "model/base/strv.h"
@@ -23,6 +25,7 @@ typedef struct Site {
         Diags *diags;
         AgentSpec *spec; /* the agent that is looked at */
         Found *last;     /* the program that was looked for last, and is no matter of a directory */
+        const char **env_file; /* that was read last, and is as it should be; borrowed */
 } Site;
 
 /* --- findings --------------------------------------------------------------------------------- */
@@ -137,6 +140,36 @@ static int check_readable(const Site *s,
         return 0;
 }
 
+/* The launcher reads it when the agent has been stopped already: what it would refuse is said
+ * before. The words never quote the file, which may hold secrets. */
+static int check_env_file_bytes(const Site *s, const char *part, const char *path) {
+        _cleanup_strv_ char **env = NULL;
+        _cleanup_free_ char *bytes = NULL;
+        const char *problem = NULL;
+        unsigned line = 0;
+        size_t size;
+        int r;
+
+        if (*s->env_file && strcmp(*s->env_file, path) == 0)
+                return 0;
+        r = file_read_limited(path, ENV_FILE_MAX, &bytes, &size);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return block(s, "env-file-unreadable", "env_files", part, NULL,
+                                "cannot read %s: %s", path, strerror(-r));
+        r = env_file_parse(bytes, size, &env, &line, &problem);
+        explicit_bzero(bytes, size);
+        for (char **e = env; e && *e; e++)
+                explicit_bzero(*e, strlen(*e));
+        if (r == -EINVAL)
+                return block(s, "env-file-invalid", "env_files", part, NULL, "%s, line %u: %s",
+                                path, line, problem);
+        if (r == 0)
+                *s->env_file = path;
+        return r;
+}
+
 static int check_env_files(const Site *s) {
         for (size_t i = 0; s->spec->env_files && s->spec->env_files[i]; i++) {
                 const char *path = s->spec->env_files[i];
@@ -157,7 +190,12 @@ static int check_env_files(const Site *s) {
                                         "%s belongs to another user", path);
                         if (r < 0)
                                 return r;
-                } else if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+                        continue;
+                }
+                r = check_env_file_bytes(s, part, path);
+                if (r < 0)
+                        return r;
+                if (st.st_mode & (S_IWGRP | S_IWOTH)) {
                         Span span = place(s, "env_files", part, &pointer);
 
                         (void)diags_add(s->diags, SEVERITY_WARNING, "env-file-writable", span,
@@ -338,6 +376,7 @@ static int check_agent(const Site *s) {
 }
 
 int site_check(const Desired *d, const char *roster_path, const Machine *m, Diags *diags) {
+        const char *env_file = NULL;
         Found last = { 0 };
         int r;
 
@@ -349,6 +388,7 @@ int site_check(const Desired *d, const char *roster_path, const Machine *m, Diag
                         .diags = diags,
                         .spec = d->agents[i],
                         .last = &last,
+                        .env_file = &env_file,
                 };
 
                 r = check_agent(&s);

@@ -6,7 +6,7 @@
  * that was written apart from it accepts.
  */
 
-#include "drivers/agent/env-file.h"
+#include "drivers/os/env-file.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
 #include "tests/fuzz/entry.h"

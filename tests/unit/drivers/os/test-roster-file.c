@@ -448,6 +448,8 @@ static void sites(void **state) {
         expect_site(line_with("env_files: [%s]", "file"), NULL, false);
         expect_site("env_files: [/nowhere]", "env-file-unreadable", true);
         expect_site(line_with("env_files: [%s]", "work"), "env-file-unreadable", true);
+        write_file("broken", "A=b\nB-C=hush\n", 0600);
+        expect_site(line_with("env_files: [%s]", "broken"), "env-file-invalid", true);
         write_file("open", "A=b\n", 0666);
         expect_site(line_with("env_files: [%s]", "open"), "env-file-writable", false);
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/agent/env-file.h"
+#include "drivers/os/env-file.h"
 #include "model/base/strv.h"
 
 static void test_values(void **state _unused_) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "drivers/agent/env-file.h"
+#include "drivers/os/env-file.h"
 
 #include <string.h>
 

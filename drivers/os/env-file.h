@@ -12,6 +12,9 @@
 
 #include "model/base/cleanup.h"
 
+/* A longer one is refused. */
+#define ENV_FILE_MAX (1024 * 1024)
+
 /*
  * Sets the variables of a file in @env. Returns 0, -ENOMEM, or -EINVAL with the line and what is
  * wrong with it in words that never quote the line, for it may be a secret; @env may then hold some
