@@ -48,6 +48,23 @@ class LimitsEnforced(Fleet):
         self.assertEqual(got, {'MemoryMax': str(80 << 20), 'TasksMax': '50', 'CPUQuotaPerSecUSec': '1s'})
 
 
+    def test_another_file_that_allows_more_is_told(self):
+        """One that sorts behind ours wins, and is the user's: verify says what is so."""
+        before = self.bring_up({'h': self.agent('h', 'hog', limits={'memory': '80M', 'tasks': 50, 'cpu': '100%'})})
+        other = self.unit('h') + '.d/90-mine.conf'
+        self.bed.write('.config/systemd/user/' + other, '[Service]\nMemoryMax=1G\nTasksMax=infinity\nCPUQuota=250%\n')
+        self.bed.systemctl('daemon-reload', check=True)
+        r = self.fleet('verify', code=0)
+        self.assertRegex(r.out, r'(?m)^note +limits .*memory of h is 1.0G, not 80.0M; cpu of h is 250%, not 100%; '
+                                'tasks of h is without limit, not 50$')
+        self.assertIn('= systemctl --user cat ' + self.unit('h'), r.out)
+        # One that allows less keeps the agent within its limits.
+        self.bed.write('.config/systemd/user/' + other, '[Service]\nMemoryMax=70M\nTasksMax=20\nCPUQuota=50%\n')
+        self.bed.systemctl('daemon-reload', check=True)
+        self.assertRegex(self.fleet('verify', code=0).out, r'(?m)^ok +limits ')
+        self.assertEqual(self.pids(), {n: p.key for n, p in before.items()})
+
+
 class LimitsNotEnforced(Fleet):
     controllers = False
 
