@@ -7,6 +7,7 @@
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/base/utf8.h"
+#include "reconciler/watch-state.h"
 
 static const char *age(char *buffer, size_t n, uint64_t from, uint64_t to) {
         if (to < from + USEC_PER_SEC)
@@ -46,6 +47,25 @@ static void print_last_pass(const Json *pass, uint64_t next, uint64_t now) {
                         age(second, sizeof(second), now, next));
 }
 
+/* After an upgrade it goes on as the program it was. */
+static void print_version(const Context *c, const Json *controller) {
+        const char *version = watch_state_other_version(controller);
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+
+        if (!version)
+                return;
+        strbuf_add(&b, "it is mosaic ");
+        utf8_add_safe(&b, version, strlen(version));
+        strbuf_addf(&b, ", and this is %s; ", MOSAIC_VERSION);
+        if (c->record->supervisor == SUPERVISOR_SYSTEMD)
+                strbuf_addf(&b, "systemctl --user try-restart %sfleet", c->paths->unit_prefix);
+        else
+                strbuf_add(&b, "end it, and start it again");
+        printf("%*s%s", 12, "", output_begin(c, STYLE_YELLOW));
+        output_wrapped(c, output_text(&b), 12);
+        printf("%s\n", output_end(c));
+}
+
 void output_controller(const Context *c, const Json *controller, uint64_t now_usec) {
         const Json *pass = json_get(controller, "last_pass");
         const Json *conditions = json_get(controller, "conditions");
@@ -82,6 +102,7 @@ void output_controller(const Context *c, const Json *controller, uint64_t now_us
                         age(since, sizeof(since), json_number(controller, "started_usec"),
                                         now_usec),
                         json_number(controller, "generation"));
+        print_version(c, controller);
         if (json_number(pass, "at_usec") > 0)
                 print_last_pass(pass, json_number(controller, "next_pass_usec"), now_usec);
         for (size_t i = 0; i < json_length(conditions); i++)

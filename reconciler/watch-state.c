@@ -167,3 +167,9 @@ int watch_state_read(const Paths *p, Json **ret) {
         *ret = TAKE_PTR(j);
         return 0;
 }
+
+const char *watch_state_other_version(const Json *controller) {
+        const char *version = controller ? json_get_string(controller, "mosaic") : NULL;
+
+        return version && strcmp(version, MOSAIC_VERSION) != 0 ? version : NULL;
+}

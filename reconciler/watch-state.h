@@ -60,3 +60,7 @@ void watch_state_remove(const Context *c);
 /* What a running controller says; NULL if none runs. Of one that could not write its file there is
  * the "pid" alone. -ENOMEM. */
 _must_check_ int watch_state_read(const Paths *p, Json **ret);
+
+/* The version of a controller that is another one than this program's, as after an upgrade; NULL:
+ * it is the same, or not known, or none runs. Borrowed. */
+const char *watch_state_other_version(const Json *controller);

@@ -2,13 +2,23 @@
 #include "model/plan.h"
 #include "reconciler/install-run.h"
 #include "reconciler/verb.h"
+#include "reconciler/watch-state.h"
 
-/* A controller that runs is the old program still; its restart changes no agent. */
+/* A controller that runs is the old program still, with units that changed or without; its restart
+ * changes no agent. */
 static void print_next(const Context *c, const InstallReport *report) {
-        if (report->units_changed)
-                printf("If the controller runs, it becomes this version with:\n"
+        _cleanup_json_ Json *controller = NULL;
+
+        if (watch_state_read(c->paths, &controller) < 0 || !controller)
+                return;
+        if (!report->units_changed && !watch_state_other_version(controller))
+                return;
+        if (c->record->supervisor == SUPERVISOR_SYSTEMD)
+                printf("The controller becomes this version with:\n"
                        "  systemctl --user try-restart %sfleet.service\n",
                                 c->paths->unit_prefix);
+        else
+                printf("The controller becomes this version when it is ended and started again\n");
 }
 
 static int run(Context *c, int argc, char **argv) {

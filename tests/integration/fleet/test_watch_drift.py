@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """With a controller, what drifts heals by itself; what a person did stays; what is unknown is left alone."""
 
+import json
 import os
 import signal
 import time
@@ -197,6 +198,22 @@ class Drift:
         after = self.pids()
         self.assertEqual(after['b'], before['b'])
         self.assertNotEqual(after['a'], before['a'])
+
+    def test_another_version_is_told(self):
+        """After an upgrade the controller is the old program still: update says so, and status."""
+        self.roster(['a'])
+        c = self.watch()
+        self.mosaic('update', code=0)
+        for text in (self.mosaic('update', code=0).out, self.fleet('status', code=0).out):
+            self.assertNotIn('becomes this version', text)
+            self.assertNotIn('it is mosaic', text)
+        said = c.file()
+        version, said['mosaic'] = said['mosaic'], '0.0.9'
+        self.bed.write(os.path.join(self.bed.run_dir, 'mosaic/default/controller.json'), json.dumps(said), 0o600)
+        text = self.mosaic('update', code=0).out
+        self.assertIn('becomes this version', text)
+        self.assertEqual('systemctl --user try-restart mosaic-fleet.service' in text, self.supervisor == 'systemd')
+        self.assertIn('it is mosaic 0.0.9, and this is %s;' % version, self.fleet('status', code=0).out)
 
     def test_reader_that_stops_reading(self):
         """A full pipe as standard output: it works on, and ends when it is told to."""
