@@ -605,15 +605,19 @@ int preflight_run(Context *c, const PreflightCallbacks *callbacks, const char *l
                 r = take_down_all_dead(&p);
                 show_since(&p, &n_shown);
         }
-        if (r == 0)
-                r = scratch_new(c->paths, c->record->supervisor, &p.scratch);
-        if (r == -ENOENT) {
+        if (r < 0)
+                return r;
+        r = scratch_new(c->paths, c->record->supervisor, &p.scratch);
+        if (r == SCRATCH_NO_MANAGER)
                 r = checks_add(ret, CHECK_INSTALL, CHECK_UNKNOWN,
                                 "without a user manager no throw-away fleet can be tried out");
-                show_since(&p, &n_shown);
-                return r;
-        }
-        if (r < 0)
+        else if (r < 0 && r != -ENOMEM)
+                r = checks_add(ret, CHECK_INSTALL, CHECK_UNKNOWN,
+                                "no directory for a throw-away fleet could be made in $TMPDIR or "
+                                "/tmp: %s",
+                                strerror(-r));
+        show_since(&p, &n_shown);
+        if (!p.scratch)
                 return r;
         r = try_out(&p, &n_shown);
         q = check_gone(&p);

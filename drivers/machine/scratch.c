@@ -4,7 +4,10 @@
 #include <dirent.h>
 #include <ftw.h>
 #include <string.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "drivers/os/file.h"
 #include "drivers/os/lock.h"
@@ -12,12 +15,15 @@
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
+#include "model/base/utf8.h"
 
 #define RUN_TIMEOUT_USEC (120 * USEC_PER_SEC)
 #define OUTPUT_MAX (4 * 1024 * 1024)
 #define TOP_PREFIX "mosaic-preflight-"
 #define LOCK_NAME "owner"
 #define LOCK_NOTE "preflight"
+/* Of the sockets below the directory, without systemd and with it. */
+#define LONGEST_BELOW "/run/mosaic/12345678/keep/canary-two.123456"
 #define ENVIRONMENT_MAX (4 * 1024 * 1024)
 
 static int
@@ -51,15 +57,46 @@ static const char *parent_of_all(void) {
         return parent && parent[0] == '/' ? parent : "/tmp";
 }
 
-static int make_top(char **ret) {
-        _cleanup_free_ char *path = NULL;
+/* Sockets lie below it, whose paths are short, and its name stands in a roster and in unit files.
+ */
+static int check_top(const char *path) {
+        for (const char *s = path; *s;) {
+                uint32_t c;
+                size_t length = utf8_decode(s, strlen(s), &c);
 
-        if (format_text(&path, "%s/" TOP_PREFIX "XXXXXX", parent_of_all()) < 0)
+                if (length == 0 || utf8_is_unsafe(c) || c == '"' || c == '\\')
+                        return -EINVAL;
+                s += length;
+        }
+        return strlen(path) + strlen(LONGEST_BELOW) < sizeof(((struct sockaddr_un *)NULL)->sun_path)
+                               ? 0
+                               : -ENAMETOOLONG;
+}
+
+static int make_top_in(const char *parent, char **ret) {
+        _cleanup_free_ char *resolved = realpath(parent, NULL), *path = NULL;
+        int r;
+
+        if (!resolved)
+                return -errno;
+        if (format_text(&path, "%s/" TOP_PREFIX "XXXXXX", resolved) < 0)
                 return -ENOMEM;
+        r = check_top(path);
+        if (r < 0)
+                return r;
         if (!mkdtemp(path))
                 return -errno;
         *ret = TAKE_PTR(path);
         return 0;
+}
+
+/* A $TMPDIR that will not do is no reason to try nothing out. */
+static int make_top(char **ret) {
+        int r = make_top_in(parent_of_all(), ret);
+
+        if (r < 0 && r != -ENOMEM && strcmp(parent_of_all(), "/tmp") != 0)
+                r = make_top_in("/tmp", ret);
+        return r;
 }
 
 /* "NAME=TOP/BELOW", and the directory itself. */
@@ -156,6 +193,8 @@ int scratch_new(const Paths *p, Supervisor supervisor, Scratch **ret) {
                 return -ENOMEM;
         s->lock = -1;
         s->supervisor = supervisor;
+        if (supervisor == SUPERVISOR_SYSTEMD && !p->manager_socket)
+                return SCRATCH_NO_MANAGER;
         r = make_top(&s->top);
         if (r == 0)
                 r = path_join(s->top, LOCK_NAME, &lock);

@@ -23,8 +23,11 @@ typedef struct Scratch {
         bool keep; /* something of it could not be taken down: the directory stays */
 } Scratch;
 
-/* Makes the directory, below $TMPDIR or /tmp. Units go where the user manager reads them until the
- * next logout. -ENOENT: @supervisor is systemd, and there is no place for that. */
+#define SCRATCH_NO_MANAGER 1
+
+/* Makes the directory, below $TMPDIR, or below /tmp where that is not set or will not do. Units go
+ * where the user manager reads them until the next logout. SCRATCH_NO_MANAGER: @supervisor is
+ * systemd, and there is no place for that. */
 _must_check_ int scratch_new(const Paths *p, Supervisor supervisor, Scratch **ret);
 
 /* The directories of those whose process was killed before it could take them down: ours, below

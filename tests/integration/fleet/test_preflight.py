@@ -80,6 +80,23 @@ class Preflight(Fleet):
         self.assertEqual(checks['gone']['state'], 'ok')
         self.assertEqual(before.diff(self.bed.snapshot(), ignore=NOISE), [])
 
+    def test_a_tmpdir_that_will_not_do(self):
+        """One that is not there, cannot be written, is too long for sockets, or cannot stand in files: then /tmp."""
+        self.bed.mkdir('closed', 0o500)
+        for name in ('nowhere', 'closed', 'x' * 60, 'with"quote'):
+            path = self.bed.path_of(name)
+            if name not in ('nowhere', 'closed'):
+                self.bed.mkdir(name)
+            before, self.env['TMPDIR'] = self.bed.snapshot(), path
+            if name == 'closed':
+                checks = self.checks()
+                self.assertEqual(self.states(checks), dict.fromkeys(STEPS, 'ok'), name)
+            else:
+                code, seen = self.interrupt_at('install', signal.SIGTERM)
+                self.assertRegex(seen, r'ok +install ', name)
+                self.assertRegex(seen, r'ok +gone ', name)
+            self.assertEqual(before.diff(self.bed.snapshot(), ignore=NOISE), [], name)
+
     def interrupt_at(self, name, how):
         """Interrupts once the line of this check is on the terminal; returns all that was printed."""
         p, ours = self.bed.pty([self.program, 'fleet', 'preflight'], env=self.env)
