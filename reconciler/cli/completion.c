@@ -6,8 +6,8 @@
 #include "reconciler/pass.h"
 #include "reconciler/verb.h"
 
-/* For the scripts: the names in the roster, one a line. Nothing is looked at but the roster, and a
- * roster that cannot be read has no names. */
+/* For the scripts: the names in the roster, one a line; in the one accepted last while the file is
+ * not valid, for that is in force. Nothing else is looked at. */
 static int print_agents(Context *c) {
         _cleanup_pass_ Pass p = PASS_NULL;
         int r;
@@ -15,6 +15,11 @@ static int print_agents(Context *c) {
         r = context_open(c);
         if (r == 0)
                 r = pass_load(c, &p);
+        if (r == EXIT_INVALID) {
+                r = pass_load_accepted(c, &p);
+                if (r == -ENOENT)
+                        r = EXIT_INVALID;
+        }
         if (r == 0)
                 for (size_t i = 0; i < p.desired->n_agents; i++)
                         puts(p.desired->agents[i]->name);

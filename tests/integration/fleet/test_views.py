@@ -479,6 +479,8 @@ while True:
         d = self.agent_json('status', code=INVALID)
         self.assertEqual((d['agents'][0]['agent']['condition'], d['refused']['errors'] > 0), ('running', True))
         self.agent_verb('roster', code=INVALID)
+        # So is what completion offers.
+        self.assertIn('a', self.mosaic('completion', '--agents', code=0).out.split())
 
     def test_status_of_the_killed(self):
         """An agent that was killed: its signal, and the same word as 'fleet status', at any moment."""
