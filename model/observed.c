@@ -223,12 +223,19 @@ void observed_stop_classify(ObservedStop *s) {
                 s->kind = END_UNKNOWN;
         else
                 s->kind = strcmp(s->code, "exited") == 0 ? END_EXITED : END_SIGNAL;
+        s->refused = s->kind == END_EXITED && strcmp(s->status, "178") == 0;
 }
 
 const char *observed_stop_text(const ObservedStop *s, char *buffer, size_t n) {
         switch (s ? s->kind : END_UNKNOWN) {
         case END_EXITED:
-                (void)snprintf(buffer, n, "it ended with status %s", s->status);
+                if (s->refused)
+                        (void)snprintf(buffer, n,
+                                        "its launcher ended with status %s: 'mosaic agent tail "
+                                        "%s' says why",
+                                        s->status, s->agent);
+                else
+                        (void)snprintf(buffer, n, "it ended with status %s", s->status);
                 return buffer;
         case END_SIGNAL:
                 (void)snprintf(buffer, n, "it was ended by signal %s", s->status);

@@ -135,6 +135,7 @@ typedef struct ObservedStop {
         char *code;             /* $EXIT_CODE */
         char *status;           /* $EXIT_STATUS; these three as they were told, NULL: not at all */
         bool succeeded, failed; /* what the result says; neither where there is none */
+        bool refused;           /* by the launcher (status 178, decision 0001), before the agent */
         EndKind kind;
         uint64_t at_usec; /* CLOCK_REALTIME */
 } ObservedStop;
@@ -209,8 +210,8 @@ ObservedStop *observed_add_stop(Observed *o);
 /* Fills in what follows from the three words. */
 void observed_stop_classify(ObservedStop *s);
 
-/* "it ended with status 3", "it was ended by signal TERM"; NULL if that is not known (@s may be
- * NULL). */
+/* "it ended with status 3", "it was ended by signal TERM", where its launcher says why; NULL if
+ * that is not known (@s may be NULL). */
 const char *observed_stop_text(const ObservedStop *s, char *buffer, size_t n);
 ObservedHold *observed_add_hold(Observed *o);
 ObservedFiles *observed_add_files(Observed *o);

@@ -224,7 +224,7 @@ static void contradict(Pass *p, const Action *a, const char *found) {
 
 /* An action is done when the second look no longer asks for it. */
 static void verify(Pass *p) {
-        char text[80];
+        char text[160];
 
         for (size_t i = 0; i < p->plan->n_actions; i++) {
                 const Action *a = p->plan->actions + i;

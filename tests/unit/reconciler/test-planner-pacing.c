@@ -28,6 +28,7 @@ typedef struct Controller {
         uint64_t started[WORLD_AGENTS_MAX]; /* by number in the world; 0: long ago */
         bool masked[WORLD_AGENTS_MAX];
         bool broken[WORLD_AGENTS_MAX]; /* ends as soon as it is started */
+        bool refused;                  /* by its launcher */
 } Controller;
 
 static void controller_done(Controller *c) {
@@ -88,7 +89,7 @@ static Observed *observe(Controller *c, const Desired *d) {
                 s->agent = strdup(o->units[i].agent);
                 s->result = strdup("exit-code");
                 s->code = strdup("exited");
-                s->status = strdup("3");
+                s->status = strdup(c->refused ? "178" : "3");
                 assert_true(s->agent && s->result && s->code && s->status);
                 observed_stop_classify(s);
                 s->this_boot = true;
@@ -155,7 +156,7 @@ static void fail_agent(Controller *c, const char *agent) {
 static void test_waits_for_the_ledger(void **state _unused_) {
         _cleanup_(desired_freep) Desired *d = world_desired(four, 4);
         _cleanup_(controller_done) Controller c = controller_new(d);
-        _cleanup_(plan_freep) Plan *waits = NULL, *verb = NULL, *due = NULL;
+        _cleanup_(plan_freep) Plan *waits = NULL, *verb = NULL, *due = NULL, *refused = NULL;
         const Remark *m;
 
         fail_agent(&c, "web");
@@ -168,6 +169,15 @@ static void test_waits_for_the_ledger(void **state _unused_) {
         assert_non_null(strstr(m->text, "it ended with status 3, tried again in "));
         assert_int_equal(waits->n_unchanged, 3);
         assert_int_equal(plan_exit_code(waits), EXIT_PENDING);
+
+        /* The number would say nothing to a person. */
+        c.refused = true;
+        refused = plan_of(&c, d);
+        m = assert_remark(refused, "web", REMARK_DEFERRED, REASON_BACKOFF);
+        assert_non_null(strstr(m->text,
+                        "its launcher ended with status 178: 'mosaic agent tail web' says why, "
+                        "tried again in "));
+        c.refused = false;
 
         /* Another verb does not wait. */
         verb = plan_with(&c, d, &PLAN_POLICY_DEFAULT);
