@@ -123,6 +123,9 @@ static int run(Context *c, int argc, char **argv) {
         r = agent_look_check(&agent, &why);
         if (r < 0)
                 return r;
+        /* For a sender who does not answer is not ready; here it cannot be told. */
+        if (r == EXIT_LOCKED)
+                r = EXIT_UNKNOWN;
         /* Whoever is paused may be looked at. */
         if (r > 0 && r != EXIT_BLOCKED)
                 return run_refuse(c, "probe", (ExitCode)r, "%s: %s", o.names[0], why);
@@ -153,7 +156,7 @@ const Verb verb_agent_probe = {
                 "      --color WHEN  auto, always or never\n"
                 "      --no-pager    Do not page what does not fit the screen\n"
                 "\n"
-                "Exit status: 0, 4 it does not run, 6 its terminal cannot be read, 7 tmux does\n"
+                "Exit status: 0, 4 it does not run, 6 its terminal cannot be read, or tmux does\n"
                 "not answer.\n"
                 "\n"
                 "Examples:\n"

@@ -174,9 +174,13 @@ class Views:
         server = self.servers()[0]
         os.kill(server.pid, signal.SIGSTOP)
         try:
-            for args in (('tail', 'a'), ('tail', '-f', 'a'), ('status', 'a')):
-                r = self.agent_verb(*args, code=UNKNOWN)
-                self.assertRegex(r.err + r.out, 'does not answer|did not answer')
+            # Side by side, as each waits for its deadline.
+            views = [self.bed.popen([self.program, 'agent', *args]) for args in
+                     (('tail', 'a'), ('tail', '-f', 'a'), ('status', 'a'), ('probe', 'a'))]
+            for p in views:
+                out, err = p.communicate(timeout=60)
+                self.assertEqual(p.returncode, UNKNOWN, (p.args, out, err))
+                self.assertRegex((err + out).decode(), 'does not answer|did not answer')
         finally:
             os.kill(server.pid, signal.SIGCONT)
 
