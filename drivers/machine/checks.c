@@ -15,6 +15,18 @@
 
 #define CGROUP_MAX 65536
 
+/* Nothing can be updated by it, and what is installed goes without one as well. */
+static int say_garbled(const CheckSubject *s, Checks *c) {
+        _cleanup_free_ char *help = NULL;
+
+        if (format_text(&help, "mv %s/manifest.json %s/manifest.json.bad", s->paths->state,
+                            s->paths->state) < 0)
+                return -ENOMEM;
+        return checks_add_help(c, CHECK_UNITS, CHECK_UNKNOWN, help,
+                        "manifest.json in the state directory is garbled, so what is ours is not "
+                        "known");
+}
+
 static int check_units(const CheckSubject *s, Checks *c) {
         _cleanup_(install_report_freep) InstallReport *report = NULL;
         size_t n_changed = 0, n_modified;
@@ -23,6 +35,8 @@ static int check_units(const CheckSubject *s, Checks *c) {
         r = units_install(s->paths, s->record->tmux_tmpdir, INSTALL_DRY_RUN, NULL, &report);
         if (r == -ENOMEM)
                 return r;
+        if (r == -EBADMSG)
+                return say_garbled(s, c);
         if (r < 0)
                 return checks_add(c, CHECK_UNITS, CHECK_UNKNOWN,
                                 "the installed files could not be compared: %s", strerror(-r));

@@ -103,6 +103,12 @@ class Doctor(Fleet):
         self.assertEqual(check['help'], 'mosaic update')
         self.mend(check)
         self.assertEqual(self.checks()['units']['state'], 'ok')
+        # Garbled, it is no use to 'update'.
+        self.bed.write(self.bed.home + '/.local/state/mosaic/default/manifest.json', 'x', 0o600)
+        check = self.checks(code=harness.UNKNOWN)['units']
+        self.assertIn('manifest.json', check['message'])
+        self.mend(check)
+        self.assertEqual(self.checks()['units']['state'], 'ok')
 
     def test_without_tmux(self):
         self.healthy()
