@@ -10,9 +10,6 @@
 #include "drivers/os/file.h"
 #include "model/base/strv.h"
 
-/* The kernel takes no string longer than this (MAX_ARG_STRLEN), name and NUL included. */
-#define CREDENTIAL_MAX (128 * 1024 - 256)
-
 /* HOME, USER, LOGNAME, SHELL. A user manager has them all; only without one the database is asked,
  * as that costs more than the rest of the launcher. */
 static int add_user(char ***env) {

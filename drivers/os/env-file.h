@@ -15,6 +15,10 @@
 /* A longer one is refused. */
 #define ENV_FILE_MAX (1024 * 1024)
 
+/* A file whose whole text is one value. The kernel takes no string longer than 128 KiB
+ * (MAX_ARG_STRLEN), name and NUL included. */
+#define CREDENTIAL_MAX (128 * 1024 - 256)
+
 /*
  * Sets the variables of a file in @env. Returns 0, -ENOMEM, or -EINVAL with the line and what is
  * wrong with it in words that never quote the line, for it may be a secret; @env may then hold some

@@ -228,7 +228,9 @@ static int check_credentials(const Site *s) {
                                 return -ENOMEM;
                         r = block(s, "credential-mode", "credentials", c->variable, help,
                                         "other users may read %s", c->file);
-                }
+                } else if (st.st_size > CREDENTIAL_MAX)
+                        r = block(s, "credential-too-large", "credentials", c->variable, NULL,
+                                        "%s is longer than a variable can be (127 KiB)", c->file);
                 if (r < 0)
                         return r;
         }

@@ -457,6 +457,9 @@ static void sites(void **state) {
         expect_site("credentials: {X: {file: /nowhere}}", "credential-unreadable", true);
         write_file("readable", "secret", 0640);
         expect_site(line_with("credentials: {X: {file: %s}}", "readable"), "credential-mode", true);
+        assert_int_equal(truncate(in_folder("file"), 200 * 1024), 0);
+        expect_site(line_with("credentials: {X: {file: %s}}", "file"), "credential-too-large",
+                        true);
         if (geteuid() == 0) {
                 write_file("foreign-secret", "secret", 0600);
                 assert_int_equal(chown(in_folder("foreign-secret"), 12345, 12345), 0);
