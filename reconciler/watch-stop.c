@@ -34,8 +34,10 @@ static int stop_unit(Context *c, WatchStop *s) {
         if (r < 0 || o->manager.state != SOURCE_PRESENT || !unit_state_is_active(o->controller))
                 return r;
         r = store_set_controller_stopped(c->paths, true);
-        if (r == 0)
-                r = c->driver.stop_controller(c->driver.world, &s->message);
+        if (r < 0)
+                return r;
+        s->asked = true;
+        r = c->driver.stop_controller(c->driver.world, &s->message);
         s->unit = r == 0;
         return r;
 }
@@ -55,8 +57,11 @@ static int end_holder(const Context *c, WatchStop *s) {
                         return -ETIMEDOUT;
                 (void)nanosleep(&step, NULL);
                 /* Who has the lock wrote its pid into it; one who just took it is about to. */
-                if (holder.pid > 0 && holder.pid != s->foreground && kill(holder.pid, SIGTERM) == 0)
+                if (holder.pid > 0 && holder.pid != s->foreground &&
+                                kill(holder.pid, SIGTERM) == 0) {
                         s->foreground = holder.pid;
+                        s->asked = true;
+                }
         }
 }
 

@@ -10,6 +10,7 @@
 
 typedef struct WatchStop {
         int lock;         /* while it is open no other controller begins; -1: not taken */
+        bool asked;       /* somebody was: without it an error is not about a controller */
         bool unit;        /* its unit was stopped */
         pid_t foreground; /* one that no unit runs was ended; 0: none */
         char *message;    /* why it does not end */

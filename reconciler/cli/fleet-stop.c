@@ -21,8 +21,10 @@ static int stop_controller(Context *c) {
         int r;
 
         r = watch_stop(c, &s);
-        if (r == -ENOMEM)
-                return r;
+        if (r == -ENOMEM || (r < 0 && r != -ETIMEDOUT && !s.asked)) {
+                watch_stop_done(&s);
+                return r == -EPERM ? run_refuse_shared(c, "stop") : r;
+        }
         if (r < 0) {
                 r = run_refuse(c, "stop", EXIT_NOT_CONVERGED,
                                 "the controller was asked to end, and does not (%s); no agent was "

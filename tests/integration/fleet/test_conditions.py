@@ -107,6 +107,12 @@ class Conditions:
         r = self.privately(full, 'stop', 'a')
         self.sentence(r, r'(?i)no space left', code=(ERROR, NOT_CONVERGED))
         self.unchanged('stop')
+        # No controller runs: it is not what does not end.
+        shutil.rmtree(self.bed.root + '/copy', ignore_errors=True)
+        r = self.privately(full, 'stop')
+        self.sentence(r, r'(?i)no space left', code=ERROR)
+        self.assertNotIn('controller', r.out + r.err)
+        self.unchanged('stop')
         # Who only looks needs no space.
         shutil.rmtree(self.bed.root + '/copy', ignore_errors=True)
         for args in (('plan',), ('status',), ('explain', 'a')):
