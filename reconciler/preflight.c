@@ -81,6 +81,35 @@ static int went_wrong(Preflight *p, const char *format, ...) {
         return -ENOMEM;
 }
 
+/* The first of what failed, in the document of a verb; "" if it does not say. */
+static const char *first_failure(const Json *document) {
+        const Json *actions = json_get(document, "actions"), *files = json_get(document, "files");
+
+        for (size_t i = 0; i < json_length(actions); i++) {
+                const Json *result = json_get(json_at(actions, i), "result");
+
+                if (strcmp(json_text(result, "outcome"), "failed") == 0)
+                        return json_text(result, "message");
+        }
+        for (size_t i = 0; i < json_length(files); i++)
+                if (strcmp(json_text(json_at(files, i), "status"), "failed") == 0)
+                        return json_text(json_at(files, i), "note");
+        return "";
+}
+
+/* A verb that was carried out says in its document what failed, another one in a sentence. */
+static int ended_badly(Preflight *p, const char *words, const ProcessResult *result) {
+        _cleanup_json_ Json *j = NULL;
+        const char *why = result->errors;
+
+        if (json_parse(result->output, result->output_size, &j) == -ENOMEM)
+                return -ENOMEM;
+        if (!*why && j)
+                why = first_failure(j);
+        return went_wrong(p, "'mosaic %s' ended with %d: %.*s", words, result->status,
+                        (int)strcspn(why, "\n"), why);
+}
+
 /* Runs `mosaic WORDS... --json`, which must end with 0. @ret may be NULL. */
 static int ask(Preflight *p, const char *words, Json **ret) {
         _cleanup_process_result_ ProcessResult result = PROCESS_RESULT_NULL;
@@ -104,8 +133,7 @@ static int ask(Preflight *p, const char *words, Json **ret) {
         if (result.signal != 0)
                 return went_wrong(p, "'mosaic %s' was ended by signal %d", words, result.signal);
         if (result.status != 0)
-                return went_wrong(p, "'mosaic %s' ended with %d: %.*s", words, result.status,
-                                (int)strcspn(result.errors, "\n"), result.errors);
+                return ended_badly(p, words, &result);
         if (!ret)
                 return 0;
         r = json_parse(result.output, result.output_size, ret);
@@ -195,7 +223,9 @@ static int step_install(Preflight *p) {
                 return r;
         r = scratch_write_roster(p->scratch, scratch_roster, agents, ELEMENTSOF(agents));
         if (r < 0)
-                return r;
+                return r == -ENOMEM ? r
+                                    : went_wrong(p, "%s cannot be written: %s", p->scratch->top,
+                                                      strerror(-r));
         r = ask(p, systemd ? "fleet install-systemd" : "update", &j);
         if (r != 0)
                 return r;
@@ -487,7 +517,11 @@ static int check_gone(Preflight *p) {
         if (r < 0)
                 return r;
         if (r == WENT_WRONG)
-                return checks_add(p->checks, CHECK_GONE, CHECK_FAILED, "%s", p->why);
+                return checks_add_help(p->checks, CHECK_GONE, CHECK_FAILED,
+                                "mosaic fleet preflight",
+                                "%s; what is left belongs to %s, and the next preflight takes it "
+                                "down",
+                                p->why, p->scratch->top);
         return checks_add(p->checks, CHECK_GONE, CHECK_OK,
                         "no process, unit, socket or file of the throw-away fleet is left");
 }

@@ -76,6 +76,7 @@ class Preflight(Fleet):
         checks = self.checks(code=BLOCKED)
         self.assertEqual(checks['parts']['state'], 'failed')
         self.assertEqual(checks['start']['state'], 'failed')
+        self.assertRegex(checks['start']['message'], r"'mosaic fleet start' ended with \d+: \S")
         self.assertEqual(checks['restart']['state'], 'unknown')
         self.assertEqual(checks['gone']['state'], 'ok')
         self.assertEqual(before.diff(self.bed.snapshot(), ignore=NOISE), [])
