@@ -2,15 +2,17 @@
 """What the program says about itself and what the manual says agree.
 
 Every verb that `--help` lists has a page (`version`: that of the program), every page has its verb, every option that a help text prints is on
-that verb's page; help fits 80 columns and goes to stdout, and a wrong word ends with 64 and a message on stderr.
+that verb's page; help fits 80 columns and goes to stdout, and a wrong word ends with 64 and a message on stderr. Every variable of the
+environment that the program reads by name is in docs/reference/environment.md.
 """
 import os
 import re
 import subprocess
 
-from tree import Lint
+from tree import Lint, numbered
 
 MAN = "docs/man/"
+VARIABLES = "docs/reference/environment.md"
 
 
 class Manual:
@@ -64,8 +66,20 @@ class Manual:
                     self.lint.find(path, 1, f"{option} is on this page and in no help text of it")
 
 
+def variables(lint):
+    page = lint.text(VARIABLES) if VARIABLES in lint.files else ""
+    for path in lint.files:
+        if not path.startswith(("drivers/", "reconciler/")) or not path.endswith(".c"):
+            continue
+        for line, text in numbered(lint.text(path)):
+            for name in re.findall(r'(?:getenv|absolute_variable)\("([A-Z_]+)"\)', text):
+                if f"`{name}`" not in page:
+                    lint.find(path, line, f"{name} is read, and {VARIABLES} does not name it")
+
+
 def main():
     lint = Lint()
+    variables(lint)
     manual = Manual(lint)
     top = MAN + "mosaic.1.scd"
     pairs = manual.listed(manual.help([]))

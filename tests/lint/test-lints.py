@@ -77,6 +77,7 @@ SPOILED = [
     ("manual", "docs/man/mosaic-fleet-plan.1.scd", "*--out*", "*--more*\n\n*--out*", "--more is on this page"),
     ("manual", "build/mosaic", "fleet plan   Show", "fleet plot   Show", "mosaic-fleet-plot.1.scd:1: is missing"),
     ("manual", "build/mosaic", "exit 64", "exit 1", "end with 64"),
+    ("manual", "drivers/os/c.c", None, C + 'char *c = getenv("HOME");\n', "drivers/os/c.c:2: HOME is read"),
     ("manual", "build/mosaic", "--out F  file", "--out F  " + "wide " * 20, "80 columns"),
     ("manual", "build/mosaic", "fleet plan --help') printf", "fleet plan --help') >&2 printf", "stdout"),
 ]
