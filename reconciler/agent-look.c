@@ -105,10 +105,6 @@ int agent_look_check(const AgentLook *a, char **ret_why) {
 
         if (a->spec && a->spec->elsewhere)
                 return say(ret_why, EXIT_NOT_CONVERGED, "it does not live on this machine");
-        if (a->spec && a->spec->state == DESIRED_PAUSED)
-                return say(ret_why, EXIT_BLOCKED,
-                                "the roster has it paused, so it gets no messages (line %u)",
-                                a->spec->line);
         if (o->runs.state == SOURCE_UNKNOWN)
                 return say(ret_why, EXIT_LOCKED, "%s", o->runs.why);
         if (!a->alive) {
@@ -128,6 +124,11 @@ int agent_look_check(const AgentLook *a, char **ret_why) {
                                 "%s", o->tmux.why ? o->tmux.why : "there is no tmux server");
         if (!session || session->pane_dead)
                 return say(ret_why, EXIT_NOT_CONVERGED, "it runs, but without a terminal of ours");
+        /* Last: who may look at it nevertheless knows by this that there is something to see. */
+        if (a->spec && a->spec->state == DESIRED_PAUSED)
+                return say(ret_why, EXIT_BLOCKED,
+                                "the roster has it paused, so it gets no messages (line %u)",
+                                a->spec->line);
         r = a->c->driver.vouch(a->c->driver.world, o, a->name, ret_why);
         return r > 0 ? EXIT_NOT_CONVERGED : r;
 }

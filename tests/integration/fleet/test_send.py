@@ -326,6 +326,11 @@ class Send:
         self.roster(agents)
         d = self.send('web', 'x', code=PERSON)
         self.assertEqual(d['cause'], 'paused')
+        self.agent_verb('probe', 'web', code=0)
+        # One that does not run besides is first of all that.
+        self.fleet('stop', 'web', code=0)
+        self.assertIn('it is stopped', self.send('web', 'x', code=DOWN)['why'])
+        self.assertIn('it is stopped', self.agent_verb('probe', 'web', code=DOWN).err)
 
     def test_invalid_roster_hides_nobody(self):
         self.composers('web')
