@@ -110,7 +110,7 @@ MUTANTS = [
     ("start an agent whose keeper was silent", DIFF, "        case UNIT_OTHER:\n                return true;\n",
      "                return true;\n        case UNIT_OTHER:\n                return false;\n"),
     ("start again what ended well under on-failure", DIFF,
-     "return v->spec->restart_policy != RESTART_ALWAYS && v->stop->code &&", "return 0 && v->stop->code &&"),
+     "return v->spec->restart_policy != RESTART_ALWAYS && v->stop->kind == END_EXITED;", "return false;"),
     ("start again what is never to be", DIFF, "if (heeds_stops && v->spec->restart_policy == RESTART_NEVER && v->stop &&",
      "if (0 && v->stop &&"),
     ("start again at once under direct", PACING, "return s->restart_policy == RESTART_ALWAYS ||\n",
