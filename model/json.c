@@ -149,12 +149,6 @@ bool json_has(const Json *object, const char *key) {
         return json_type_of(object) == JSON_OBJECT && json_object_object_get_ex(object, key, NULL);
 }
 
-int json_get_int64(const Json *object, const char *key, int64_t *ret) {
-        const Json *v = json_get(object, key);
-
-        return v ? json_as_int64(v, ret) : -ENOENT;
-}
-
 int json_get_uint64(const Json *object, const char *key, uint64_t *ret) {
         const Json *v = json_get(object, key);
 

@@ -70,7 +70,6 @@ Json *json_get(const Json *object, const char *key);
 bool json_has(const Json *object, const char *key);
 
 /* Members by key: 0 and *ret, -ENOENT (missing or null), -EINVAL (of another type), -ERANGE. */
-_must_check_ int json_get_int64(const Json *object, const char *key, int64_t *ret);
 _must_check_ int json_get_uint64(const Json *object, const char *key, uint64_t *ret);
 _must_check_ int json_get_bool(const Json *object, const char *key, bool *ret);
 

@@ -35,7 +35,6 @@ typedef enum SessionOwner {
         SESSION_HOLDER,
 } SessionOwner;
 
-/* One tmux session (its first pane). */
 /* Is the agent at work? Asked only of those that the plan may have to restart or remove. */
 typedef enum Busy {
         BUSY_NOT_ASKED,
@@ -44,6 +43,7 @@ typedef enum Busy {
         BUSY_UNKNOWN, /* treated as yes */
 } Busy;
 
+/* One tmux session (its first pane). */
 typedef struct ObservedSession {
         char *id;   /* "$3" */
         char *name; /* as tmux shows it; proves nothing */
@@ -77,16 +77,13 @@ bool unit_state_is_active(UnitState s);
 
 /* One supervised thing: a unit of ours, or the keeper's child under `direct`. */
 typedef struct ObservedUnit {
-        char *agent; /* NULL for holder and controller */
+        char *agent;
         UnitState state;
         char *masked; /* the words behind `systemctl --user unmask` where it is; else NULL */
         bool job_pending;
-        bool need_reload; /* known only where `details` is set */
-        bool details;     /* the fields below were asked for */
+        bool details; /* the fields below were asked for */
         pid_t main_pid;
-        char *result;    /* "success", "exit-code", "signal", "start-limit-hit" ... */
-        int exit_code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0 unknown */
-        int exit_status; /* exit code or signal */
+        char *result; /* "success", "exit-code", "signal", "start-limit-hit" ... */
         uint64_t restarts;
         uint64_t memory;       /* bytes; UINT64_MAX unknown */
         uint64_t cpu_usec;     /* time used since its last start; UINT64_MAX unknown */
@@ -118,7 +115,6 @@ typedef struct ObservedRun {
         char resolved[FINGERPRINT_SIZE];
 } ObservedRun;
 
-/* What the last end of an agent left behind (ExecStopPost, or the keeper under `direct`). */
 /* How a process ended. */
 typedef enum EndKind {
         END_UNKNOWN,
@@ -126,6 +122,7 @@ typedef enum EndKind {
         END_SIGNAL, /* the status is a signal's name */
 } EndKind;
 
+/* What the last end of an agent left behind (ExecStopPost, or the keeper under `direct`). */
 typedef struct ObservedStop {
         char *agent;
         bool this_boot;
@@ -168,13 +165,12 @@ struct Observed {
         Source runs;
         Source files;
 
-        pid_t server_pid;         /* tmux server; 0 none */
-        pid_t hidden_server_pid;  /* it lives behind a socket that is gone; 0 none */
-        bool server_foreign;      /* a server on our socket that is not of this fleet */
-        bool server_unsupervised; /* ours, but outside the holder's unit */
-        bool reload_pending;      /* drop-ins changed that the manager may not have read yet */
-        bool tmux_settings_wait;  /* the roster says other ones than the running server has */
-        bool units_installed;     /* template and holder unit are there */
+        pid_t server_pid;        /* tmux server; 0 none */
+        pid_t hidden_server_pid; /* it lives behind a socket that is gone; 0 none */
+        bool server_foreign;     /* a server on our socket that is not of this fleet */
+        bool reload_pending;     /* drop-ins changed that the manager may not have read yet */
+        bool tmux_settings_wait; /* the roster says other ones than the running server has */
+        bool units_installed;    /* template and holder unit are there */
         UnitState holder;
         uint64_t holder_since_usec; /* CLOCK_REALTIME of the last start; 0 unknown */
         UnitState controller;
@@ -206,6 +202,8 @@ ObservedSession *observed_add_session(Observed *o);
 ObservedUnit *observed_add_unit(Observed *o);
 ObservedRun *observed_add_run(Observed *o);
 ObservedStop *observed_add_stop(Observed *o);
+ObservedHold *observed_add_hold(Observed *o);
+ObservedFiles *observed_add_files(Observed *o);
 
 /* Fills in what follows from the three words. */
 void observed_stop_classify(ObservedStop *s);
@@ -213,8 +211,6 @@ void observed_stop_classify(ObservedStop *s);
 /* "it ended with status 3", "it was ended by signal TERM", where its launcher says why; NULL if
  * that is not known (@s may be NULL). */
 const char *observed_stop_text(const ObservedStop *s, char *buffer, size_t n);
-ObservedHold *observed_add_hold(Observed *o);
-ObservedFiles *observed_add_files(Observed *o);
 
 /* Forgets all sessions from the one at @n on. */
 void observed_drop_sessions(Observed *o, size_t n);

@@ -133,8 +133,7 @@ typedef struct Plan {
         size_t n_agents;    /* in the roster, for this machine */
         size_t n_unchanged; /* of these, as they should be: no action, no remark but PENDING */
         size_t n_impeded;   /* of these, down because of a remark about the whole fleet */
-        size_t n_removals_blocked;
-        bool sorted; /* actions stand as plan_sort() leaves them */
+        bool sorted;        /* actions stand as plan_sort() leaves them */
 } Plan;
 
 /* Exit codes of every verb, spec section 5. */

@@ -410,7 +410,7 @@ static int machine_write_dropins(void *world, AgentSpec *const *specs, size_t n,
         r = is_systemd(m) && reload ? store_expect_reload(m->paths) : 0;
         if (r < 0)
                 return r;
-        return is_systemd(m) ? dropins_write(m->paths, specs, n, NULL) : 0;
+        return is_systemd(m) ? dropins_write(m->paths, specs, n) : 0;
 }
 
 static int machine_reload(void *world) {

@@ -262,40 +262,31 @@ static int write_staged(const Paths *p, const Batch *b) {
         return fd < 0 || syncfs(fd) < 0 ? -errno : 0;
 }
 
-int dropins_write(const Paths *p, AgentSpec *const *specs, size_t n, char ***ret_changed) {
+int dropins_write(const Paths *p, AgentSpec *const *specs, size_t n) {
         _cleanup_(batch_done) Batch b = { 0 };
-        _cleanup_strv_ char **changed = NULL;
+        size_t n_batch;
         bool staged;
-        int r;
+        int r = 0;
 
-        r = strv_copy(NULL, &changed);
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = batch_add(&b, p, specs[i]);
-        staged = b.agents && strv_length(b.agents) > ONE_BY_ONE_MAX;
-        for (char **agent = b.agents; agent && *agent && r >= 0; agent++) {
-                _cleanup_free_ char *directory = NULL, *unit = NULL;
+        n_batch = strv_length(b.agents);
+        staged = n_batch > ONE_BY_ONE_MAX;
+        for (size_t i = 0; i < n_batch && r >= 0; i++) {
+                _cleanup_free_ char *directory = NULL;
 
-                r = dropin_directory(p, *agent, &directory);
+                r = dropin_directory(p, b.agents[i], &directory);
                 if (r >= 0)
                         r = make_directory(directory, !staged);
-                if (r >= 0)
-                        r = paths_agent_unit(p, *agent, &unit);
-                if (r >= 0)
-                        r = strv_take(&changed, TAKE_PTR(unit));
         }
         if (r < 0)
                 return r;
 
         if (staged)
-                r = write_staged(p, &b);
-        else
-                for (size_t i = 0; i < strv_length(b.agents) && r >= 0; i++)
-                        r = write_one(p, b.agents[i], b.texts[i]);
-        if (r < 0)
-                return r;
-        if (ret_changed)
-                *ret_changed = TAKE_PTR(changed);
-        return 0;
+                return write_staged(p, &b);
+        for (size_t i = 0; i < n_batch && r >= 0; i++)
+                r = write_one(p, b.agents[i], b.texts[i]);
+        return r;
 }
 
 int dropin_remove(const Paths *p, const char *agent) {

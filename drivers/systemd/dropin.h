@@ -7,7 +7,7 @@
  * syntax. The text is a pure function of the spec, so that "is it current" is a comparison of
  * bytes.
  *
- * A unit that is loaded keeps what it was loaded with: see manager_need_reload().
+ * A unit that is loaded keeps what it was loaded with until manager_reload().
  */
 
 #include <stdbool.h>
@@ -42,13 +42,9 @@ typedef enum DropinState {
 
 _must_check_ int dropin_check(const Paths *p, const AgentSpec *s, DropinState *ret);
 
-/*
- * Writes those of the drop-ins that are absent or differ; all are on disk when it returns, at the
- * price of one sync for all. @ret_changed (may be NULL): the unit names of those written, a new
- * list.
- */
-_must_check_ int dropins_write(
-                const Paths *p, AgentSpec *const *specs, size_t n, char ***ret_changed);
+/* Writes those of the drop-ins that are absent or differ; all are on disk when it returns, at the
+ * price of one sync for all. */
+_must_check_ int dropins_write(const Paths *p, AgentSpec *const *specs, size_t n);
 
 /* Removes the file, and its directory if nothing of the user's is in it. Absent is success. */
 _must_check_ int dropin_remove(const Paths *p, const char *agent);

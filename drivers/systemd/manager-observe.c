@@ -22,42 +22,9 @@
 /* One Get for each property: GetAll also computes UnitFileState, which costs the manager 1.7 ms a
  * unit. */
 
-/* What the answers go into. */
-typedef struct Target {
-        ObservedUnit *unit;
-        char *dropin; /* "mosaic-agent@web.service.d/50-mosaic.conf" */
-        bool dropin_on_disk;
-        bool dropin_loaded;
-} Target;
+typedef int (*DetailReader)(sd_bus_message *m, ObservedUnit *u);
 
-static void target_done(Target *t) {
-        free(t->dropin);
-}
-
-static int target_init(Target *t, const Paths *p, const char *unit_name, ObservedUnit *unit) {
-        _cleanup_free_ char *path = NULL;
-
-        *t = (Target){ .unit = unit };
-        if (format_text(&t->dropin, "%s.d/" DROPIN_FILE, unit_name) < 0)
-                return -ENOMEM;
-        if (path_join(p->units, t->dropin, &path) < 0)
-                return -ENOMEM;
-        t->dropin_on_disk = access(path, F_OK) >= 0;
-        return 0;
-}
-
-/*
- * NeedDaemonReload alone is not enough: the manager compares files against a cache of directories
- * that it fills when it loads units, so it says "no" for a loaded unit whose drop-in directory is
- * new.
- */
-static bool target_needs_reload(const Target *t) {
-        return t->unit->need_reload || t->dropin_on_disk != t->dropin_loaded;
-}
-
-typedef int (*DetailReader)(sd_bus_message *m, Target *t);
-
-static int read_main_pid(sd_bus_message *m, Target *t) {
+static int read_main_pid(sd_bus_message *m, ObservedUnit *u) {
         uint32_t pid;
         int r = sd_bus_message_read(m, "u", &pid);
 
@@ -65,107 +32,58 @@ static int read_main_pid(sd_bus_message *m, Target *t) {
                 return r;
         if (pid > INT_MAX) /* as a pid it would name a process group */
                 return -EBADMSG;
-        t->unit->main_pid = (pid_t)pid;
+        u->main_pid = (pid_t)pid;
         return 0;
 }
 
-static int read_restarts(sd_bus_message *m, Target *t) {
+static int read_restarts(sd_bus_message *m, ObservedUnit *u) {
         uint32_t n;
         int r = sd_bus_message_read(m, "u", &n);
 
         if (r >= 0)
-                t->unit->restarts = n;
+                u->restarts = n;
         return r;
 }
 
-static int read_memory(sd_bus_message *m, Target *t) {
-        return sd_bus_message_read(
-                        m, "t", &t->unit->memory); /* UINT64_MAX: no accounting, as in ours */
+static int read_memory(sd_bus_message *m, ObservedUnit *u) {
+        return sd_bus_message_read(m, "t", &u->memory); /* UINT64_MAX: no accounting, as in ours */
 }
 
-static int read_cpu(sd_bus_message *m, Target *t) {
+static int read_cpu(sd_bus_message *m, ObservedUnit *u) {
         uint64_t nsec;
         int r = sd_bus_message_read(m, "t", &nsec);
 
         /* UINT64_MAX: no accounting, as in ours. */
         if (r >= 0)
-                t->unit->cpu_usec = nsec == UINT64_MAX ? UINT64_MAX : nsec / 1000;
+                u->cpu_usec = nsec == UINT64_MAX ? UINT64_MAX : nsec / 1000;
         return r;
 }
 
-static int read_result(sd_bus_message *m, Target *t) {
+static int read_result(sd_bus_message *m, ObservedUnit *u) {
         const char *s;
         int r = sd_bus_message_read(m, "s", &s);
 
         if (r < 0)
                 return r;
-        free(t->unit->result);
-        t->unit->result = strdup(s);
-        return t->unit->result ? 0 : -ENOMEM;
+        free(u->result);
+        u->result = strdup(s);
+        return u->result ? 0 : -ENOMEM;
 }
 
-static int read_exit_code(sd_bus_message *m, Target *t) {
-        int32_t code;
-        int r = sd_bus_message_read(m, "i", &code);
-
-        if (r >= 0)
-                t->unit->exit_code = code;
-        return r;
+static int read_changed(sd_bus_message *m, ObservedUnit *u) {
+        return sd_bus_message_read(m, "t", &u->changed_usec);
 }
 
-static int read_exit_status(sd_bus_message *m, Target *t) {
-        int32_t status;
-        int r = sd_bus_message_read(m, "i", &status);
-
-        if (r >= 0)
-                t->unit->exit_status = status;
-        return r;
-}
-
-static int read_need_reload(sd_bus_message *m, Target *t) {
-        int value, r = sd_bus_message_read(m, "b", &value);
-
-        if (r >= 0)
-                t->unit->need_reload = value;
-        return r;
-}
-
-static int read_changed(sd_bus_message *m, Target *t) {
-        return sd_bus_message_read(m, "t", &t->unit->changed_usec);
-}
-
-static int read_load_error(sd_bus_message *m, Target *t) {
+static int read_load_error(sd_bus_message *m, ObservedUnit *u) {
         const char *name, *sentence;
         int r = sd_bus_message_read(m, "(ss)", &name, &sentence);
 
         if (r < 0 || !name[0])
                 return r;
-        free(t->unit->load_error);
-        t->unit->load_error = strdup(sentence[0] ? sentence : name);
-        return t->unit->load_error ? 0 : -ENOMEM;
+        free(u->load_error);
+        u->load_error = strdup(sentence[0] ? sentence : name);
+        return u->load_error ? 0 : -ENOMEM;
 }
-
-/* Whether our drop-in is among those the unit was loaded with. The directories may be spelled
- * differently (links), so the end of the path decides. */
-static int read_dropins(sd_bus_message *m, Target *t) {
-        _cleanup_strv_ char **paths = NULL;
-        size_t n = strlen(t->dropin);
-        int r = sd_bus_message_read_strv(m, &paths);
-
-        for (char **s = paths; s && *s && r >= 0; s++) {
-                size_t length = strlen(*s);
-
-                if (length > n && (*s)[length - n - 1] == '/' &&
-                                strcmp(*s + length - n, t->dropin) == 0)
-                        t->dropin_loaded = true;
-        }
-        return r;
-}
-
-enum {
-        DETAIL_NEED_RELOAD,
-        DETAIL_DROPINS,
-};
 
 static const struct {
         const char *interface;
@@ -173,15 +91,11 @@ static const struct {
         const char *type;
         DetailReader read;
 } details[] = {
-        [DETAIL_NEED_RELOAD] = { UNIT_INTERFACE, "NeedDaemonReload", "b", read_need_reload },
-        [DETAIL_DROPINS] = { UNIT_INTERFACE, "DropInPaths", "as", read_dropins },
         { SERVICE_INTERFACE, "MainPID", "u", read_main_pid },
         { SERVICE_INTERFACE, "NRestarts", "u", read_restarts },
         { SERVICE_INTERFACE, "MemoryCurrent", "t", read_memory },
         { SERVICE_INTERFACE, "CPUUsageNSec", "t", read_cpu },
         { SERVICE_INTERFACE, "Result", "s", read_result },
-        { SERVICE_INTERFACE, "ExecMainCode", "i", read_exit_code },
-        { SERVICE_INTERFACE, "ExecMainStatus", "i", read_exit_status },
         { UNIT_INTERFACE, "StateChangeTimestamp", "t", read_changed },
         { UNIT_INTERFACE, "LoadError", "(ss)", read_load_error },
 };
@@ -460,7 +374,7 @@ static int add_masks(Look *l, const Paths *p) {
 /* --- details ---------------------------------------------------------------------------------- */
 
 /* -ENOENT: the unit went away between the listing and the question. */
-static int read_detail(Manager *m, const Call *c, size_t detail, Target *t) {
+static int read_detail(Manager *m, const Call *c, size_t detail, ObservedUnit *u) {
         int r;
 
         r = call_result(m, c);
@@ -469,22 +383,16 @@ static int read_detail(Manager *m, const Call *c, size_t detail, Target *t) {
         r = sd_bus_message_enter_container(c->reply, 'v', details[detail].type);
         if (r < 0)
                 return r;
-        return details[detail].read(c->reply, t);
+        return details[detail].read(c->reply, u);
 }
 
-static int read_details(Manager *m, const Paths *p, Call *calls, ObservedUnit *u) {
-        _cleanup_(target_done) Target t = { 0 };
-        _cleanup_free_ char *name = NULL;
-        int r;
+static int read_details(Manager *m, const Call *calls, ObservedUnit *u) {
+        int r = 0;
 
-        r = paths_agent_unit(p, u->agent, &name);
-        if (r >= 0)
-                r = target_init(&t, p, name, u);
         for (size_t k = 0; k < N_DETAILS && r >= 0; k++)
-                r = read_detail(m, &calls[k], k, &t);
+                r = read_detail(m, &calls[k], k, u);
         if (r < 0)
                 return r == -ENOENT ? 0 : r; /* then it has no details; that is no failure */
-        u->need_reload = target_needs_reload(&t);
         u->details = true;
         return 0;
 }
@@ -501,7 +409,7 @@ static int read_holder_since(Manager *m, const Call *c, Look *l) {
         return sd_bus_message_read(c->reply, "t", &l->holder_since_usec);
 }
 
-static int ask_details(Manager *m, const Paths *p, Look *l, bool all, uint64_t deadline) {
+static int ask_details(Manager *m, Look *l, bool all, uint64_t deadline) {
         size_t n_calls = 0, n_max = l->n_listed * N_DETAILS + 1, next = 0;
         _cleanup_free_ Call *calls = NULL;
         int r = 0;
@@ -531,7 +439,7 @@ static int ask_details(Manager *m, const Paths *p, Look *l, bool all, uint64_t d
         for (size_t i = 0; i < l->n_listed && r >= 0; i++) {
                 if (!l->listed[i].path || (l->listed[i].running && !all))
                         continue;
-                r = read_details(m, p, &calls[next], &l->units->units[i]);
+                r = read_details(m, &calls[next], &l->units->units[i]);
                 next += N_DETAILS;
         }
         calls_done(calls, n_calls);
@@ -559,7 +467,7 @@ int manager_observe(Manager *m, const Paths *p, bool details_for_all, Observed *
         if (r >= 0)
                 r = list_units(m, &l, deadline);
         if (r >= 0)
-                r = ask_details(m, p, &l, details_for_all, deadline);
+                r = ask_details(m, &l, details_for_all, deadline);
         if (r >= 0)
                 r = add_masks(&l, p);
         if (r >= 0 && lists_twice(l.units))
@@ -585,61 +493,5 @@ int manager_observe(Manager *m, const Paths *p, bool details_for_all, Observed *
         o->holder = l.holder;
         o->holder_since_usec = l.holder_since_usec;
         o->controller = l.controller;
-        return 0;
-}
-
-/* What manager_need_reload() asks of each unit. */
-static const size_t reload_details[] = { DETAIL_NEED_RELOAD, DETAIL_DROPINS };
-
-#define N_RELOAD_DETAILS ELEMENTSOF(reload_details)
-
-static int send_reload_details(Manager *m, const char *unit, Call *calls) {
-        _cleanup_free_ char *path = NULL;
-        int r;
-
-        r = sd_bus_path_encode(MANAGER_PATH "/unit", unit, &path);
-        for (size_t k = 0; k < N_RELOAD_DETAILS && r >= 0; k++)
-                r = call_send_get(m, path, details[reload_details[k]].interface,
-                                details[reload_details[k]].property, &calls[k]);
-        return r;
-}
-
-static int read_reload_details(
-                Manager *m, const Paths *p, const char *unit, Call *calls, char ***changed) {
-        _cleanup_(target_done) Target t = { 0 };
-        ObservedUnit u = { 0 };
-        int r;
-
-        r = target_init(&t, p, unit, &u);
-        for (size_t k = 0; k < N_RELOAD_DETAILS && r >= 0; k++)
-                r = read_detail(m, &calls[k], reload_details[k], &t);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        return target_needs_reload(&t) ? strv_push(changed, unit) : 0;
-}
-
-int manager_need_reload(Manager *m, const Paths *p, char *const *units, char ***ret) {
-        size_t n = strv_length(units), n_calls = n * N_RELOAD_DETAILS;
-        _cleanup_strv_ char **changed = NULL;
-        _cleanup_free_ Call *calls = NULL;
-        int r = 0;
-
-        manager_set_error(m, "%s", "");
-        r = strv_copy(NULL, &changed);
-        if (r < 0)
-                return r;
-        calls = calloc(n_calls + 1, sizeof(Call));
-        if (!calls)
-                return -ENOMEM;
-        for (size_t i = 0; i < n && r >= 0; i++)
-                r = send_reload_details(m, units[i], &calls[i * N_RELOAD_DETAILS]);
-        if (r >= 0)
-                r = calls_wait(m, calls, n_calls, clock_monotonic_usec() + m->timeout_usec);
-        for (size_t i = 0; i < n && r >= 0; i++)
-                r = read_reload_details(m, p, units[i], &calls[i * N_RELOAD_DETAILS], &changed);
-        calls_done(calls, n_calls);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(changed);
         return 0;
 }

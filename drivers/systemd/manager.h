@@ -58,13 +58,6 @@ _must_check_ int manager_observe_begin(Manager *m, const Paths *p);
 
 _must_check_ int manager_observe(Manager *m, const Paths *p, bool details_for_all, Observed *o);
 
-/*
- * Which of the named units were loaded from other files than are there now (template, drop-ins): a
- * restart would use the old ones until manager_reload(). @ret: a new list. Units that are not
- * loaded are not in it, they are read when they are started; failed ones are loaded.
- */
-_must_check_ int manager_need_reload(Manager *m, const Paths *p, char *const *units, char ***ret);
-
 /* Forgets the failures and start counters of the named units. Unknown units are fine. */
 _must_check_ int manager_reset_failed(Manager *m, char *const *units);
 

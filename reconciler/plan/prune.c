@@ -8,10 +8,9 @@
  * What is ours and not wanted here: named by a spec, a unit instance of our template, a session
  * with our marker, or a drop-in, and either not in the roster or, by `host:`, on another machine.
  */
-static bool is_wanted(const PlanContext *c, const char *agent, bool *ret_elsewhere) {
+static bool is_wanted(const PlanContext *c, const char *agent) {
         const AgentSpec *spec = desired_find(c->desired, agent);
 
-        *ret_elsewhere = spec && spec->elsewhere;
         return spec && !spec->elsewhere;
 }
 
@@ -26,19 +25,17 @@ static int collect(const PlanContext *c, const char ***ret, size_t *ret_n) {
         const Observed *o = c->observed;
         const char **all = calloc(o->n_file + o->n_units + o->n_sessions + 1, sizeof(char *));
         size_t n_all = 0, n = 0;
-        bool elsewhere;
 
         if (!all)
                 return -ENOMEM;
         for (size_t i = 0; i < o->n_file; i++)
-                if (!is_wanted(c, o->file[i].agent, &elsewhere))
+                if (!is_wanted(c, o->file[i].agent))
                         all[n_all++] = o->file[i].agent;
         for (size_t i = 0; i < o->n_units; i++)
-                if (o->units[i].agent && o->units[i].state != UNIT_NOT_LOADED &&
-                                !is_wanted(c, o->units[i].agent, &elsewhere))
+                if (o->units[i].state != UNIT_NOT_LOADED && !is_wanted(c, o->units[i].agent))
                         all[n_all++] = o->units[i].agent;
         for (size_t i = 0; i < o->n_sessions; i++)
-                if (o->sessions[i].agent && !is_wanted(c, o->sessions[i].agent, &elsewhere))
+                if (o->sessions[i].agent && !is_wanted(c, o->sessions[i].agent))
                         all[n_all++] = o->sessions[i].agent;
         qsort(all, n_all, sizeof(char *), compare_names);
         for (size_t i = 0; i < n_all; i++)
@@ -59,7 +56,7 @@ static size_t count_running(const Observed *o) {
         size_t n = 0;
 
         for (size_t i = 0; i < o->n_units; i++)
-                n += o->units[i].agent && unit_state_is_active(o->units[i].state);
+                n += unit_state_is_active(o->units[i].state);
         return n;
 }
 
@@ -76,8 +73,8 @@ static int add_removal(PlanContext *c, const char *agent) {
         const ObservedUnit *unit = observed_unit(o, agent);
         const ObservedSession *session = observed_session(o, agent);
         unsigned steps = STEP_FILES;
+        bool elsewhere = desired_find(c->desired, agent); /* who is wanted here is not removed */
         char busy[80], help[120];
-        bool elsewhere;
         Action *a;
 
         if (runs(o, agent) &&
@@ -101,7 +98,6 @@ static int add_removal(PlanContext *c, const char *agent) {
                 steps |= STEP_RESET_FAILED;
         if (session)
                 steps |= STEP_KILL_SESSION;
-        (void)is_wanted(c, agent, &elsewhere);
         a = plan_add_action(c->plan, ACTION_REMOVE, agent,
                         elsewhere ? REASON_ELSEWHERE : REASON_NOT_IN_ROSTER, 0, steps, "%s",
                         elsewhere ? "by its host: it belongs to another machine"
@@ -179,7 +175,6 @@ static int hold_removals(PlanContext *c,
         if (r < 0)
                 return r;
         (void)snprintf(help, sizeof(help), "mosaic fleet apply --allow-remove %zu", going);
-        c->plan->n_removals_blocked = going;
         return plan_add_remark(c->plan, REMARK_BLOCKED, "removals", /* is_agent= */ false,
                                REASON_REMOVAL_CAP, 0, help,
                                "%zu of %zu running agents left the roster; without being told, "

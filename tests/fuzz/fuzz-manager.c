@@ -46,7 +46,6 @@ typedef struct Unit {
         bool job;
         uint32_t pid, restarts;
         uint64_t memory, cpu, changed;
-        bool need_reload;
         char *result, *load_error;
         bool gone; /* a question about it was answered so */
 } Unit;
@@ -55,7 +54,7 @@ static struct {
         Input *in;
         Unit listed[LISTED_MAX];
         size_t n_listed;
-        Unit unlisted[2];
+        Unit unlisted;
         bool twice;    /* a unit is listed more than once */
         bool complete; /* so far every answer was the truth, or that a unit is gone */
         bool unsure;   /* whether that is so */
@@ -109,7 +108,6 @@ static void make_world(Input *in) {
                 u->memory = input_number(in);
                 u->cpu = input_number(in);
                 u->changed = input_number(in);
-                u->need_reload = input_flag(in);
                 u->result = text_of(in);
                 u->load_error = text_of(in);
         }
@@ -145,9 +143,8 @@ static void answer_listing(sd_bus_message *request) {
 
 static const struct {
         const char *name, *types;
-} properties[] = { { "NeedDaemonReload", "b" }, { "DropInPaths", "as" }, { "MainPID", "u" },
-        { "NRestarts", "u" }, { "MemoryCurrent", "t" }, { "CPUUsageNSec", "t" }, { "Result", "s" },
-        { "ExecMainCode", "i" }, { "ExecMainStatus", "i" }, { "StateChangeTimestamp", "t" },
+} properties[] = { { "MainPID", "u" }, { "NRestarts", "u" }, { "MemoryCurrent", "t" },
+        { "CPUUsageNSec", "t" }, { "Result", "s" }, { "StateChangeTimestamp", "t" },
         { "LoadError", "(ss)" }, { "ActiveEnterTimestamp", "t" }, { "UnitPath", "as" },
         { "Environment", "as" }, { "Version", "s" }, { "ControlGroup", "s" } };
 
@@ -160,8 +157,6 @@ static const char *types_of(const char *property) {
 }
 
 static int append_property(sd_bus_message *m, const Unit *u, const char *property) {
-        if (strcmp(property, "NeedDaemonReload") == 0)
-                return sd_bus_message_append(m, "b", u && u->need_reload);
         if (strcmp(property, "MainPID") == 0)
                 return sd_bus_message_append(m, "u", u->pid);
         if (strcmp(property, "NRestarts") == 0)
@@ -172,8 +167,6 @@ static int append_property(sd_bus_message *m, const Unit *u, const char *propert
                 return sd_bus_message_append(m, "t", u->cpu);
         if (strcmp(property, "Result") == 0)
                 return sd_bus_message_append(m, "s", u->result);
-        if (strncmp(property, "ExecMain", 8) == 0)
-                return sd_bus_message_append(m, "i", (int)u->restarts);
         if (strcmp(property, "LoadError") == 0)
                 return sd_bus_message_append(m, "(ss)", u->load_error, "");
         if (*types_of(property) == 't')
@@ -203,7 +196,7 @@ static Unit *unit_at(const char *path) {
         for (size_t i = 0; i < world.n_listed; i++)
                 if (strcmp(world.listed[i].path, path) == 0)
                         return world.listed + i;
-        return world.unlisted + (strstr(path, "web") != NULL);
+        return &world.unlisted;
 }
 
 static void on_get(sd_bus_message *request) {
@@ -271,7 +264,7 @@ static void check_unit(const ObservedUnit *seen, const Unit *u, bool all) {
         assert((uint32_t)seen->main_pid == u->pid && seen->restarts == u->restarts);
         assert(seen->memory == u->memory && seen->changed_usec == u->changed);
         assert(seen->cpu_usec == (u->cpu == UINT64_MAX ? UINT64_MAX : u->cpu / 1000));
-        assert(strcmp(seen->result, u->result) == 0 && seen->need_reload == u->need_reload);
+        assert(strcmp(seen->result, u->result) == 0);
         assert((seen->load_error != NULL) == (*u->load_error != '\0'));
 }
 
@@ -340,15 +333,14 @@ static void check_text(int r, const char *text, const char *want) {
                 assert(world.complete && strcmp(text, want) == 0);
 }
 
-static void ask(Input *in, const Paths *p, Manager *m) {
+static void ask(Input *in, Manager *m) {
         static char name[] = "mosaic-agent@web.service", other[] = "mosaic-agent@db.service";
         char *const both[] = { name, other, NULL };
-        _cleanup_strv_ char **changed = NULL;
         _cleanup_free_ char *text = NULL;
         bool found = true;
         int r;
 
-        switch (input_choose(in, 7)) {
+        switch (input_choose(in, 6)) {
         case 0:
                 r = manager_version(m, &text);
                 check_text(r, text, "Version");
@@ -368,13 +360,8 @@ static void ask(Input *in, const Paths *p, Manager *m) {
         case 4:
                 r = manager_reload(m);
                 break;
-        case 5:
-                r = manager_reset_failed(m, both);
-                break;
         default:
-                r = manager_need_reload(m, p, both, &changed);
-                assert(r < 0 || (world.complete && changed));
-                assert(r == 0 || !changed);
+                r = manager_reset_failed(m, both);
                 break;
         }
         assert(r != -ENOMEM);
@@ -391,7 +378,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         peer_begin(&rules);
         assert(manager_open(&p, TIMEOUT_USEC, &m) == 0);
         if (asks)
-                ask(&in, &p, m);
+                ask(&in, m);
         else
                 look(&in, &p, m);
         manager_free(m);

@@ -156,11 +156,11 @@ static int write_fleet(unsigned version) {
 }
 
 static int write_dropin(unsigned version) {
-        return dropins_write(&paths, specs[version], 1, NULL);
+        return dropins_write(&paths, specs[version], 1);
 }
 
 static int write_dropins(unsigned version) {
-        return dropins_write(&paths, specs[version], MANY, NULL);
+        return dropins_write(&paths, specs[version], MANY);
 }
 
 static int write_manifest(unsigned version) {

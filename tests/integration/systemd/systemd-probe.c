@@ -6,7 +6,7 @@
  *
  *     manager-probe observe [all]
  *     manager-probe jobs start|stop|restart WINDOW DEADLINE_MS UNIT...
- *     manager-probe need-reload UNIT... | reset-failed UNIT... | reload | version | path DIR | open
+ *     manager-probe reset-failed UNIT... | reload | version | path DIR | open
  */
 
 #include <inttypes.h>
@@ -42,14 +42,13 @@ static int run_observe(Manager *m, const Paths *p, bool all) {
         for (size_t i = 0; i < o->n_units; i++) {
                 const ObservedUnit *u = &o->units[i];
 
-                printf("unit: agent=%s state=%s masked=%d job=%d details=%d reload=%d pid=%d "
-                       "restarts=%" PRIu64 " result=%s code=%d status=%d memory=%s changed=%d "
-                       "load=%s\n",
+                printf("unit: agent=%s state=%s masked=%d job=%d details=%d pid=%d "
+                       "restarts=%" PRIu64 " result=%s memory=%s changed=%d load=%s\n",
                                 u->agent, unit_state_to_string(u->state), u->masked != NULL,
-                                u->job_pending, u->details, u->need_reload, (int)u->main_pid,
-                                u->restarts, u->result ? u->result : "", u->exit_code,
-                                u->exit_status, u->memory == UINT64_MAX ? "unknown" : "known",
-                                u->changed_usec != 0, u->load_error ? u->load_error : "");
+                                u->job_pending, u->details, (int)u->main_pid, u->restarts,
+                                u->result ? u->result : "",
+                                u->memory == UINT64_MAX ? "unknown" : "known", u->changed_usec != 0,
+                                u->load_error ? u->load_error : "");
         }
         return 0;
 }
@@ -157,7 +156,6 @@ static int run_dropins(const Paths *p, char **argv) {
         static char success[] = "143", *words[] = { success, NULL };
         _cleanup_free_ AgentSpec *specs = NULL;
         _cleanup_free_ AgentSpec **list = NULL;
-        _cleanup_strv_ char **changed = NULL;
         size_t n = strv_length(argv + 3);
         uint64_t attempts, tasks, start;
         RestartPolicy policy = RESTART_ALWAYS;
@@ -186,13 +184,9 @@ static int run_dropins(const Paths *p, char **argv) {
                 list[i] = &specs[i];
         }
         start = clock_monotonic_usec();
-        r = dropins_write(p, list, n, &changed);
+        r = dropins_write(p, list, n);
         fprintf(stderr, "took %" PRIu64 " us\n", clock_monotonic_usec() - start);
-        if (r < 0)
-                return fail("dropins", r, NULL);
-        for (char **s = changed; *s; s++)
-                printf("changed: %s\n", *s);
-        return 0;
+        return r < 0 ? fail("dropins", r, NULL) : 0;
 }
 
 static void print_paths(const Paths *p) {
@@ -205,7 +199,6 @@ static void print_paths(const Paths *p) {
 int main(int argc, char **argv) {
         _cleanup_(manager_freep) Manager *m = NULL;
         _cleanup_(paths_freep) Paths *p = NULL;
-        _cleanup_strv_ char **list = NULL;
         _cleanup_free_ char *version = NULL;
         Source source = { 0 };
         bool contains;
@@ -249,11 +242,7 @@ int main(int argc, char **argv) {
         }
         if (strcmp(argv[1], "jobs") == 0 && argc > 4)
                 return run_jobs(m, argv + 2);
-        if (strcmp(argv[1], "need-reload") == 0) {
-                r = manager_need_reload(m, p, argv + 2, &list);
-                for (char **s = list; s && *s; s++)
-                        printf("changed: %s\n", *s);
-        } else if (strcmp(argv[1], "reset-failed") == 0)
+        if (strcmp(argv[1], "reset-failed") == 0)
                 r = manager_reset_failed(m, argv + 2);
         else if (strcmp(argv[1], "reload") == 0)
                 r = manager_reload(m);
