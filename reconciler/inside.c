@@ -5,7 +5,7 @@
 
 #include "drivers/os/proc.h"
 #include "drivers/store/store.h"
-#include "model/base/format.h"
+#include "drivers/systemd/unit-name.h"
 #include "model/base/strv.h"
 #include "reconciler/run.h"
 
@@ -15,25 +15,23 @@
 /* The agent whose unit we are in, however far from its process; NULL: none. A stop ends the whole
  * cgroup. */
 static int agent_of_cgroup(const Context *c, const Observed *o, const char **ret) {
-        _cleanup_free_ char *cgroup = NULL, *begin = NULL;
-        const char *name;
-        size_t n;
+        _cleanup_free_ char *cgroup = NULL, *agent = NULL;
+        const ObservedRun *run;
+        char *rest, *part;
         int r;
 
         *ret = NULL;
         r = c->record->supervisor == SUPERVISOR_SYSTEMD ? proc_cgroup(getpid(), &cgroup) : -ENODATA;
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
-        if (format_text(&begin, "/%sagent@", c->paths->unit_prefix) < 0)
-                return -ENOMEM;
-        name = strstr(cgroup, begin);
-        if (!name)
-                return 0;
-        name += strlen(begin);
-        n = strcspn(name, "./");
-        for (size_t i = 0; i < o->n_run; i++)
-                if (strlen(o->run[i].agent) == n && strncmp(o->run[i].agent, name, n) == 0)
-                        *ret = o->run[i].agent;
+        rest = cgroup;
+        while (!agent && (part = strsep(&rest, "/"))) {
+                r = unit_name_agent(c->paths, part, ".service", &agent);
+                if (r < 0)
+                        return r;
+        }
+        run = agent ? observed_run(o, agent) : NULL;
+        *ret = run ? run->agent : NULL;
         return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "drivers/systemd/dropin.h"
 #include "drivers/systemd/install.h"
 #include "drivers/systemd/manager-internal.h"
+#include "drivers/systemd/unit-name.h"
 #include "drivers/systemd/unit-state.h"
 #include "model/base/array.h"
 #include "model/base/format.h"
@@ -112,10 +113,10 @@ typedef struct Listed {
 
 /* Everything of one look until it is known to be complete. */
 typedef struct Look {
+        const Paths *paths;
         Observed *units; /* its `units` only */
         Listed *listed;  /* one for each of them */
         size_t n_listed;
-        char *prefix; /* "mosaic-agent@" */
         char *holder_unit;
         char *holder_path; /* NULL unless active */
         char *controller_unit;
@@ -131,7 +132,6 @@ static void look_done(Look *l) {
                 free(l->listed[i].path);
         free(l->listed);
         observed_free(l->units);
-        free(l->prefix);
         free(l->holder_unit);
         free(l->holder_path);
         free(l->controller_unit);
@@ -140,36 +140,14 @@ static void look_done(Look *l) {
 static int look_init(Look *l, const Paths *p) {
         int r;
 
+        l->paths = p;
         r = observed_new(SUPERVISOR_SYSTEMD, &l->units);
         if (r < 0)
                 return r;
-        if (format_text(&l->prefix, "%sagent@", p->unit_prefix) < 0)
-                return -ENOMEM;
         r = paths_unit(p, "tmux-holder", &l->holder_unit);
         if (r < 0)
                 return r;
         return paths_unit(p, "fleet", &l->controller_unit);
-}
-
-/* "mosaic-agent@web.service" -> "web"; *ret is NULL for what no roster can name. */
-static int agent_of_unit(const char *prefix, const char *unit, char **ret) {
-        static const char suffix[] = ".service";
-        size_t n_prefix = strlen(prefix), n = strlen(unit), n_suffix = strlen(suffix);
-        char *name;
-
-        *ret = NULL;
-        if (n <= n_prefix + n_suffix || strncmp(unit, prefix, n_prefix) != 0 ||
-                        strcmp(unit + n - n_suffix, suffix) != 0)
-                return 0;
-        name = strndup(unit + n_prefix, n - n_prefix - n_suffix);
-        if (!name)
-                return -ENOMEM;
-        if (!agent_name_is_valid(name)) {
-                free(name);
-                return 0;
-        }
-        *ret = name;
-        return 0;
 }
 
 static int look_add_agent(Look *l, const char *agent, ObservedUnit **ret) {
@@ -223,7 +201,7 @@ static int look_add_listed(Look *l,
                 return 0;
         }
 
-        r = agent_of_unit(l->prefix, unit, &agent);
+        r = unit_name_agent(l->paths, unit, ".service", &agent);
         if (r < 0 || !agent)
                 return r;
         r = look_add_agent(l, agent, &u);
@@ -246,8 +224,9 @@ static int send_listing(Manager *m, const Look *l, Call *c) {
         _cleanup_free_ char *agents = NULL;
         int r;
 
-        if (format_text(&agents, "%s*.service", l->prefix) < 0)
-                return -ENOMEM;
+        r = paths_agent_unit(l->paths, "*", &agents);
+        if (r < 0)
+                return r;
         r = manager_message(m, MANAGER_PATH, MANAGER_INTERFACE, "ListUnitsByPatterns", &message);
         if (r < 0)
                 return r;
@@ -333,7 +312,7 @@ static int add_masks_of(Look *l, const char *directory, const char *option) {
 
                 if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
                         continue;
-                r = agent_of_unit(l->prefix, entry->d_name, &agent);
+                r = unit_name_agent(l->paths, entry->d_name, ".service", &agent);
                 if (r < 0)
                         return r;
                 if (!agent)
@@ -358,8 +337,9 @@ static int add_masks_of(Look *l, const char *directory, const char *option) {
         return 0;
 }
 
-static int add_masks(Look *l, const Paths *p) {
+static int add_masks(Look *l) {
         _cleanup_free_ char *volatile_units = NULL;
+        const Paths *p = l->paths;
         const char *slash = strrchr(p->manager_socket, '/');
         int r;
 
@@ -469,7 +449,7 @@ int manager_observe(Manager *m, const Paths *p, bool details_for_all, Observed *
         if (r >= 0)
                 r = ask_details(m, &l, details_for_all, deadline);
         if (r >= 0)
-                r = add_masks(&l, p);
+                r = add_masks(&l);
         if (r >= 0 && lists_twice(l.units))
                 r = -EBADMSG;
         o->manager.took_usec = clock_monotonic_usec() - start;

@@ -12,7 +12,7 @@
 #include "drivers/os/file.h"
 #include "drivers/systemd/dropin.h"
 #include "drivers/systemd/install-internal.h"
-#include "model/base/format.h"
+#include "drivers/systemd/unit-name.h"
 #include "model/base/strv.h"
 
 /* --- does anything run? ----------------------------------------------------------------------- */
@@ -148,26 +148,6 @@ static int remove_installed(const Paths *p,
         return 0;
 }
 
-/* "PREFIXagent@NAME.service" + @suffix -> NAME; NULL if it is not that. */
-static int agent_of_name(const Paths *p, const char *name, const char *suffix, char **ret) {
-        _cleanup_free_ char *prefix = NULL, *agent = NULL;
-        size_t n = strlen(name), n_suffix = strlen(suffix), n_prefix;
-
-        *ret = NULL;
-        if (format_text(&prefix, "%sagent@", p->unit_prefix) < 0)
-                return -ENOMEM;
-        n_prefix = strlen(prefix);
-        if (n <= n_prefix + n_suffix || strncmp(name, prefix, n_prefix) != 0 ||
-                        strcmp(name + n - n_suffix, suffix) != 0)
-                return 0;
-        agent = strndup(name + n_prefix, n - n_prefix - n_suffix);
-        if (!agent)
-                return -ENOMEM;
-        if (agent_name_is_valid(agent))
-                *ret = TAKE_PTR(agent);
-        return 0;
-}
-
 static int remove_dropin(const Paths *p, const char *agent, bool dry_run, InstallReport *report) {
         _cleanup_free_ char *path = NULL;
         int r;
@@ -205,7 +185,7 @@ static int is_unit_of_ours(const Paths *p, const char *name, bool *ret) {
                         return 0;
                 }
         }
-        r = agent_of_name(p, name, ".service", &agent);
+        r = unit_name_agent(p, name, ".service", &agent);
         *ret = agent != NULL;
         return r;
 }
@@ -260,7 +240,7 @@ static int remove_dropins_and_links(const Paths *p, bool dry_run, InstallReport 
                 _cleanup_free_ char *agent = NULL, *path = NULL;
                 int r;
 
-                r = agent_of_name(p, entry->d_name, ".service.d", &agent);
+                r = unit_name_agent(p, entry->d_name, ".service.d", &agent);
                 if (r >= 0 && agent)
                         r = remove_dropin(p, agent, dry_run, report);
                 else if (r >= 0 && (ends_with(entry->d_name, ".wants") ||
