@@ -2,7 +2,6 @@
 #include "drivers/agent/run-record.h"
 
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -10,18 +9,18 @@
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
+#include "drivers/os/process.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 #include "model/talk.h"
 
 #define RECORD_MAX (64 * 1024)
-#define KILL_TIMEOUT_MS 5000
-#define HANGUP_TIMEOUT_MS 2000
+#define KILL_TIMEOUT_USEC (5 * USEC_PER_SEC)
+#define HANGUP_TIMEOUT_USEC (2 * USEC_PER_SEC)
 
 static int record_path(const Launcher *l, char **ret) {
-        if (asprintf(ret, "%s/run/%s.json", l->runtime, l->name) < 0)
-                return -ENOMEM;
-        return 0;
+        return format_text(ret, "%s/run/%s.json", l->runtime, l->name);
 }
 
 /* --- the one before --------------------------------------------------------------------------- */
@@ -39,10 +38,8 @@ static int open_previous(const Launcher *l, pid_t *ret_pid) {
         int r;
 
         r = record_path(l, &path);
-        if (r < 0) {
-                path = NULL;
+        if (r < 0)
                 return r;
-        }
         r = file_read_own(path, RECORD_MAX, &bytes, &size);
         if (r == 0)
                 r = json_parse(bytes, size, &j);
@@ -70,11 +67,12 @@ static int open_previous(const Launcher *l, pid_t *ret_pid) {
         return TAKE_FD(fd);
 }
 
-/* Whether it ended within the time. */
-static bool ended(int fd, uint64_t timeout_ms) {
-        struct pollfd p = { .fd = fd, .events = POLLIN };
+static bool ends_within(int pidfd, uint64_t usec) {
+        uint64_t deadline;
 
-        return poll(&p, 1, timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms) > 0;
+        if (__builtin_add_overflow(clock_monotonic_usec(), usec, &deadline))
+                deadline = UINT64_MAX;
+        return process_wait_end(pidfd, deadline);
 }
 
 int run_record_check(const Launcher *l, const AgentSpec *spec, bool end) {
@@ -91,7 +89,7 @@ int run_record_check(const Launcher *l, const AgentSpec *spec, bool end) {
                 return try_again("cannot tell whether an earlier agent still runs: %s",
                                 strerror(-fd));
         /* Its pane may have gone a moment ago, and the hangup is still on its way to it. */
-        if (ended(fd, end ? 0 : HANGUP_TIMEOUT_MS))
+        if (ends_within(fd, end ? 0 : HANGUP_TIMEOUT_USEC))
                 return 0;
         if (!end)
                 return try_again("an agent of that name still runs as process %ld, without a "
@@ -100,10 +98,10 @@ int run_record_check(const Launcher *l, const AgentSpec *spec, bool end) {
         say("ending process %ld, an earlier agent that has lost its pane", (long)pid);
         for (size_t i = 0; i < ELEMENTSOF(signals); i++)
                 (void)pidfd_send_signal(fd, signals[i], NULL, 0);
-        if (ended(fd, spec->stop_timeout_usec / USEC_PER_MSEC))
+        if (ends_within(fd, spec->stop_timeout_usec))
                 return 0;
         (void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
-        if (ended(fd, KILL_TIMEOUT_MS))
+        if (ends_within(fd, KILL_TIMEOUT_USEC))
                 return 0;
         return try_again("process %ld, an earlier agent, does not end", (long)pid);
 }
@@ -169,13 +167,9 @@ int run_record_write(const Launcher *l, const AgentSpec *spec, char *const *term
 void run_record_remove(const Launcher *l) {
         _cleanup_free_ char *path = NULL;
 
-        if (record_path(l, &path) < 0) {
-                path = NULL;
-                return;
-        }
-        if (file_remove(path) < 0)
-                say("cannot remove %s",
-                                path); /* harmless: the record of a dead process proves nothing */
+        /* One that stays is harmless: the record of a dead process proves nothing. */
+        if (record_path(l, &path) == 0 && file_remove(path) < 0)
+                say("cannot remove %s", path);
 }
 
 /* --- stops/NAME.json -------------------------------------------------------------------------- */

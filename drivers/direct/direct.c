@@ -154,20 +154,6 @@ int direct_start_server(DirectSupervisor *d, const TmuxServer *tmux, char **ret_
         return 0;
 }
 
-/* Whether the process has ended by the deadline, however many signals come in between. */
-static bool has_ended(int pidfd, uint64_t deadline_usec) {
-        for (;;) {
-                struct pollfd wait = { .fd = pidfd, .events = POLLIN };
-                uint64_t now = clock_monotonic_usec();
-                int left = clock_poll_msec(now, deadline_usec);
-
-                if (poll(&wait, 1, left) > 0)
-                        return true;
-                if (left == 0)
-                        return false;
-        }
-}
-
 int direct_stop_server(DirectSupervisor *d _unused_, const TmuxServer *tmux, char **ret_message) {
         _cleanup_close_ int pidfd = -1;
         pid_t pid;
@@ -188,7 +174,7 @@ int direct_stop_server(DirectSupervisor *d _unused_, const TmuxServer *tmux, cha
                 return r;
         /* A socket that is gone is not yet a server that is gone, and a new one would race with
          * it. */
-        if (!has_ended(pidfd, clock_monotonic_usec() + SERVER_TIMEOUT_USEC)) {
+        if (!process_wait_end(pidfd, clock_monotonic_usec() + SERVER_TIMEOUT_USEC)) {
                 *ret_message = strdup("the tmux server did not end");
                 return -ETIMEDOUT;
         }

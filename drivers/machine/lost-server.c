@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/pidfd.h>
 #include <time.h>
 
 #include "drivers/os/clock.h"
@@ -48,7 +48,7 @@ int lost_server_repair(const TmuxServer *tmux, pid_t pid, char **ret_message) {
         bool is_tmux;
         int r;
 
-        fd = (int)syscall(SYS_pidfd_open, pid, 0);
+        fd = pidfd_open(pid, 0);
         if (fd < 0)
                 return -errno;
         r = lost_server_is(pid, /* younger= */ 0, &is_tmux);
@@ -56,7 +56,7 @@ int lost_server_repair(const TmuxServer *tmux, pid_t pid, char **ret_message) {
                 return r;
         if (!is_tmux)
                 return -ESRCH;
-        if (syscall(SYS_pidfd_send_signal, fd, SIGUSR1, NULL, 0) < 0)
+        if (pidfd_send_signal(fd, SIGUSR1, NULL, 0) < 0)
                 return -errno;
         while (tmux_server_probe(tmux) < 0) {
                 if (clock_monotonic_usec() >= deadline) {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
+#include <sys/pidfd.h>
 
 #include "model/base/array.h"
 
@@ -68,7 +68,7 @@ static int compare_pids(const void *a, const void *b) {
 
 /* Descriptors from pidfd_open(2) are CLOEXEC at birth. */
 static int open_pid(PidWatch *w, pid_t pid, bool *ret_gone, int *ret) {
-        int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+        int fd = pidfd_open(pid, 0);
         struct epoll_event event = { .events = EPOLLIN, .data.u64 = (uint64_t)pid };
 
         *ret = -1;

@@ -3,16 +3,17 @@
 
 #include <assert.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "drivers/os/clock.h"
+#include "drivers/os/file.h"
+#include "model/base/format.h"
 #include "model/base/strbuf.h"
 
 #define ERRORS_MAX 4096
@@ -87,10 +88,8 @@ static int find_program(const char *name, char **ret) {
                 _cleanup_free_ char *candidate = NULL;
                 size_t n = strcspn(p, ":");
 
-                if (asprintf(&candidate, "%.*s/%s", (int)n, p, name) < 0) {
-                        candidate = NULL;
+                if (format_text(&candidate, "%.*s/%s", (int)n, p, name) < 0)
                         return -ENOMEM;
-                }
                 if (*p == '/' && is_program(candidate)) {
                         *ret = TAKE_PTR(candidate);
                         return 0;
@@ -178,7 +177,7 @@ exchange(const ProcessRequest *request, Pipes *p, uint64_t deadline, StrBuf *out
 
                 if (now >= deadline)
                         return -ETIMEDOUT;
-                r = poll(fds, ELEMENTSOF(fds), (int)((deadline - now + 999) / 1000));
+                r = poll(fds, ELEMENTSOF(fds), clock_poll_msec(now, deadline));
                 if (r < 0 && errno != EINTR)
                         return -errno;
                 if (r <= 0)
@@ -219,38 +218,41 @@ struct Process {
         uint64_t deadline_usec;
 };
 
-/* How often to look where there is no descriptor to wait on. */
 #define REAP_STEP_MSEC 10
 
-/* Waits until the child has ended, or the deadline came. Whatever signals come in between take
- * nothing from the deadline and add nothing to it. */
-static bool has_ended(const Process *p, int pidfd) {
+bool process_wait_end(int pidfd, uint64_t deadline_usec) {
         for (;;) {
                 struct pollfd wait = { .fd = pidfd, .events = POLLIN };
-                uint64_t now = clock_monotonic_usec(), left = 0;
-                siginfo_t info = { .si_pid = 0 };
+                int left = clock_poll_msec(clock_monotonic_usec(), deadline_usec);
 
-                if (pidfd < 0 && (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) <
-                                                                 0 ||
-                                                 info.si_pid != 0))
-                        return true;
-                if (now < p->deadline_usec)
-                        left = (p->deadline_usec - now + 999) / 1000;
-                if (pidfd < 0 && left > REAP_STEP_MSEC)
-                        left = REAP_STEP_MSEC;
-                if (poll(&wait, 1, left > INT_MAX ? INT_MAX : (int)left) > 0)
+                if (poll(&wait, 1, left) > 0)
                         return true;
                 if (left == 0)
                         return false;
         }
 }
 
+/* The same for our child where there is no descriptor to wait on. */
+static bool look_for_end(const Process *p) {
+        for (;;) {
+                int left = clock_poll_msec(clock_monotonic_usec(), p->deadline_usec);
+                siginfo_t info = { .si_pid = 0 };
+
+                if (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+                                info.si_pid != 0)
+                        return true;
+                if (left == 0)
+                        return false;
+                (void)poll(NULL, 0, left < REAP_STEP_MSEC ? left : REAP_STEP_MSEC);
+        }
+}
+
 /* Waits for the end of a child that has closed its outputs; kills it at the deadline. */
 static int reap(Process *p, int *ret_status) {
-        _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+        _cleanup_close_ int pidfd = pidfd_open(p->pid, 0);
         int r = 0;
 
-        if (!has_ended(p, pidfd)) {
+        if (!(pidfd >= 0 ? process_wait_end(pidfd, p->deadline_usec) : look_for_end(p))) {
                 (void)kill(p->pid, SIGKILL);
                 r = -ETIMEDOUT;
         }
@@ -331,20 +333,6 @@ int process_run(const ProcessRequest *request, ProcessResult *ret) {
         return r < 0 ? r : process_finish(p, ret);
 }
 
-/* Until all is written or nobody reads it any more. */
-static void write_whole(int fd, const char *text, size_t n) {
-        while (n > 0) {
-                ssize_t k = write(fd, text, n);
-
-                if (k < 0 && errno != EINTR)
-                        return;
-                if (k < 0)
-                        continue;
-                text += k;
-                n -= (size_t)k;
-        }
-}
-
 int process_feed(char *const *argv, const char *text, size_t n) {
         const ProcessRequest request = { .argv = argv };
         Pipes pipes = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
@@ -361,7 +349,7 @@ int process_feed(char *const *argv, const char *text, size_t n) {
         r = start(&request, &pipes, &pid);
         if (r == 0) {
                 close_fd(pipes.in + 0);
-                write_whole(pipes.in[1], text, n);
+                (void)!file_write_fd(pipes.in[1], text, n); /* who has read enough may leave */
                 close_fd(pipes.in + 1);
                 while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
                         ;

@@ -60,6 +60,10 @@ _must_check_ int process_finish(Process *p, ProcessResult *ret);
 Process *process_free(Process *p);
 DEFINE_CLEANUP(Process *, process_free)
 
+/* Waits until the process of a pidfd, a child or not, has ended. False: @deadline_usec
+ * (CLOCK_MONOTONIC) came first. Signals that come in between change nothing. */
+bool process_wait_end(int pidfd, uint64_t deadline_usec);
+
 /*
  * Takes those of descriptors 0, 1 and 2 that are closed, so that no file, lock or terminal opened
  * later gets their number and with it what the program prints. To use one still fails with EBADF.
