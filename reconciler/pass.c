@@ -11,6 +11,7 @@
 #include "drivers/store/roster-record.h"
 #include "framework/assets.h"
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/roster.h"
 #include "reconciler/busy.h"
@@ -304,30 +305,26 @@ static int look_again(
         }
 }
 
-/* Why nothing may be removed now: removals come last, and only if the rest is verified. NULL: they
- * may. */
-static char *why_not_remove(const Pass *p) {
-        char *why = NULL;
-
-        for (size_t i = 0; i < p->rest->n_actions && !why; i++) {
+/* Removals come last, and only if the rest is verified. *ret: why nothing may be removed now; NULL:
+ * it may. 0 or -ENOMEM. */
+static int why_not_remove(const Pass *p, char **ret) {
+        *ret = NULL;
+        for (size_t i = 0; i < p->rest->n_actions; i++) {
                 const Action *a = p->rest->actions + i;
 
-                if (a->kind != ACTION_REMOVE &&
-                                asprintf(&why, "%s is not as it should be: %s",
-                                                a->agent ? a->agent : "the tmux server",
-                                                a->text) < 0)
-                        return strdup("the rest is not verified");
+                if (a->kind != ACTION_REMOVE)
+                        return format_text(ret, "%s is not as it should be: %s",
+                                        a->agent ? a->agent : "the tmux server", a->text);
         }
-        for (size_t i = 0; i < p->rest->n_remarks && !why; i++) {
+        for (size_t i = 0; i < p->rest->n_remarks; i++) {
                 const Remark *m = p->rest->remarks + i;
 
-                if ((m->kind == REMARK_BLOCKED || m->kind == REMARK_WAITING ||
-                                    m->kind == REMARK_UNKNOWN) &&
-                                asprintf(&why, "%s is %s: %s", m->subject,
-                                                remark_kind_to_string(m->kind), m->text) < 0)
-                        return strdup("the rest is not verified");
+                if (m->kind == REMARK_BLOCKED || m->kind == REMARK_WAITING ||
+                                m->kind == REMARK_UNKNOWN)
+                        return format_text(ret, "%s is %s: %s", m->subject,
+                                        remark_kind_to_string(m->kind), m->text);
         }
-        return why;
+        return 0;
 }
 
 /* A removal that the second look would not do in the same way is not done: the agent came up in
@@ -355,7 +352,9 @@ static int apply_removals(
 
         if (plan_count_actions(p->plan, ACTION_REMOVE) == 0 || is_interrupted(callbacks))
                 return 0;
-        why = why_not_remove(p);
+        r = why_not_remove(p, &why);
+        if (r < 0)
+                return r;
         if (why) {
                 apply_skip_removals(p->plan, callbacks, p->report, why);
                 return 0;
