@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/base/array.h"
+#include "model/base/format.h"
 
 #define LOOKED_AT_BY_ALL (CHECK_BY_VERIFY | CHECK_BY_DOCTOR | CHECK_BY_PREFLIGHT)
 
@@ -76,7 +77,7 @@ add(Checks *c, CheckKind kind, CheckState state, const char *help, const char *f
 
         if (!check)
                 return -ENOMEM;
-        if (vasprintf(&made.text, format, ap) < 0)
+        if (format_valist(&made.text, format, ap) < 0)
                 return -ENOMEM;
         if (help) {
                 made.help = strdup(help);

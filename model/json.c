@@ -9,6 +9,7 @@
 
 #include <json-c/json.h>
 
+#include "model/base/format.h"
 #include "model/base/strv.h"
 #include "model/base/utf8.h"
 
@@ -428,15 +429,14 @@ void json_put_bytes(JsonBuilder *b, const char *key, const char *bytes, size_t n
 void json_put_stringf(JsonBuilder *b, const char *key, const char *format, ...) {
         _cleanup_free_ char *s = NULL;
         va_list ap;
-        int n;
+        int r;
 
         va_start(ap, format);
-        n = vasprintf(&s, format, ap);
+        r = format_valist(&s, format, ap);
         va_end(ap);
-        if (n < 0) {
-                s = NULL;
+        if (r < 0) {
                 if (b->error == 0)
-                        b->error = -ENOMEM;
+                        b->error = r;
                 return;
         }
         json_put_string(b, key, s);

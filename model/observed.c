@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/talk.h"
 
 const char *source_state_to_string(SourceState s) {
@@ -64,8 +65,7 @@ void source_set(Source *s, SourceState state, const char *format, ...) {
         free(s->why);
         s->state = state;
         va_start(ap, format);
-        if (vasprintf(&s->why, format, ap) < 0)
-                s->why = NULL;
+        (void)!format_valist(&s->why, format, ap);
         va_end(ap);
 }
 

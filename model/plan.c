@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 
 int plan_new(Plan **ret) {
@@ -70,12 +71,10 @@ Action *plan_add_action(Plan *p,
         a->line = line;
         a->steps = steps;
         va_start(ap, format);
-        r = vasprintf(&a->text, format, ap);
+        r = format_valist(&a->text, format, ap);
         va_end(ap);
-        if (r < 0) {
-                a->text = NULL;
+        if (r < 0)
                 return NULL;
-        }
         return copy_optional(agent, &a->agent) ? a : NULL;
 }
 
@@ -100,12 +99,10 @@ Remark *plan_add_remark(Plan *p,
         m->reason = reason;
         m->line = line;
         va_start(ap, format);
-        r = vasprintf(&m->text, format, ap);
+        r = format_valist(&m->text, format, ap);
         va_end(ap);
-        if (r < 0) {
-                m->text = NULL;
+        if (r < 0)
                 return NULL;
-        }
         return copy_optional(subject, &m->subject) && copy_optional(help, &m->help) ? m : NULL;
 }
 

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdarg.h>
 
+#include "model/base/format.h"
+
 int report_new(const Plan *plan, Report **ret) {
         Report *r = calloc(1, sizeof(Report));
 
@@ -42,8 +44,7 @@ void report_set(Report *r, size_t i, Outcome outcome, const char *format, ...) {
         if (!format)
                 return;
         va_start(ap, format);
-        if (vasprintf(&result->text, format, ap) < 0)
-                result->text = NULL; /* the outcome stands without its text */
+        (void)!format_valist(&result->text, format, ap); /* the outcome stands without its text */
         va_end(ap);
 }
 

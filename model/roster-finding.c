@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 
+#include "model/base/format.h"
+
 static Span place_of(const YamlNode *node, bool key) {
         if (!node)
                 return SPAN_NONE;
@@ -31,8 +33,7 @@ static Diag *find(const Finder *f,
         _cleanup_strbuf_ StrBuf pointer = STRBUF_NULL;
         _cleanup_free_ char *text = NULL;
 
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
+        (void)!format_valist(&text, format, ap);
         if (node)
                 yaml_write_pointer(f->roster->root, node, &pointer);
         return diags_add(f->diags, severity, code, place_of(node, key),

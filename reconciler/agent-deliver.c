@@ -39,11 +39,9 @@ static int refuse(Delivered *d, int code, const char *cause, const char *format,
         d->cause = cause;
         free(d->why);
         va_start(ap, format);
-        r = vasprintf(&d->why, format, ap);
+        r = format_valist(&d->why, format, ap);
         va_end(ap);
-        if (r < 0)
-                d->why = NULL;
-        return r < 0 ? -ENOMEM : 0;
+        return r;
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */

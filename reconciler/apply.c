@@ -73,8 +73,7 @@ static void fail_all(Apply *a, ActionKind kind, unsigned steps, const char *what
                                 (kind != ANY_KIND && x->kind != kind) ||
                                 (x->kind == ACTION_REMOVE) != (a->stage == APPLY_REMOVALS))
                         continue;
-                if (asprintf(&text, "%s: %s", what, strerror(-error)) < 0)
-                        text = NULL;
+                (void)!format_text(&text, "%s: %s", what, strerror(-error));
                 finish(a, i, OUTCOME_FAILED, text);
         }
 }
@@ -362,8 +361,7 @@ static Readiness readiness(Apply *a, size_t i) {
                         return NOT_YET;
                 if (o == OUTCOME_DONE)
                         continue;
-                if (asprintf(&text, "it comes after %s, which did not start", *d) < 0)
-                        text = NULL;
+                (void)!format_text(&text, "it comes after %s, which did not start", *d);
                 finish(a, i, OUTCOME_SKIPPED, text);
                 return NEVER;
         }

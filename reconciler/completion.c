@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "framework/assets.h"
+#include "model/base/format.h"
 #include "reconciler/completion-internal.h"
 #include "reconciler/options.h"
 
@@ -115,9 +116,8 @@ static void add_bash_values(StrBuf *b) {
 
                         if (!o.has_value)
                                 continue;
-                        if (asprintf(&pattern, "        --%.*s%s%.1s) ", (int)o.name_length, o.name,
-                                            o.letter ? " | -" : "", &o.letter) < 0) {
-                                pattern = NULL;
+                        if (format_text(&pattern, "        --%.*s%s%.1s) ", (int)o.name_length,
+                                            o.name, o.letter ? " | -" : "", &o.letter) < 0) {
                                 b->failed = true;
                                 return;
                         }

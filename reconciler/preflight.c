@@ -73,12 +73,9 @@ static int went_wrong(Preflight *p, const char *format, ...) {
 
         free(p->why);
         va_start(ap, format);
-        r = vasprintf(&p->why, format, ap);
+        r = format_valist(&p->why, format, ap);
         va_end(ap);
-        if (r >= 0)
-                return WENT_WRONG;
-        p->why = NULL;
-        return -ENOMEM;
+        return r < 0 ? r : WENT_WRONG;
 }
 
 /* The first of what failed, in the document of a verb; "" if it does not say. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/utf8.h"
 
 #define GAP 2
@@ -63,10 +64,9 @@ void table_setf(Table *t, size_t column, const char *format, ...) {
         int r;
 
         va_start(ap, format);
-        r = vasprintf(&text, format, ap);
+        r = format_valist(&text, format, ap);
         va_end(ap);
         if (r < 0) {
-                text = NULL;
                 t->failed = true;
                 return;
         }
@@ -82,8 +82,7 @@ void table_style(Table *t, size_t column, Style style) {
 _printf_(3, 0) static void replace_valist(Table *t, char **where, const char *format, va_list ap) {
         char *text;
 
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
+        (void)!format_valist(&text, format, ap);
         replace(t, where, text);
 }
 

@@ -83,19 +83,13 @@ int verb_suggest(const char *group, const char *name, char **ret) {
                 suggestion_offer(same_group(verbs[i], group) ? &s : &everywhere, verbs[i]->name);
         for (const VerbGroup *g = verb_groups; !group && g->name; g++)
                 suggestion_offer(&s, g->name);
-        if (!v && s.best) {
-                if (format_text(ret, "%s%s%s", group ? group : "", group ? " " : "", s.best) < 0)
-                        return -ENOMEM;
-                return 0;
-        }
+        if (!v && s.best)
+                return format_text(ret, "%s%s%s", group ? group : "", group ? " " : "", s.best);
         if (!v && everywhere.best)
                 v = find_elsewhere(everywhere.best);
-        if (v && asprintf(ret, "%s%s%s", v->group ? v->group : "", v->group ? " " : "", v->name) <
-                                        0) {
-                *ret = NULL;
-                return -ENOMEM;
-        }
-        return 0;
+        if (!v)
+                return 0;
+        return format_text(ret, "%s%s%s", v->group ? v->group : "", v->group ? " " : "", v->name);
 }
 
 VerbTask verb_task(const Verb *v) {

@@ -148,9 +148,7 @@ static void print_line(const WatchLog *l, int priority, const char *text) {
 
         if (localtime_r(&now, &tm))
                 (void)strftime(clock, sizeof(clock), "%H:%M:%S ", &tm);
-        if (asprintf(&line, "%s%s%s%s", clock, color, text, *color ? "\033[0m" : "") < 0)
-                line = NULL;
-        else
+        if (format_text(&line, "%s%s%s%s", clock, color, text, *color ? "\033[0m" : "") == 0)
                 watch_output_line(l->output, line);
 }
 
@@ -176,12 +174,10 @@ void watch_log(WatchLog *l, WatchWord word, int priority, const char *format, ..
         int r;
 
         va_start(ap, format);
-        r = vasprintf(&text, format, ap);
+        r = format_valist(&text, format, ap);
         va_end(ap);
-        if (r < 0) {
-                text = NULL;
+        if (r < 0)
                 return;
-        }
         say(l, word, priority, &(About){ 0 }, text);
         if (!l->c->json)
                 return;
@@ -282,15 +278,13 @@ static int log_remark(WatchLog *l, const Json *m, bool over) {
         int r;
 
         if (over)
-                r = asprintf(&text, "%s is no longer %s", name, kind);
+                r = format_text(&text, "%s is no longer %s", name, kind);
         else
-                r = asprintf(&text, "%s is %s: %s%s%s", name, kind, json_text(m, "message"),
+                r = format_text(&text, "%s is %s: %s%s%s", name, kind, json_text(m, "message"),
                                 json_get_string(m, "help") ? "; resolve it with: " : "",
                                 json_text(m, "help"));
-        if (r < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
         say(l, WATCH_REMARK,
                         over || (strcmp(kind, "blocked") != 0 && strcmp(kind, "unknown") != 0)
                                         ? LOG_NOTICE
@@ -348,21 +342,19 @@ static int log_roster(WatchLog *l, const Json *e) {
         free(l->roster);
         l->roster = TAKE_PTR(key);
         if (accepted)
-                r = asprintf(&text, "roster accepted: generation %llu, %llu agent%s",
+                r = format_text(&text, "roster accepted: generation %llu, %llu agent%s",
                                 (unsigned long long)generation,
                                 (unsigned long long)json_number(e, "agents"),
                                 json_number(e, "agents") == 1 ? "" : "s");
         else if (strcmp(state, "home_gone") == 0)
-                r = asprintf(&text, "%s", message ? message : state); /* says what that means */
+                r = format_text(&text, "%s", message ? message : state); /* says what that means */
         else if (generation > 0)
-                r = asprintf(&text, "%s; generation %llu stays in force", message ? message : state,
-                                (unsigned long long)generation);
+                r = format_text(&text, "%s; generation %llu stays in force",
+                                message ? message : state, (unsigned long long)generation);
         else
-                r = asprintf(&text, "%s; nothing is in force yet", message ? message : state);
-        if (r < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
+                r = format_text(&text, "%s; nothing is in force yet", message ? message : state);
+        if (r < 0)
+                return r;
         say(l, accepted ? WATCH_ROSTER : WATCH_REFUSED, accepted ? LOG_NOTICE : LOG_WARNING,
                         &(About){ .reason = state }, text);
         return 1;

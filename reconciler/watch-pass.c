@@ -57,18 +57,13 @@ static void open_event(JsonBuilder *b, const char *event) {
 
 static int close_event(WatchPass *w, JsonBuilder *b) {
         _cleanup_free_ char *text = NULL, *line = NULL;
-        int n, r;
+        int r;
 
         json_close(b);
         r = json_finish_text(b, JSON_PLAIN, &text);
-        if (r < 0)
-                return r;
-        n = asprintf(&line, "%s\n", text);
-        if (n < 0) {
-                line = NULL;
-                return -ENOMEM;
-        }
-        return file_write_fd(w->out, line, (size_t)n);
+        if (r == 0)
+                r = format_text(&line, "%s\n", text);
+        return r < 0 ? r : file_write_fd(w->out, line, strlen(line));
 }
 
 static int tell_sentence(WatchPass *w, const char *event, const char *format, ...) _printf_(3, 4);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/pointer.h"
 
 #define NESTING_MAX 100
@@ -235,15 +236,13 @@ static int refuse(Compiler *c, const char *path, const char *format, ...) _print
 static int refuse(Compiler *c, const char *path, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list ap;
-        int n;
+        int r;
 
         va_start(ap, format);
-        n = vasprintf(&text, format, ap);
+        r = format_valist(&text, format, ap);
         va_end(ap);
-        if (n < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
         strbuf_addf(&c->message, "#%s: %s", path, text);
         return -EINVAL;
 }

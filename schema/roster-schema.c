@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/pointer.h"
 #include "model/base/suggest.h"
 #include "model/yaml-json.h"
@@ -355,7 +356,7 @@ static int report_unknown(Collection *c, const Found *f) {
                 if (!help)
                         return -ENOMEM;
         } else if (near) {
-                if (asprintf(&help, "did you mean \"%s\"?", near) < 0)
+                if (format_text(&help, "did you mean \"%s\"?", near) < 0)
                         return -ENOMEM;
         } else {
                 _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
@@ -420,7 +421,7 @@ static int report_empty(Collection *c, const Found *f, const YamlNode *node) {
         bool tilde = node->plain && node->text && strcmp(node->text, "~") == 0;
 
         write_wanted(f, &wanted);
-        if (asprintf(&help, "%swrite %s, or delete the line",
+        if (format_text(&help, "%swrite %s, or delete the line",
                             tilde ? "a bare ~ is the empty value in YAML: " : "",
                             strbuf_text(&wanted)) < 0)
                 return -ENOMEM;
@@ -449,9 +450,9 @@ static int report_type(Collection *c, const Found *f, const YamlNode *node) {
         if (quote && is_secret_place(f->instance))
                 help = strdup("put quotes around it: \"...\"");
         else if (quote) {
-                if (asprintf(&fix, "\"%s\"", node->text) < 0)
+                if (format_text(&fix, "\"%s\"", node->text) < 0)
                         return -ENOMEM;
-                if (asprintf(&help, "write %s%s%s", node->key ? node->key->text : "",
+                if (format_text(&help, "write %s%s%s", node->key ? node->key->text : "",
                                     node->key ? ": " : "", fix) < 0)
                         return -ENOMEM;
         }
@@ -482,7 +483,7 @@ static int report_word(Collection *c, const Found *f, const YamlNode *node) {
         write_subject(f, node, &subject);
         write_wanted(f, &wanted);
         if (subject.failed || wanted.failed ||
-                        (s.best && asprintf(&help, "did you mean \"%s\"?", s.best) < 0))
+                        (s.best && format_text(&help, "did you mean \"%s\"?", s.best) < 0))
                 return -ENOMEM;
         d = diags_add(c->diags, SEVERITY_ERROR, "bad-value", place_of(node), f->instance, help,
                         "%s must be %s", strbuf_text(&subject), strbuf_text(&wanted));
@@ -535,7 +536,7 @@ static int report_form(Collection *c, const Found *f, const YamlNode *node, cons
         r = fits_as_string(f, node, "s", &seconds);
         if (r < 0)
                 return r;
-        if (seconds && asprintf(&help, "did you mean %ss?", node->text) < 0)
+        if (seconds && format_text(&help, "did you mean %ss?", node->text) < 0)
                 return -ENOMEM;
         write_subject(f, node, &subject);
         switch ((int)f->keyword) {

@@ -11,6 +11,7 @@
 #include "drivers/os/file.h"
 #include "drivers/os/process.h"
 #include "drivers/tmux/command.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 
 /* A tmux server needs about one descriptor a pane; at the usual soft limit of 1024 it hangs. */
@@ -168,10 +169,8 @@ static int write_configuration(const Launcher *l, const FleetFile *f, char **ret
         r = holder_configuration(f, default_terminal(), &text);
         if (r < 0)
                 return no_memory();
-        if (asprintf(&path, "%s/tmux.conf", l->runtime) < 0) {
-                path = NULL;
+        if (format_text(&path, "%s/tmux.conf", l->runtime) < 0)
                 return no_memory();
-        }
         r = dir_make(l->runtime);
         if (r == 0)
                 r = file_replace(path, text, strlen(text), 0600);
@@ -196,14 +195,10 @@ static int make_argv(
         if (r < 0)
                 return r == -ENOMEM ? no_memory()
                                     : refuse("MOSAIC_FLEET is \"%s\", which is no fleet", l->fleet);
-        if (asprintf(&width, "%u", f->width) < 0) {
-                width = NULL;
+        if (format_text(&width, "%u", f->width) < 0)
                 return no_memory();
-        }
-        if (asprintf(&height, "%u", f->height) < 0) {
-                height = NULL;
+        if (format_text(&height, "%u", f->height) < 0)
                 return no_memory();
-        }
 
         const char *const words[] = { "tmux", "-S", f->tmux_socket, "-f", configuration,
                 "new-session", "-d", "-s", TMUX_HOLDER_SESSION, "-x", width, "-y", height, keeper,

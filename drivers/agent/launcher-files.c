@@ -150,10 +150,8 @@ int read_spec(const Launcher *l, AgentSpec **ret) {
         _cleanup_free_ char *path = NULL;
         int r;
 
-        if (asprintf(&path, "%s/specs/%s.json", l->state, l->name) < 0) {
-                path = NULL;
+        if (format_text(&path, "%s/specs/%s.json", l->state, l->name) < 0)
                 return no_memory();
-        }
         r = read_record(path, &j);
         if (r != 0)
                 return r;
@@ -186,10 +184,8 @@ int read_fleet_file(const Launcher *l, FleetFile *ret) {
         _cleanup_free_ char *path = NULL;
         int r;
 
-        if (asprintf(&path, "%s/fleet.json", l->state) < 0) {
-                path = NULL;
+        if (format_text(&path, "%s/fleet.json", l->state) < 0)
                 return no_memory();
-        }
         r = read_record(path, &j);
         if (r != 0)
                 return r;
@@ -234,18 +230,18 @@ int write_record(const char *directory,
 int keeper_path(char **ret) {
         static const char deleted[] = " (deleted)";
         const char *dir = getenv("MOSAIC_LIBEXEC_DIR");
-        char self[PATH_MAX], *slash, *path;
+        _cleanup_free_ char *given = NULL, *path = NULL;
+        char self[PATH_MAX], *slash;
         size_t n;
         ssize_t r;
 
         if (dir && dir[0] == '/') {
-                if (asprintf(&path, "%s/" KEEPER_NAME, dir) < 0)
+                if (format_text(&given, "%s/" KEEPER_NAME, dir) < 0)
                         return -ENOMEM;
-                if (access(path, X_OK) == 0) {
-                        *ret = path;
+                if (access(given, X_OK) == 0) {
+                        *ret = TAKE_PTR(given);
                         return 0;
                 }
-                free(path);
         }
         r = readlink("/proc/self/exe", self, sizeof(self) - 1);
         if (r < 0)
@@ -258,12 +254,10 @@ int keeper_path(char **ret) {
         slash = strrchr(self, '/');
         if (!slash)
                 return -ENOENT;
-        if (asprintf(&path, "%.*s/" KEEPER_NAME, (int)(slash - self), self) < 0)
+        if (format_text(&path, "%.*s/" KEEPER_NAME, (int)(slash - self), self) < 0)
                 return -ENOMEM;
-        if (access(path, X_OK) < 0) {
-                free(path);
+        if (access(path, X_OK) < 0)
                 return -ENOENT;
-        }
-        *ret = path;
+        *ret = TAKE_PTR(path);
         return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "model/base/format.h"
 #include "model/base/utf8.h"
 
 static int log_fd = STDERR_FILENO;
@@ -33,10 +34,8 @@ _printf_(1, 0) static void say_list(const char *format, va_list ap) {
         _cleanup_free_ char *text = NULL;
         ssize_t n;
 
-        if (vasprintf(&text, format, ap) < 0) {
-                text = NULL;
+        if (format_valist(&text, format, ap) < 0)
                 return;
-        }
         strbuf_add(&b, "mosaic-launcher: ");
         if (subject) {
                 utf8_add_safe(&b, subject, strlen(subject));

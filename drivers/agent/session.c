@@ -5,6 +5,7 @@
 
 #include "drivers/os/process.h"
 #include "drivers/tmux/command.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 
@@ -108,8 +109,7 @@ static SessionOutcome look(const Launcher *l, const FleetFile *f, char **ret_id,
 
                 if (!name || !line || strcmp(name, l->name) != 0)
                         continue;
-                if (asprintf(&marker, "%s:%s:%s", l->fleet, l->name, id) < 0) {
-                        marker = NULL;
+                if (format_text(&marker, "%s:%s:%s", l->fleet, l->name, id) < 0) {
                         *ret_status = no_memory();
                         return SESSION_FAILED;
                 }

@@ -15,6 +15,7 @@
 #include "drivers/tmux/guarded.h"
 #include "drivers/store/store.h"
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 
@@ -216,8 +217,8 @@ static void conclude(DriverJob *job, const KeeperCall *c) {
                 job->message = strdup(c->text);
         else if (known_is_absent(error))
                 job->message = strdup("its session has no keeper");
-        else if (asprintf(&job->message, "its keeper: %s", strerror(-error)) < 0)
-                job->message = NULL;
+        else
+                (void)!format_text(&job->message, "its keeper: %s", strerror(-error));
 }
 
 /* Sessions that a window of somebody else's keeps although their keeper is gone get another one; in

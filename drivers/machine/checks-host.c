@@ -224,18 +224,14 @@ static bool has_controller(const char *cgroup, const char *name) {
                 _cleanup_free_ char *path = NULL, *text = NULL;
                 size_t size;
 
-                if (asprintf(&path, "%s%s/cgroup.controllers", roots[i], cgroup) < 0) {
-                        path = NULL;
+                if (format_text(&path, "%s%s/cgroup.controllers", roots[i], cgroup) < 0)
                         return false;
-                }
                 if (file_read_limited(path, CGROUP_FILE_MAX, &text, &size) >= 0 &&
                                 text_has_word(text, name))
                         return true;
         }
-        if (asprintf(&old, "/sys/fs/cgroup/%s%s", name, cgroup) < 0) {
-                old = NULL;
+        if (format_text(&old, "/sys/fs/cgroup/%s%s", name, cgroup) < 0)
                 return false;
-        }
         return access(old, W_OK) == 0;
 }
 

@@ -22,6 +22,7 @@
 #include "drivers/tmux/typing.h"
 #include "drivers/tmux/server.h"
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
@@ -622,8 +623,7 @@ static int check_keep_directory(const MachineDriver *m, char **ret_message) {
                 return errno == ENOENT ? dir_make(dir) : -errno;
         if (S_ISDIR(st.st_mode) && st.st_uid == getuid() && (st.st_mode & 077) == 0)
                 return 0;
-        if (asprintf(ret_message, "%s must be a directory of yours with mode 0700", dir) < 0)
-                *ret_message = NULL;
+        (void)!format_text(ret_message, "%s must be a directory of yours with mode 0700", dir);
         return -EPERM;
 }
 

@@ -356,10 +356,8 @@ static bool is_ours(const char *pid, const char *top) {
         _cleanup_free_ char *path = NULL, *bytes = NULL;
         size_t size;
 
-        if (asprintf(&path, "/proc/%s/environ", pid) < 0) {
-                path = NULL;
+        if (format_text(&path, "/proc/%s/environ", pid) < 0)
                 return false;
-        }
         if (file_read_limited(path, ENVIRONMENT_MAX, &bytes, &size) < 0)
                 return false;
         return memmem(bytes, size, top, strlen(top)) != NULL;

@@ -9,6 +9,7 @@
 
 #include "drivers/os/dirwatch-events.h"
 #include "model/base/array.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 
 #define LINKS_MAX 40 /* as the kernel's own limit */
@@ -195,7 +196,7 @@ static void mark(Way *way) {
 static char *below(const char *dir, const char *name) {
         char *path;
 
-        if (asprintf(&path, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, name) < 0)
+        if (format_text(&path, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, name) < 0)
                 return NULL;
         return path;
 }
@@ -215,7 +216,7 @@ static int follow(const char *path, char **rest, char **dir) {
         if (n < 0)
                 return -errno;
         target[n] = '\0';
-        if (asprintf(&joined, "%s/%s", target, *rest) < 0)
+        if (format_text(&joined, "%s/%s", target, *rest) < 0)
                 return -ENOMEM;
         free(*rest);
         *rest = joined;

@@ -43,9 +43,7 @@ int file_write_fd(int fd, const void *bytes, size_t n) {
 
 /* ".NAME.tmp-PID": no reader takes it for a record, and what a crash left shows whose it was. */
 static int temporary_name(const char *name, char **ret) {
-        if (asprintf(ret, ".%s" TEMPORARY_INFIX "%ld", name, (long)getpid()) < 0)
-                return -ENOMEM;
-        return 0;
+        return format_text(ret, ".%s" TEMPORARY_INFIX "%ld", name, (long)getpid());
 }
 
 static int write_temporary(int dir_fd,

@@ -38,16 +38,12 @@ Paths *paths_free(Paths *p) {
 
 int path_join(const char *dir, const char *name, char **ret) {
         size_t n = strlen(dir);
-        char *s;
 
         while (n > 1 && dir[n - 1] == '/')
                 n--;
         if (n == 1 && dir[0] == '/')
                 n = 0;
-        if (asprintf(&s, "%.*s/%s", (int)n, dir, name) < 0)
-                return -ENOMEM;
-        *ret = s;
-        return 0;
+        return format_text(ret, "%.*s/%s", (int)n, dir, name);
 }
 
 /* An absolute path from the environment; NULL when unset, empty or relative (the XDG rule: ignore
@@ -269,17 +265,15 @@ static bool is_own_directory(const char *path) {
  */
 static int runtime_base(char **ret) {
         const char *value = absolute_variable("XDG_RUNTIME_DIR");
-        char *usual;
+        _cleanup_free_ char *usual = NULL;
 
         *ret = NULL;
         if (value && is_own_directory(value))
                 return copy_string(value, ret);
-        if (asprintf(&usual, "/run/user/%u", (unsigned)geteuid()) < 0)
+        if (format_text(&usual, "/run/user/%u", (unsigned)geteuid()) < 0)
                 return -ENOMEM;
-        if (!is_own_directory(usual))
-                free(usual);
-        else
-                *ret = usual;
+        if (is_own_directory(usual))
+                *ret = TAKE_PTR(usual);
         return 0;
 }
 
@@ -465,19 +459,9 @@ int paths_new(Paths **ret) {
 }
 
 int paths_agent_unit(const Paths *p, const char *agent, char **ret) {
-        char *s;
-
-        if (asprintf(&s, "%sagent@%s.service", p->unit_prefix, agent) < 0)
-                return -ENOMEM;
-        *ret = s;
-        return 0;
+        return format_text(ret, "%sagent@%s.service", p->unit_prefix, agent);
 }
 
 int paths_unit(const Paths *p, const char *which, char **ret) {
-        char *s;
-
-        if (asprintf(&s, "%s%s.service", p->unit_prefix, which) < 0)
-                return -ENOMEM;
-        *ret = s;
-        return 0;
+        return format_text(ret, "%s%s.service", p->unit_prefix, which);
 }

@@ -75,15 +75,13 @@ static int block(const Site *s,
         _cleanup_free_ char *text = NULL;
         va_list ap;
         Span span;
-        int n;
+        int r;
 
         va_start(ap, format);
-        n = vasprintf(&text, format, ap);
+        r = format_valist(&text, format, ap);
         va_end(ap);
-        if (n < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
         span = place(s, key, part, &pointer);
         (void)diags_add(s->diags, SEVERITY_WARNING, code, span, strbuf_text(&pointer), help,
                         "agent \"%s\" cannot start here: %s", s->spec->name, text);
@@ -106,7 +104,7 @@ static int check_workdir(const Site *s) {
                 if (errno != ENOENT && errno != ENOTDIR)
                         return block(s, "workdir-unusable", "workdir", NULL, NULL,
                                         "cannot look at its directory: %s", strerror(errno));
-                if (asprintf(&help, "mkdir -p %s", path) < 0)
+                if (format_text(&help, "mkdir -p %s", path) < 0)
                         return -ENOMEM;
                 return block(s, "workdir-missing", "workdir", NULL, help,
                                 "its directory does not exist");
@@ -224,7 +222,7 @@ static int check_credentials(const Site *s) {
                         r = block(s, "credential-owner", "credentials", c->variable, NULL,
                                         "%s belongs to another user", c->file);
                 else if (st.st_mode & (S_IRWXG | S_IRWXO)) {
-                        if (asprintf(&help, "chmod 600 %s", c->file) < 0)
+                        if (format_text(&help, "chmod 600 %s", c->file) < 0)
                                 return -ENOMEM;
                         r = block(s, "credential-mode", "credentials", c->variable, help,
                                         "other users may read %s", c->file);
@@ -265,7 +263,7 @@ static int find_in_path(const char *name, const char *path, const char *workdir)
                 _cleanup_free_ char *candidate = NULL;
                 int r;
 
-                if (asprintf(&candidate, "%s%s%.*s/%s", n > 0 && p[0] == '/' ? "" : workdir,
+                if (format_text(&candidate, "%s%s%.*s/%s", n > 0 && p[0] == '/' ? "" : workdir,
                                     n > 0 && p[0] == '/' ? "" : "/", (int)n, p, name) < 0)
                         return -ENOMEM;
                 r = look_for_program(candidate);
@@ -298,7 +296,7 @@ static int find_program(const Site *s, const char *name, const char *path) {
                 return look_for_program(name);
         if (!strchr(name, '/'))
                 return find_in_path(name, path, s->spec->workdir);
-        if (asprintf(&full, "%s/%s", s->spec->workdir, name) < 0)
+        if (format_text(&full, "%s/%s", s->spec->workdir, name) < 0)
                 return -ENOMEM;
         return look_for_program(full);
 }

@@ -6,6 +6,7 @@
 #include "drivers/os/file.h"
 #include "drivers/store/record.h"
 #include "drivers/tmux/server.h"
+#include "model/base/format.h"
 #include "model/json.h"
 
 #define RECORD_MAX 65536
@@ -127,10 +128,9 @@ int fleet_record_socket(const FleetRecord *record, const Paths *p, const Desired
         /* Two fleets of one user must not meet on one socket, so the id is part of its name. */
         if (d && d->tmux_socket)
                 name = strdup(d->tmux_socket);
-        else if (*p->fleet_id) {
-                if (asprintf(&name, DEFAULT_SOCKET "-%s", p->fleet_id) < 0)
-                        name = NULL;
-        } else
+        else if (*p->fleet_id)
+                (void)!format_text(&name, DEFAULT_SOCKET "-%s", p->fleet_id);
+        else
                 name = strdup(DEFAULT_SOCKET);
         if (!name)
                 return -ENOMEM;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "drivers/os/file.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
@@ -119,13 +120,8 @@ int dropin_render(const AgentSpec *s, char **ret) {
 }
 
 int dropin_directory(const Paths *p, const char *agent, char **ret) {
-        char *s;
-
         assert(agent_name_is_valid(agent));
-        if (asprintf(&s, "%s/%sagent@%s.service.d", p->units, p->unit_prefix, agent) < 0)
-                return -ENOMEM;
-        *ret = s;
-        return 0;
+        return format_text(ret, "%s/%sagent@%s.service.d", p->units, p->unit_prefix, agent);
 }
 
 int dropin_path(const Paths *p, const char *agent, char **ret) {

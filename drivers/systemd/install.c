@@ -70,15 +70,12 @@ int install_report_add(
         r->counts[status]++;
         if (note) {
                 va_list ap;
-                int n;
+                int q;
 
                 va_start(ap, note);
-                n = vasprintf(&item->note, note, ap);
+                q = format_valist(&item->note, note, ap);
                 va_end(ap);
-                if (n < 0) {
-                        item->note = NULL;
-                        return -ENOMEM;
-                }
+                return q;
         }
         return 0;
 }
@@ -153,10 +150,8 @@ bool units_are_installed(const Paths *p) {
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 _cleanup_free_ char *path = NULL;
 
-                if (asprintf(&path, "%s/%s%s", p->units, p->unit_prefix, names[i]) < 0) {
-                        path = NULL;
+                if (format_text(&path, "%s/%s%s", p->units, p->unit_prefix, names[i]) < 0)
                         return false;
-                }
                 if (access(path, F_OK) < 0)
                         return false;
         }

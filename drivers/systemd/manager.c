@@ -7,6 +7,7 @@
 
 #include "drivers/os/clock.h"
 #include "drivers/systemd/manager-internal.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
@@ -50,8 +51,7 @@ void manager_set_error(Manager *m, const char *format, ...) {
 
         free(m->error);
         va_start(ap, format);
-        if (vasprintf(&m->error, format, ap) < 0)
-                m->error = NULL;
+        (void)!format_valist(&m->error, format, ap);
         va_end(ap);
 }
 
@@ -235,8 +235,7 @@ int error_translate(const sd_bus_error *e, const char *unit, char **ret_sentence
         }
         if (!sentence)
                 sentence = e->message ? e->message : e->name;
-        if (asprintf(ret_sentence, "%s%s%s", unit ? unit : "", unit ? ": " : "", sentence) < 0)
-                *ret_sentence = NULL;
+        (void)!format_text(ret_sentence, "%s%s%s", unit ? unit : "", unit ? ": " : "", sentence);
         return error;
 }
 

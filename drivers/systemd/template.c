@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "model/base/format.h"
 #include "model/base/strbuf.h"
 #include "model/base/utf8.h"
 
@@ -108,15 +109,11 @@ int template_render(const char *text,
 int template_unit_name(const Paths *p, const char *asset_name, char **ret) {
         static const char prefix[] = "mosaic-", suffix[] = ".in";
         size_t n = strlen(asset_name), n_prefix = strlen(prefix), n_suffix = strlen(suffix);
-        char *name;
 
         *ret = NULL;
         if (n <= n_prefix + n_suffix || strncmp(asset_name, prefix, n_prefix) != 0 ||
                         strcmp(asset_name + n - n_suffix, suffix) != 0)
                 return 0;
-        if (asprintf(&name, "%s%.*s", p->unit_prefix, (int)(n - n_prefix - n_suffix),
-                            asset_name + n_prefix) < 0)
-                return -ENOMEM;
-        *ret = name;
-        return 0;
+        return format_text(ret, "%s%.*s", p->unit_prefix, (int)(n - n_prefix - n_suffix),
+                        asset_name + n_prefix);
 }

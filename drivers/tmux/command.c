@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "model/base/format.h"
 #include "model/spec.h"
 
 void tmux_quote(StrBuf *b, const char *word) {
@@ -37,14 +38,9 @@ static bool session_name_is_valid(const char *name) {
 }
 
 int tmux_marker_format(const char *fleet, const char *name, char **ret) {
-        char *marker;
-
         if (!fleet_is_valid(fleet) || !session_name_is_valid(name))
                 return -EINVAL;
-        if (asprintf(&marker, "%s:%s:#{session_id}", fleet, name) < 0)
-                return -ENOMEM;
-        *ret = marker;
-        return 0;
+        return format_text(ret, "%s:%s:#{session_id}", fleet, name);
 }
 
 int tmux_command_new_session(StrBuf *b,

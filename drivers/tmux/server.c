@@ -11,6 +11,7 @@
 #include "drivers/os/clock.h"
 #include "drivers/os/process.h"
 #include "drivers/tmux/listing.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 #include "model/base/strv.h"
 
@@ -88,17 +89,14 @@ int tmux_version(char **ret) {
 }
 
 int tmux_socket_path(const char *tmpdir, const char *name, char **ret) {
-        _cleanup_free_ char *resolved = realpath(tmpdir, NULL);
-        char *path;
+        _cleanup_free_ char *resolved = realpath(tmpdir, NULL), *path = NULL;
 
-        if (asprintf(&path, "%s/tmux-%u/%s", resolved ? resolved : tmpdir, (unsigned)getuid(),
+        if (format_text(&path, "%s/tmux-%u/%s", resolved ? resolved : tmpdir, (unsigned)getuid(),
                             name) < 0)
                 return -ENOMEM;
-        if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
-                free(path);
+        if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
                 return -ENAMETOOLONG;
-        }
-        *ret = path;
+        *ret = TAKE_PTR(path);
         return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/base/array.h"
+#include "model/base/format.h"
 
 const char *severity_to_string(Severity s) {
         switch (s) {
@@ -76,7 +77,7 @@ Diag *diags_add(Diags *d,
                 .related = SPAN_NONE,
         };
         va_list ap;
-        int n;
+        int r;
 
         /* Counted first: an error must not vanish because there was no memory to describe it. */
         if (severity == SEVERITY_ERROR)
@@ -85,11 +86,9 @@ Diag *diags_add(Diags *d,
                 d->n_warnings++;
 
         va_start(ap, format);
-        n = vasprintf(&new.text, format, ap);
+        r = format_valist(&new.text, format, ap);
         va_end(ap);
-        if (n < 0)
-                new.text = NULL;
-        if (n < 0 || !copy_optional(help, &new.help) || !copy_optional(path, &new.path) ||
+        if (r < 0 || !copy_optional(help, &new.help) || !copy_optional(path, &new.path) ||
                         !reserve(d)) {
                 diag_done(&new);
                 return NULL;

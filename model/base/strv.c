@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "model/base/format.h"
+
 char **strv_free(char **l) {
         if (l)
                 for (char **s = l; *s; s++)
@@ -61,11 +63,9 @@ int strv_pushf(char ***l, const char *format, ...) {
         int r;
 
         va_start(ap, format);
-        r = vasprintf(&s, format, ap);
+        r = format_valist(&s, format, ap);
         va_end(ap);
-        if (r < 0)
-                return -ENOMEM;
-        return strv_take(l, s);
+        return r < 0 ? r : strv_take(l, s);
 }
 
 int strv_extend(char ***l, char *const *other) {

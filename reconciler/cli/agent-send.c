@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "drivers/os/file.h"
+#include "model/base/format.h"
 #include "model/base/strv.h"
 #include "reconciler/agent-deliver.h"
 #include "reconciler/output.h"
@@ -70,8 +71,8 @@ static int make_label(const Context *c, const Options *o, char **ret) {
                 label = strdup(o->source_label);
         else if (gethostname(host, sizeof(host) - 1) < 0)
                 return -errno;
-        else if (asprintf(&label, "%s:operator", host) < 0)
-                label = NULL;
+        else
+                (void)!format_text(&label, "%s:operator", host);
         if (!label)
                 return -ENOMEM;
         r = message_check_label(label, &why);

@@ -28,10 +28,8 @@ static const Asset *find_profile(const char *name) {
         _cleanup_free_ char *path = NULL;
         const Asset *asset;
 
-        if (asprintf(&path, "fleet/examples/%s.yaml", name) < 0) {
-                path = NULL;
+        if (format_text(&path, "fleet/examples/%s.yaml", name) < 0)
                 return NULL;
-        }
         asset = asset_find(path);
         if (!asset) {
                 for (size_t i = 0; i < n_assets; i++) {

@@ -57,6 +57,7 @@ SPOILED = [
     ("format", "model/a.c", "        return", "    return", "model/a.c:"),
     ("shell", "framework/tools/t.sh", 'echo "$1"', "echo $1", "framework/tools/t.sh:4: SC2086"),
     ("shell", "bootstrap", None, "#!/bin/sh\n# SPDX-License-Identifier: MIT\ncd $1\n", "bootstrap:3: SC"),
+    ("house-rules", "model/a.c", "return p[n]", 'asprintf(&p, "x");\n        return p[n]', "model/a.c:9: asprintf()"),
     ("house-rules", "model/a.c", "return p[n]", 'system("x");\n        return p[n]', "model/a.c:9: system()"),
     ("house-rules", "model/a.c", "strlen(p)", "atoi(p)", "model/a.c:9: atoi()"),
     ("house-rules", "model/a.c", "/* system(2) */", "/* TO" "DO */", "model/a.c:7: 'TO" "DO'"),
