@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "drivers/os/clock.h"
 #include "drivers/os/lock.h"
@@ -97,15 +96,6 @@ static int conclude(const AgentLook *a, const Delivery *machine, const char *lef
 
 /* --- looks and deeds -------------------------------------------------------------------------- */
 
-static void pause_for(uint64_t usec) {
-        const struct timespec t = {
-                .tv_sec = (time_t)(usec / USEC_PER_SEC),
-                .tv_nsec = (long)(usec % USEC_PER_SEC) * 1000,
-        };
-
-        (void)nanosleep(&t, NULL);
-}
-
 static DeliveryReply reply_of(DriverInputReply reply) {
         switch (reply) {
         case DRIVER_INPUT_DONE:
@@ -137,7 +127,7 @@ static int act(AgentLook *a, Delivery *machine, DeliveryStep step, int lock, Del
 
         switch (step) {
         case DELIVERY_WAIT:
-                pause_for(machine->wait_usec);
+                clock_pause(machine->wait_usec);
                 return 0;
         case DELIVERY_END:
                 return 0;

@@ -2,7 +2,6 @@
 #include "reconciler/pass.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "drivers/machine/site-facts.h"
 #include "drivers/os/clock.h"
@@ -19,10 +18,10 @@
 /* How long states that pass by themselves are waited for after an apply, and how often is
  * looked. */
 #define SETTLE_USEC (8 * USEC_PER_SEC)
-#define SETTLE_STEP_MSEC 100
+#define SETTLE_STEP_USEC (100 * USEC_PER_MSEC)
 /* What was started and ends sooner is not done: a program that is missing a file, a shell with a
  * wrong word. Longer would be felt by who waits at the terminal. */
-#define PROOF_MSEC 100
+#define PROOF_USEC (100 * USEC_PER_MSEC)
 
 void pass_done(Pass *p) {
         free(p->roster_bytes);
@@ -262,11 +261,9 @@ static bool is_interrupted(const ApplyCallbacks *callbacks) {
 
 /* Somebody who ends at once is seen to have ended. */
 static void wait_for_proof(const Pass *p) {
-        const struct timespec proof = { .tv_nsec = PROOF_MSEC * 1000000L };
-
         for (size_t i = 0; i < p->plan->n_actions; i++)
                 if (was_started(p, p->plan->actions + i)) {
-                        (void)nanosleep(&proof, NULL);
+                        clock_pause(PROOF_USEC);
                         return;
                 }
 }
@@ -286,7 +283,6 @@ static bool is_in_between(const Pass *p) {
 /* Looks again and plans what is left; states that pass by themselves are given a few seconds. */
 static int look_again(
                 Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p) {
-        const struct timespec step = { .tv_nsec = SETTLE_STEP_MSEC * 1000000L };
         uint64_t deadline = clock_monotonic_usec() + SETTLE_USEC;
 
         for (;;) {
@@ -301,7 +297,7 @@ static int look_again(
                 if (!is_in_between(p) || p->impatient || clock_monotonic_usec() >= deadline ||
                                 is_interrupted(callbacks))
                         return 0;
-                (void)nanosleep(&step, NULL);
+                clock_pause(SETTLE_STEP_USEC);
         }
 }
 

@@ -2,7 +2,6 @@
 #include "reconciler/watch-stop.h"
 
 #include <signal.h>
-#include <time.h>
 
 #include "drivers/os/clock.h"
 #include "drivers/os/lock.h"
@@ -44,7 +43,6 @@ static int stop_unit(Context *c, WatchStop *s) {
 
 /* Whoever holds the lock now is in the foreground. */
 static int end_holder(const Context *c, WatchStop *s) {
-        const struct timespec step = { .tv_nsec = 20 * 1000000L };
         uint64_t deadline = clock_monotonic_usec() + END_USEC;
 
         for (;;) {
@@ -55,7 +53,7 @@ static int end_holder(const Context *c, WatchStop *s) {
                         return r;
                 if (clock_monotonic_usec() >= deadline)
                         return -ETIMEDOUT;
-                (void)nanosleep(&step, NULL);
+                clock_pause(20 * USEC_PER_MSEC);
                 /* Who has the lock wrote its pid into it; one who just took it is about to. */
                 if (holder.pid > 0 && holder.pid != s->foreground &&
                                 kill(holder.pid, SIGTERM) == 0) {

@@ -12,10 +12,10 @@
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "drivers/agent/keeper-protocol.h"
+#include "drivers/os/clock.h"
 #include "model/base/cleanup.h"
 
 /* No stdio and no malloc here outside of a forked child: hundreds of keepers sleep at the same
@@ -26,10 +26,7 @@
 #define KILL_AGAIN_MS 1000
 
 static uint64_t now_ms(void) {
-        struct timespec t;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+        return clock_monotonic_usec() / 1000;
 }
 
 static void number_to_text(char *buffer, size_t size, uint64_t v) {

@@ -21,12 +21,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "drivers/agent/keeper-packet.h"
 #include "drivers/agent/keeper-protocol.h"
 #include "drivers/agent/keeper-serve.h"
+#include "drivers/os/clock.h"
 #include "model/base/cleanup.h"
 
 #define TERMINAL_FD STDIN_FILENO
@@ -168,10 +168,7 @@ static int bind_socket(void) {
 }
 
 static int64_t now_ms(void) {
-        struct timespec t;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+        return (int64_t)(clock_monotonic_usec() / 1000);
 }
 
 /*

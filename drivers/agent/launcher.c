@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "drivers/agent/environment.h"
 #include "drivers/agent/holder.h"
@@ -40,9 +39,7 @@
 
 /* Between looks at what only looking tells; starts short, as most things take a millisecond. */
 static void pause_growing(uint64_t *usec) {
-        struct timespec t = { .tv_nsec = (long)(*usec * 1000) };
-
-        (void)nanosleep(&t, NULL);
+        clock_pause(*usec);
         if (*usec < 100 * USEC_PER_MSEC)
                 *usec *= 2;
 }

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <time.h>
 
 #include "drivers/os/clock.h"
 #include "drivers/os/file.h"
@@ -42,7 +41,6 @@ int lost_server_is(pid_t pid, pid_t younger, bool *ret) {
 
 /* The pid was that of a tmux server a moment ago; by its pidfd it is still the same process. */
 int lost_server_repair(const TmuxServer *tmux, pid_t pid, char **ret_message) {
-        const struct timespec step = { .tv_nsec = 10 * 1000000L };
         uint64_t deadline = clock_monotonic_usec() + REPAIR_TIMEOUT_USEC;
         _cleanup_close_ int fd = -1;
         bool is_tmux;
@@ -63,7 +61,7 @@ int lost_server_repair(const TmuxServer *tmux, pid_t pid, char **ret_message) {
                         *ret_message = strdup("the server did not make its socket again");
                         return -ETIMEDOUT;
                 }
-                (void)nanosleep(&step, NULL);
+                clock_pause(10 * USEC_PER_MSEC);
         }
         return 0;
 }

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-bus.h>
-#include <time.h>
 
 #include "drivers/direct/direct.h"
 #include "drivers/machine/lost-server.h"
@@ -515,7 +514,6 @@ static int has_our_holder(const MachineDriver *m, bool *ret) {
 /* The start failed because there is a server by now: perhaps that of a run of ours which was killed
  * in the middle of making it. Then it is, or becomes within a moment, the one that was wanted. */
 static int wait_for_our_holder(const MachineDriver *m, bool *ret) {
-        const struct timespec step = { .tv_nsec = 20 * 1000000L };
         uint64_t deadline = clock_monotonic_usec() + OTHER_START_USEC;
 
         for (;;) {
@@ -523,7 +521,7 @@ static int wait_for_our_holder(const MachineDriver *m, bool *ret) {
 
                 if (r < 0 || *ret || clock_monotonic_usec() >= deadline)
                         return r;
-                (void)nanosleep(&step, NULL);
+                clock_pause(20 * USEC_PER_MSEC);
         }
 }
 

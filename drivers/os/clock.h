@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The clocks, in microseconds. Pure code gets time as a value; it never calls these. */
+/* The clocks, and pauses, in microseconds. Pure code gets time as a value; it never calls these. */
 
 #include <limits.h>
 #include <stdint.h>
@@ -20,6 +20,16 @@ static inline uint64_t clock_monotonic_usec(void) {
 
 static inline uint64_t clock_realtime_usec(void) {
         return clock_read_usec(CLOCK_REALTIME);
+}
+
+/* Sleeps; a signal that is caught ends it early. */
+static inline void clock_pause(uint64_t usec) {
+        const struct timespec t = {
+                .tv_sec = (time_t)(usec / 1000000),
+                .tv_nsec = (long)(usec % 1000000) * 1000,
+        };
+
+        (void)nanosleep(&t, NULL);
 }
 
 /* How long poll(2) is to wait from @now_usec until @until_usec: milliseconds, never too early; 0 if

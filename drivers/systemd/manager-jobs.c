@@ -507,7 +507,7 @@ static void wait_without_signals(
                 report(t, done, userdata);
                 if (t->n_finished == t->n_all || time_is_up || r == -ENOMEM)
                         break;
-                (void)usleep(POLL_USEC);
+                clock_pause(POLL_USEC);
         }
         end_the_rest(t, "lost", -ENOTCONN, NULL);
         sd_bus_close_unref(second.bus);

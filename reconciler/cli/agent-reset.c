@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
-#include <time.h>
 
 #include "drivers/os/clock.h"
 #include "model/base/parse.h"
@@ -14,23 +13,14 @@
 
 #define LOOK_USEC (50 * USEC_PER_MSEC)
 
-static void pause_for(uint64_t usec) {
-        const struct timespec t = {
-                .tv_sec = (time_t)(usec / USEC_PER_SEC),
-                .tv_nsec = (long)(usec % USEC_PER_SEC) * 1000,
-        };
-
-        (void)nanosleep(&t, NULL);
-}
-
 /* Whoever submitted a command may not trust the first empty box: the program takes a moment to
  * begin anew. */
 static int wait_ready(AgentLook *a, bool *ret) {
         uint64_t deadline;
 
-        pause_for(a->talk->reset_settle_usec);
+        clock_pause(a->talk->reset_settle_usec);
         deadline = clock_monotonic_usec() + a->talk->ready_timeout_usec;
-        for (*ret = false; !*ret; pause_for(LOOK_USEC)) {
+        for (*ret = false; !*ret; clock_pause(LOOK_USEC)) {
                 int r = agent_look_screen(a);
 
                 if (r < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include <time.h>
 
+#include "drivers/os/clock.h"
 #include "model/base/parse.h"
 #include "reconciler/agent-status.h"
 #include "reconciler/in-force.h"
@@ -53,11 +53,6 @@ static int look_afresh(const Context *c, char *const *names) {
 }
 
 static int watch(const Context *c, const Options *o) {
-        const struct timespec pause = {
-                .tv_sec = (time_t)(o->interval_usec / USEC_PER_SEC),
-                .tv_nsec = (long)(o->interval_usec % USEC_PER_SEC) * 1000L,
-        };
-
         for (;;) {
                 int r = look_afresh(c, o->names);
 
@@ -66,7 +61,7 @@ static int watch(const Context *c, const Options *o) {
                         return r;
                 if (fflush(stdout) != 0)
                         return EXIT_INTERNAL;
-                (void)nanosleep(&pause, NULL);
+                clock_pause(o->interval_usec);
         }
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
-#include <time.h>
 
 #include "drivers/os/clock.h"
 #include "model/base/array.h"
@@ -15,8 +14,8 @@
 
 #define LINES_DEFAULT 80
 /* How often is looked: at most twice a second, and once while nothing happens. */
-#define STEP_MSEC 500
-#define STEP_IDLE_MSEC 1000
+#define STEP_USEC (500 * USEC_PER_MSEC)
+#define STEP_IDLE_USEC USEC_PER_SEC
 #define IDLE_AFTER 20
 /* Lines above the screen that each look compares. */
 #define OVERLAP 400
@@ -266,15 +265,10 @@ static int follow(Follow *f) {
         unsigned quiet = 0;
 
         for (;;) {
-                unsigned msec = quiet < IDLE_AFTER ? STEP_MSEC : STEP_IDLE_MSEC;
-                const struct timespec pause = {
-                        .tv_sec = msec / 1000,
-                        .tv_nsec = (long)(msec % 1000) * 1000000L,
-                };
                 bool changed = false;
                 int r;
 
-                (void)nanosleep(&pause, NULL);
+                clock_pause(quiet < IDLE_AFTER ? STEP_USEC : STEP_IDLE_USEC);
                 r = step(f, &changed);
                 if (r == -ENOMEM)
                         return r;

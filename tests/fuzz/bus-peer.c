@@ -27,13 +27,13 @@ int __real_sd_bus_start(sd_bus *bus);
 int __real_sd_bus_process(sd_bus *bus, sd_bus_message **ret);
 int __real_sd_bus_wait(sd_bus *bus, uint64_t timeout_usec);
 int __real_clock_gettime(clockid_t id, struct timespec *ret);
-int __real_usleep(useconds_t usec);
+int __real_nanosleep(const struct timespec *time, struct timespec *left);
 
 int __wrap_sd_bus_start(sd_bus *bus);
 int __wrap_sd_bus_process(sd_bus *bus, sd_bus_message **ret);
 int __wrap_sd_bus_wait(sd_bus *bus, uint64_t timeout_usec);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ret);
-int __wrap_usleep(useconds_t usec);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
 
 /* --- the connection --------------------------------------------------------------------------- */
 
@@ -181,10 +181,10 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ret) {
         return 0;
 }
 
-int __wrap_usleep(useconds_t usec) {
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left) {
         if (!peer.rules)
-                return __real_usleep(usec);
-        peer_sleep(usec);
+                return __real_nanosleep(time, left);
+        peer_sleep((uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_nsec / 1000);
         return 0;
 }
 

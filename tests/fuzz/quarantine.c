@@ -341,13 +341,6 @@ TAKE(int, nanosleep, const struct timespec *time, struct timespec *left) {
         return 0;
 }
 
-TAKE(int, usleep, useconds_t usec) {
-        if (!active)
-                return __real_usleep(usec);
-        pass_time(usec);
-        return 0;
-}
-
 TAKE(int, poll, struct pollfd *fds, nfds_t n, int timeout_ms) {
         int r;
 
