@@ -44,8 +44,9 @@ static int read_binding(const Context *c, const Pass *p, Binding *ret) {
         if (r < 0)
                 return r;
         b.server_pid = (uint64_t)p->observed->server_pid;
-        if (b.server_pid > 0 && proc_start_time(p->observed->server_pid, &b.server_start) < 0)
-                b.server_start = 0;
+        r = b.server_pid > 0 ? proc_start_time(p->observed->server_pid, &b.server_start) : 0;
+        if (r < 0 && r != -ESRCH) /* one that has ended since the look has none */
+                return r;
         *ret = b;
         b.machine = NULL;
         return 0;

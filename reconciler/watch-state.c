@@ -128,16 +128,17 @@ void watch_state_remove(const Context *c) {
                 return;
 }
 
-/* Is it of a process that lives? */
-static bool is_believed(const Json *j) {
+/* Is it of a process that lives? 1 or 0; negative errno: that could not be looked at. */
+static int is_believed(const Json *j) {
         const char *boot = json_get_string(j, "boot_id");
-        uint64_t pid, start, start_now;
         char boot_now[BOOT_ID_SIZE];
+        uint64_t pid, start;
 
-        return boot && proc_boot_id(boot_now) == 0 && strcmp(boot, boot_now) == 0 &&
-               json_get_uint64(j, "pid", &pid) == 0 && pid <= INT32_MAX &&
-               json_get_uint64(j, "start_time", &start) == 0 &&
-               proc_start_time((pid_t)pid, &start_now) == 0 && start == start_now;
+        if (!boot || proc_boot_id(boot_now) < 0 || strcmp(boot, boot_now) != 0 ||
+                        json_get_uint64(j, "pid", &pid) < 0 || pid > INT32_MAX ||
+                        json_get_uint64(j, "start_time", &start) < 0)
+                return 0;
+        return proc_is((pid_t)pid, start);
 }
 
 /* One that cannot write its file (a full disk, a directory that is not ours any more) still has its
@@ -160,10 +161,12 @@ int watch_state_read(const Paths *p, Json **ret) {
 
         *ret = NULL;
         r = record_read(p->runtime, FILE_NAME, STATE_MAX, &j);
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0 || !is_believed(j))
-                return read_lock(p, ret);
+        if (r < 0)
+                r = record_error_passes(r) ? r : 0;
+        else
+                r = is_believed(j);
+        if (r <= 0)
+                return r < 0 ? r : read_lock(p, ret);
         *ret = TAKE_PTR(j);
         return 0;
 }

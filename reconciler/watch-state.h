@@ -58,7 +58,7 @@ _must_check_ int watch_state_write(const Context *c, const WatchState *s, char *
 void watch_state_remove(const Context *c);
 
 /* What a running controller says; NULL if none runs. Of one that could not write its file there is
- * the "pid" alone. -ENOMEM. */
+ * the "pid" alone. Negative errno: whether one runs cannot be told. */
 _must_check_ int watch_state_read(const Paths *p, Json **ret);
 
 /* The version of a controller that is another one than this program's, as after an upgrade; NULL:

@@ -43,10 +43,10 @@ static void read_name(int fd, LockHolder *ret, uint64_t *ret_start) {
 /* Who has the lock. What stands there may be of the one before, as long as the new one has not
  * written; of a process that is gone nothing is said, its pid may be another's by now. */
 static bool read_holder(int fd, LockHolder *ret) {
-        uint64_t start, now;
+        uint64_t start;
 
         read_name(fd, ret, &start);
-        if (ret->pid > 0 && proc_start_time(ret->pid, &now) == 0 && now == start)
+        if (ret->pid > 0 && proc_is(ret->pid, start) > 0)
                 return true;
         *ret = (LockHolder){ 0 };
         return false;

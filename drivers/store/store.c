@@ -337,7 +337,7 @@ int store_observe_holds(const Paths *p, Observed *o) {
 
 int store_observe(const Paths *p, Observed *o) {
         uint64_t before = clock_monotonic_usec();
-        char boot[37];
+        char boot[BOOT_ID_SIZE];
         int r;
 
         o->files.state = o->runs.state = SOURCE_PRESENT;
@@ -626,7 +626,7 @@ int store_read_server(const Paths *p, pid_t *ret) {
         int r;
 
         r = record_read(p->runtime, "server.json", RECORD_MAX, &j);
-        if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+        if (record_error_passes(r))
                 return r;
         if (r < 0 || json_get_uint64(j, "pid", &pid) < 0 || pid == 0 || pid > INT32_MAX ||
                         json_get_uint64(j, "start_time", &start) < 0)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -287,6 +288,27 @@ static void test_only_the_lock(void **state _unused_) {
         assert_nobody();
 }
 
+/* That the file cannot be opened now does not say that nobody runs. */
+static void test_no_descriptors(void **state _unused_) {
+        _cleanup_(watch_state_done) WatchState s = { 0 };
+        _cleanup_json_ Json *j = NULL;
+        struct rlimit before, none;
+        int r;
+
+        fill(&s);
+        assert_int_equal(watch_state_write(&context, &s, NULL), 0);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = before;
+        none.rlim_cur = 0;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        r = watch_state_read(&paths, &j);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(r, -EMFILE);
+        assert_null(j);
+        assert_int_equal(watch_state_read(&paths, &j), 0);
+        assert_non_null(j);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_since),
@@ -296,6 +318,7 @@ int main(void) {
                 cmocka_unit_test(test_writer_is_gone),
                 cmocka_unit_test(test_not_believed),
                 cmocka_unit_test(test_only_the_lock),
+                cmocka_unit_test(test_no_descriptors),
         };
 
         return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
