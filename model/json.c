@@ -397,6 +397,13 @@ void json_put_uint(JsonBuilder *b, const char *key, uint64_t v) {
         put(b, key, json_object_new_uint64(v));
 }
 
+void json_put_uint_or_null(JsonBuilder *b, const char *key, uint64_t v) {
+        if (v > 0)
+                json_put_uint(b, key, v);
+        else
+                json_put_null(b, key);
+}
+
 void json_put_double(JsonBuilder *b, const char *key, double v, const char *text) {
         char shortest[32];
 

@@ -139,6 +139,8 @@ void json_put_null(JsonBuilder *b, const char *key);
 void json_put_bool(JsonBuilder *b, const char *key, bool v);
 void json_put_int(JsonBuilder *b, const char *key, int64_t v);
 void json_put_uint(JsonBuilder *b, const char *key, uint64_t v);
+/* For what 0 says nothing of: it is put as null. */
+void json_put_uint_or_null(JsonBuilder *b, const char *key, uint64_t v);
 /* @text: how the number was written; it is what comes out again. NULL: the shortest form. */
 void json_put_double(JsonBuilder *b, const char *key, double v, const char *text);
 void json_put_string(JsonBuilder *b, const char *key, const char *s); /* NULL becomes null */

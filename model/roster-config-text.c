@@ -137,10 +137,7 @@ void roster_config_put_json(
                 json_put_string(b, "path", o->pointer);
                 json_put_string(b, "from", origin_kind_to_string(o->kind));
                 json_put_string(b, "file", o->file);
-                if (o->line > 0)
-                        json_put_uint(b, "line", o->line);
-                else
-                        json_put_null(b, "line");
+                json_put_uint_or_null(b, "line", o->line);
                 json_close(b);
         }
         json_close(b);

@@ -427,10 +427,7 @@ void agent_deliver_put(
         json_open_object(b, "evidence");
         json_put_string(b, "state", screen_state_to_string(d->state));
         json_put_string(b, "sign", screen_sign_to_string(d->sign));
-        if (d->line > 0)
-                json_put_uint(b, "line", d->line);
-        else
-                json_put_null(b, "line");
+        json_put_uint_or_null(b, "line", d->line);
         json_put_string(b, "text", d->evidence);
         json_close(b);
         json_put_uint(b, "presses", d->presses);

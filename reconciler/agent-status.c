@@ -331,17 +331,11 @@ static int put_activity(JsonBuilder *b, const Activity *a, const ObservedSession
         json_put_string(b, "state", doing(a));
         json_put_string(b, "sign", a->why ? "none" : screen_sign_to_string(a->verdict.sign));
         json_put_string(b, "text", text);
-        if (!a->why && a->verdict.line > 0)
-                json_put_uint(b, "line", a->verdict.line);
-        else
-                json_put_null(b, "line");
+        json_put_uint_or_null(b, "line", a->why ? 0 : a->verdict.line);
         json_put_string(b, "why", a->why);
         json_put_bool(b, "composer_empty", !a->why && a->verdict.composer_empty);
         json_put_uint(b, "seen_usec", a->seen_usec);
-        if (session && session->activity_usec > 0)
-                json_put_uint(b, "output_usec", session->activity_usec);
-        else
-                json_put_null(b, "output_usec");
+        json_put_uint_or_null(b, "output_usec", session ? session->activity_usec : 0);
         json_close(b);
         return 0;
 }

@@ -71,10 +71,7 @@ static void put_action(JsonBuilder *b, const Action *a, const ActionResult *resu
         json_put_string(b, "verb", action_kind_to_string(a->kind));
         json_put_string(b, "reason", reason_to_string(a->reason));
         json_put_string(b, "message", a->text);
-        if (a->line > 0)
-                json_put_uint(b, "line", a->line);
-        else
-                json_put_null(b, "line");
+        json_put_uint_or_null(b, "line", a->line);
         json_put_string(b, "disruption", disruption_to_string(action_disruption(a->kind)));
         put_steps(b, a->steps);
         json_put_strv(b, "after", a->after);
@@ -99,10 +96,7 @@ void output_put_remarks(JsonBuilder *b, const Plan *plan) {
                 json_put_string(b, "reason", reason_to_string(m->reason));
                 json_put_string(b, "message", m->text);
                 json_put_string(b, "help", m->help);
-                if (m->line > 0)
-                        json_put_uint(b, "line", m->line);
-                else
-                        json_put_null(b, "line");
+                json_put_uint_or_null(b, "line", m->line);
                 json_close(b);
         }
         json_close(b);
@@ -128,15 +122,6 @@ static void put_summary(JsonBuilder *b, const Pass *p, ExitCode code) {
         json_put_uint(b, "unchanged", last->n_unchanged);
         json_put_uint(b, "exit", (uint64_t)code);
         json_close(b);
-}
-
-static int print_json(const Json *j) {
-        _cleanup_free_ char *text = NULL;
-        int r = json_to_text(j, JSON_PRETTY, &text);
-
-        if (r == 0)
-                puts(text);
-        return r;
 }
 
 static bool has_printed;
@@ -198,46 +183,45 @@ int output_checks_json(const char *format, const Checks *checks, ExitCode code) 
         return output_print_document(&b);
 }
 
-static int pass_document(const Context *c,
+static void put_pass(JsonBuilder *b,
+                const Context *c,
                 const char *verb,
                 const Pass *p,
                 const Checks *checks,
-                ExitCode code,
-                Json **ret) {
-        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-
-        json_open_object(&b, NULL);
-        output_put_head(&b, c, verb, p->desired);
-        output_put_observed(&b, p);
-        json_open_array(&b, "actions");
+                ExitCode code) {
+        json_open_object(b, NULL);
+        output_put_head(b, c, verb, p->desired);
+        output_put_observed(b, p);
+        json_open_array(b, "actions");
         for (size_t i = 0; i < p->plan->n_actions; i++)
-                put_action(&b, p->plan->actions + i, p->report ? p->report->results + i : NULL);
-        json_close(&b);
+                put_action(b, p->plan->actions + i, p->report ? p->report->results + i : NULL);
+        json_close(b);
         if (p->rest && p->rest->n_actions > 0) {
-                json_open_array(&b, "remaining");
+                json_open_array(b, "remaining");
                 for (size_t i = 0; i < p->rest->n_actions; i++)
-                        put_action(&b, p->rest->actions + i, NULL);
-                json_close(&b);
+                        put_action(b, p->rest->actions + i, NULL);
+                json_close(b);
         }
-        output_put_remarks(&b, p->rest ? p->rest : p->plan);
+        output_put_remarks(b, p->rest ? p->rest : p->plan);
         if (checks)
-                output_put_checks(&b, checks);
-        put_summary(&b, p, code);
-        json_close(&b);
-        return json_finish(&b, ret);
+                output_put_checks(b, checks);
+        put_summary(b, p, code);
+        json_close(b);
 }
 
 static int
 print_pass(const Context *c, const char *verb, const Pass *p, const Checks *checks, ExitCode code) {
-        _cleanup_json_ Json *j = NULL;
-        int r;
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
 
-        r = pass_document(c, verb, p, checks, code, &j);
-        return r < 0 ? r : print_json(j);
+        put_pass(&b, c, verb, p, checks, code);
+        return output_print_document(&b);
 }
 
 int output_plan_document(const Context *c, const Pass *p, ExitCode code, Json **ret) {
-        return pass_document(c, "plan", p, NULL, code, ret);
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+
+        put_pass(&b, c, "plan", p, NULL, code);
+        return json_finish(&b, ret);
 }
 
 int output_pass_json(const Context *c, const char *verb, const Pass *p, ExitCode code) {
@@ -280,10 +264,7 @@ void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, co
         json_put_string(b, "session", session ? session->id : NULL);
         json_put_string(b, "pane", session ? session->pane_id : NULL);
         json_put_uint(b, "attached", session ? session->attached : 0);
-        if (up && u->main_pid > 0)
-                json_put_uint(b, "pid", (uint64_t)u->main_pid);
-        else
-                json_put_null(b, "pid");
+        json_put_uint_or_null(b, "pid", up ? (uint64_t)u->main_pid : 0);
         if (up && run && run->alive)
                 json_put_uint(b, "since_usec", run->started_usec);
         else if (u && u->changed_usec > 0)
@@ -304,10 +285,7 @@ void output_put_agent(JsonBuilder *b, const char *key, const AgentSpec *spec, co
         json_put_string(b, "result", stop ? stop->result : NULL);
         json_put_string(b, "code", stop ? stop->code : NULL);
         json_put_string(b, "status", stop ? stop->status : NULL);
-        if (stop && stop->at_usec > 0)
-                json_put_uint(b, "at_usec", stop->at_usec);
-        else
-                json_put_null(b, "at_usec");
+        json_put_uint_or_null(b, "at_usec", stop ? stop->at_usec : 0);
         json_close(b);
         json_close(b);
 }

@@ -116,7 +116,7 @@ static int connect_bus(UnitSignals *s) {
                 (void)sd_bus_detach_event(s->bus);
         s->bus = sd_bus_close_unref(s->bus);
         r = sd_bus_new(&s->bus);
-        if (r == 0 || r > 0)
+        if (r >= 0)
                 r = sd_bus_set_address(s->bus, s->address);
         if (r >= 0)
                 r = sd_bus_start(s->bus);

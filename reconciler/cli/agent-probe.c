@@ -87,10 +87,7 @@ static int print_json(const AgentLook *a, const SignProbe *probes) {
                 json_put_string(&b, "name", p->name);
                 json_put_string(&b, "pattern", p->pattern);
                 json_put_string(&b, "matches", outcome(p));
-                if (p->line > 0)
-                        json_put_uint(&b, "line", p->line);
-                else
-                        json_put_null(&b, "line");
+                json_put_uint_or_null(&b, "line", p->line);
                 json_put_string(&b, "text", text);
                 json_close(&b);
         }

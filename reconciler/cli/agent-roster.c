@@ -114,10 +114,7 @@ static void put_agent(JsonBuilder *b, const AgentSpec *spec, const Observed *hel
         json_put_string(b, "desired", desired_state_to_string(spec->state));
         json_put_string(b, "description", spec->description);
         json_put_strv(b, "labels", spec->labels);
-        if (spec->line > 0)
-                json_put_uint(b, "line", spec->line);
-        else
-                json_put_null(b, "line");
+        json_put_uint_or_null(b, "line", spec->line);
         if (hold) {
                 json_open_object(b, "hold");
                 json_put_bool(b, "fleet", !hold->agent);

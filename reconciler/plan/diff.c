@@ -140,9 +140,8 @@ static bool is_in_transition(UnitState s) {
 }
 
 /*
- * An agent that ended well in this boot without a stop of ours: under systemd somebody said
- * `systemctl
- * --user stop` (a clean end of the agent itself comes back under restart: always), otherwise the
+ * An agent that ended well in this boot without a stop of ours: under systemd somebody stopped its
+ * unit by hand (a clean end of the agent itself comes back under restart: always), otherwise the
  * policy says that it stays down. Not so if the holder went down with it or after it.
  */
 static bool is_implicit_hold(const PlanContext *c, const AgentView *v) {
