@@ -7,7 +7,6 @@
 #include "model/base/utf8.h"
 
 #define EXCERPT_CELLS 72 /* of a long line, around the caret */
-#define JSON_DIAGS_VERSION 1
 
 /* --- places ----------------------------------------------------------------------------------- */
 
@@ -380,18 +379,4 @@ void diags_put_json(
         for (size_t i = 0; i < d->n_items; i++)
                 put_finding(b, &d->items[i], bytes, size);
         json_close(b);
-}
-
-int diags_to_json(const Diags *d, const char *file, const char *bytes, size_t size, Json **ret) {
-        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
-
-        json_open_object(&b, NULL);
-        json_put_uint(&b, "version", JSON_DIAGS_VERSION);
-        json_put_string(&b, "file", file);
-        json_put_bool(&b, "valid", d->n_errors == 0);
-        json_put_uint(&b, "errors", d->n_errors);
-        json_put_uint(&b, "warnings", d->n_warnings);
-        diags_put_json(&b, "diagnostics", d, bytes, size);
-        json_close(&b);
-        return json_finish(&b, ret);
 }

@@ -40,7 +40,3 @@ _must_check_ int diags_render_github(
  * where a finding's own sentence names them; an environment's never are. */
 void diags_put_json(
                 JsonBuilder *b, const char *key, const Diags *d, const char *bytes, size_t size);
-
-/* The document of `fleet validate --json`: version, file, valid, errors, warnings, diagnostics. */
-_must_check_ int diags_to_json(
-                const Diags *d, const char *file, const char *bytes, size_t size, Json **ret);

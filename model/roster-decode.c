@@ -1,22 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "model/roster-decode.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "model/base/array.h"
 #include "model/base/parse.h"
-
-const char *roster_effect_to_string(RosterEffect e) {
-        static const char *const names[] = {
-                [EFFECT_NONE] = "none",
-                [EFFECT_LIVE] = "live",
-                [EFFECT_RESTART] = "restart",
-        };
-        _Static_assert(ELEMENTSOF(names) == _EFFECT_MAX, "a name for each");
-
-        return e < _EFFECT_MAX ? names[e] : NULL;
-}
 
 /* --- tables ----------------------------------------------------------------------------------- */
 
@@ -25,10 +13,10 @@ const char *roster_effect_to_string(RosterEffect e) {
 
 #define AT(field) offsetof(RosterRestart, field)
 static const RosterKey restart_keys[] = {
-        { "policy", KIND_POLICY, EFFECT_LIVE, AT(policy), NULL },
-        { "delay", KIND_DURATION, EFFECT_LIVE, AT(delay), NULL },
-        { "attempts", KIND_NUMBER, EFFECT_LIVE, AT(attempts), NULL },
-        { "window", KIND_DURATION, EFFECT_LIVE, AT(window), NULL },
+        { "policy", KIND_POLICY, AT(policy), NULL },
+        { "delay", KIND_DURATION, AT(delay), NULL },
+        { "attempts", KIND_NUMBER, AT(attempts), NULL },
+        { "window", KIND_DURATION, AT(window), NULL },
 };
 #undef AT
 static const RosterTable restart_table = {
@@ -40,26 +28,25 @@ static const RosterTable restart_table = {
 
 #define AT(field) offsetof(RosterLimits, field)
 static const RosterKey limits_keys[] = {
-        { "memory", KIND_SIZE, EFFECT_LIVE, AT(memory), NULL },
-        { "cpu", KIND_PERCENT, EFFECT_LIVE, AT(cpu), NULL },
-        { "tasks", KIND_NUMBER, EFFECT_LIVE, AT(tasks), NULL },
+        { "memory", KIND_SIZE, AT(memory), NULL },
+        { "cpu", KIND_PERCENT, AT(cpu), NULL },
+        { "tasks", KIND_NUMBER, AT(tasks), NULL },
 };
 #undef AT
 static const RosterTable limits_table = TABLE("/$defs/limits", limits_keys);
 
 #define SETTINGS(base)                                                                             \
-        { "runtime", KIND_TEXT, EFFECT_RESTART, base(runtime), NULL },                             \
-                        { "model", KIND_TEXT, EFFECT_RESTART, base(model), NULL },                 \
-                        { "state", KIND_STATE, EFFECT_NONE, base(state), NULL },                   \
-                        { "on_change", KIND_ON_CHANGE, EFFECT_NONE, base(on_change), NULL },       \
-                        { "host", KIND_NODE, EFFECT_NONE, base(host), NULL },                      \
-                        { "env", KIND_NODE, EFFECT_RESTART, base(env), NULL },                     \
-                        { "env_pass", KIND_NODE, EFFECT_LIVE, base(env_pass), NULL },              \
-                        { "env_files", KIND_NODE, EFFECT_RESTART, base(env_files), NULL },         \
-                        { "credentials", KIND_NODE, EFFECT_RESTART, base(credentials), NULL },     \
-                        { "restart", KIND_SECTION, EFFECT_LIVE, base(restart), &restart_table },   \
-                        { "limits", KIND_SECTION, EFFECT_LIVE, base(limits), &limits_table }, {    \
-                "stop_timeout", KIND_DURATION, EFFECT_LIVE, base(stop_timeout), NULL               \
+        { "runtime", KIND_TEXT, base(runtime), NULL }, { "model", KIND_TEXT, base(model), NULL },  \
+                        { "state", KIND_STATE, base(state), NULL },                                \
+                        { "on_change", KIND_ON_CHANGE, base(on_change), NULL },                    \
+                        { "host", KIND_NODE, base(host), NULL },                                   \
+                        { "env", KIND_NODE, base(env), NULL },                                     \
+                        { "env_pass", KIND_NODE, base(env_pass), NULL },                           \
+                        { "env_files", KIND_NODE, base(env_files), NULL },                         \
+                        { "credentials", KIND_NODE, base(credentials), NULL },                     \
+                        { "restart", KIND_SECTION, base(restart), &restart_table },                \
+                        { "limits", KIND_SECTION, base(limits), &limits_table }, {                 \
+                "stop_timeout", KIND_DURATION, base(stop_timeout), NULL                            \
         }
 
 #define AT(field) offsetof(RosterSettings, field)
@@ -70,11 +57,11 @@ const RosterTable roster_table_defaults = TABLE("/$defs/defaults", defaults_keys
 #define AT(field) offsetof(RosterAgent, field)
 #define IN_SETTINGS(field) offsetof(RosterAgent, settings.field)
 static const RosterKey agent_keys[] = {
-        { "description", KIND_TEXT, EFFECT_NONE, AT(description), NULL },
-        { "workdir", KIND_TEXT, EFFECT_RESTART, AT(workdir), NULL },
-        { "args", KIND_NODE, EFFECT_RESTART, AT(args), NULL },
-        { "labels", KIND_NODE, EFFECT_NONE, AT(labels), NULL },
-        { "after", KIND_NODE, EFFECT_NONE, AT(after), NULL },
+        { "description", KIND_TEXT, AT(description), NULL },
+        { "workdir", KIND_TEXT, AT(workdir), NULL },
+        { "args", KIND_NODE, AT(args), NULL },
+        { "labels", KIND_NODE, AT(labels), NULL },
+        { "after", KIND_NODE, AT(after), NULL },
         SETTINGS(IN_SETTINGS),
 };
 #undef AT
@@ -83,81 +70,81 @@ const RosterTable roster_table_agent = TABLE("/$defs/agent", agent_keys);
 #define AT(field) offsetof(RosterRuntimeData, field)
 #define RUNTIME(key) "/$defs/runtime_data/properties/" key
 static const RosterKey reset_keys[] = {
-        { "keys", KIND_TEXT, EFFECT_NONE, AT(reset_keys), NULL },
-        { "settle", KIND_DURATION, EFFECT_NONE, AT(reset_settle), NULL },
+        { "keys", KIND_TEXT, AT(reset_keys), NULL },
+        { "settle", KIND_DURATION, AT(reset_settle), NULL },
 };
 static const RosterTable reset_table = TABLE(RUNTIME("reset"), reset_keys);
 static const RosterKey ready_keys[] = {
-        { "pattern", KIND_TEXT, EFFECT_NONE, AT(ready_pattern), NULL },
-        { "timeout", KIND_DURATION, EFFECT_NONE, AT(ready_timeout), NULL },
+        { "pattern", KIND_TEXT, AT(ready_pattern), NULL },
+        { "timeout", KIND_DURATION, AT(ready_timeout), NULL },
 };
 static const RosterTable ready_table = TABLE(RUNTIME("ready"), ready_keys);
 static const RosterKey composer_keys[] = {
-        { "pattern", KIND_TEXT, EFFECT_NONE, AT(composer_pattern), NULL },
-        { "rest", KIND_TEXT, EFFECT_NONE, AT(composer_rest), NULL },
-        { "unfocused", KIND_TEXT, EFFECT_NONE, AT(composer_unfocused), NULL },
-        { "misreads", KIND_TEXT, EFFECT_NONE, AT(composer_misreads), NULL },
-        { "prefix", KIND_TEXT, EFFECT_NONE, AT(composer_prefix), NULL },
+        { "pattern", KIND_TEXT, AT(composer_pattern), NULL },
+        { "rest", KIND_TEXT, AT(composer_rest), NULL },
+        { "unfocused", KIND_TEXT, AT(composer_unfocused), NULL },
+        { "misreads", KIND_TEXT, AT(composer_misreads), NULL },
+        { "prefix", KIND_TEXT, AT(composer_prefix), NULL },
 };
 static const RosterTable composer_table = TABLE(RUNTIME("composer"), composer_keys);
 static const RosterKey busy_keys[] = {
-        { "pattern", KIND_TEXT, EFFECT_NONE, AT(busy_pattern), NULL },
-        { "title", KIND_TEXT, EFFECT_NONE, AT(busy_title), NULL },
+        { "pattern", KIND_TEXT, AT(busy_pattern), NULL },
+        { "title", KIND_TEXT, AT(busy_title), NULL },
 };
 static const RosterTable busy_table = TABLE(RUNTIME("busy"), busy_keys);
 static const RosterKey waiting_keys[] = {
-        { "pattern", KIND_TEXT, EFFECT_NONE, AT(waiting_pattern), NULL },
-        { "title", KIND_TEXT, EFFECT_NONE, AT(waiting_title), NULL },
+        { "pattern", KIND_TEXT, AT(waiting_pattern), NULL },
+        { "title", KIND_TEXT, AT(waiting_title), NULL },
 };
 static const RosterTable waiting_table = TABLE(RUNTIME("waiting"), waiting_keys);
 static const RosterKey quit_keys[] = {
-        { "keys", KIND_TEXT, EFFECT_NONE, AT(quit_keys), NULL },
+        { "keys", KIND_TEXT, AT(quit_keys), NULL },
 };
 static const RosterTable quit_table = TABLE(RUNTIME("quit"), quit_keys);
 static const RosterKey submit_keys[] = {
-        { "key", KIND_TEXT, EFFECT_NONE, AT(submit_key), NULL },
-        { "delay", KIND_DURATION, EFFECT_NONE, AT(submit_delay), NULL },
+        { "key", KIND_TEXT, AT(submit_key), NULL },
+        { "delay", KIND_DURATION, AT(submit_delay), NULL },
 };
 static const RosterTable submit_table = TABLE(RUNTIME("submit"), submit_keys);
 
 static const RosterKey runtime_keys[] = {
-        { "command", KIND_NODE, EFFECT_RESTART, AT(command), NULL },
-        { "model_args", KIND_NODE, EFFECT_RESTART, AT(model_args), NULL },
-        { "env", KIND_NODE, EFFECT_RESTART, AT(env), NULL },
-        { "resume_args", KIND_NODE, EFFECT_NONE, AT(resume_args), NULL },
-        { "reset", KIND_SECTION, EFFECT_NONE, 0, &reset_table },
-        { "ready", KIND_SECTION, EFFECT_NONE, 0, &ready_table },
-        { "composer", KIND_SECTION, EFFECT_NONE, 0, &composer_table },
-        { "busy", KIND_SECTION, EFFECT_NONE, 0, &busy_table },
-        { "waiting", KIND_SECTION, EFFECT_NONE, 0, &waiting_table },
-        { "quit", KIND_SECTION, EFFECT_NONE, 0, &quit_table },
-        { "submit", KIND_SECTION, EFFECT_NONE, 0, &submit_table },
-        { "success_exit_status", KIND_NODE, EFFECT_LIVE, AT(success_exit_status), NULL },
-        { "install", KIND_TEXT, EFFECT_NONE, AT(install), NULL },
+        { "command", KIND_NODE, AT(command), NULL },
+        { "model_args", KIND_NODE, AT(model_args), NULL },
+        { "env", KIND_NODE, AT(env), NULL },
+        { "resume_args", KIND_NODE, AT(resume_args), NULL },
+        { "reset", KIND_SECTION, 0, &reset_table },
+        { "ready", KIND_SECTION, 0, &ready_table },
+        { "composer", KIND_SECTION, 0, &composer_table },
+        { "busy", KIND_SECTION, 0, &busy_table },
+        { "waiting", KIND_SECTION, 0, &waiting_table },
+        { "quit", KIND_SECTION, 0, &quit_table },
+        { "submit", KIND_SECTION, 0, &submit_table },
+        { "success_exit_status", KIND_NODE, AT(success_exit_status), NULL },
+        { "install", KIND_TEXT, AT(install), NULL },
 };
 #undef AT
 const RosterTable roster_table_runtime = TABLE("/$defs/runtime_data", runtime_keys);
 
 #define AT(field) offsetof(Roster, field)
 static const RosterKey fleet_keys[] = {
-        { "name", KIND_TEXT, EFFECT_NONE, AT(fleet_name), NULL },
-        { "description", KIND_TEXT, EFFECT_NONE, AT(fleet_description), NULL },
+        { "name", KIND_TEXT, AT(fleet_name), NULL },
+        { "description", KIND_TEXT, AT(fleet_description), NULL },
 };
 static const RosterTable fleet_table = TABLE("/properties/fleet", fleet_keys);
 static const RosterKey tmux_keys[] = {
-        { "socket", KIND_TEXT, EFFECT_NONE, AT(tmux_socket), NULL },
-        { "size", KIND_TEXT, EFFECT_NONE, AT(tmux_size), NULL },
-        { "history_limit", KIND_NUMBER, EFFECT_NONE, AT(tmux_history), NULL },
+        { "socket", KIND_TEXT, AT(tmux_socket), NULL },
+        { "size", KIND_TEXT, AT(tmux_size), NULL },
+        { "history_limit", KIND_NUMBER, AT(tmux_history), NULL },
 };
 static const RosterTable tmux_table = TABLE("/properties/tmux", tmux_keys);
 
 /* version is the loader's; agents and runtimes are mappings of sections, read by
  * roster_decode(). */
 static const RosterKey root_keys[] = {
-        { "fleet", KIND_SECTION, EFFECT_NONE, 0, &fleet_table },
-        { "tmux", KIND_SECTION, EFFECT_NONE, 0, &tmux_table },
-        { "supervisor", KIND_SUPERVISOR, EFFECT_NONE, AT(supervisor), NULL },
-        { "defaults", KIND_SECTION, EFFECT_RESTART, AT(defaults), &roster_table_defaults },
+        { "fleet", KIND_SECTION, 0, &fleet_table },
+        { "tmux", KIND_SECTION, 0, &tmux_table },
+        { "supervisor", KIND_SUPERVISOR, AT(supervisor), NULL },
+        { "defaults", KIND_SECTION, AT(defaults), &roster_table_defaults },
 };
 #undef AT
 const RosterTable roster_table_root = TABLE("", root_keys);

@@ -14,16 +14,6 @@
 #include "model/base/yaml.h"
 #include "model/spec.h"
 
-/* What a change of a key asks for. */
-typedef enum RosterEffect {
-        EFFECT_NONE,
-        EFFECT_LIVE,
-        EFFECT_RESTART,
-        _EFFECT_MAX,
-} RosterEffect;
-
-const char *roster_effect_to_string(RosterEffect e);
-
 typedef struct RosterValue {
         const YamlNode *node; /* NULL: not written; borrowed from the document */
         uint64_t number;      /* microseconds, bytes, percent, count, or an enum */
@@ -116,7 +106,6 @@ typedef enum RosterKind {
 typedef struct RosterKey {
         const char *name;
         RosterKind kind;
-        RosterEffect effect;
         size_t offset; /* of the RosterValue; of a section: where the offsets below it begin */
         const struct RosterTable *section;
 } RosterKey;

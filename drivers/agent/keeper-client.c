@@ -348,13 +348,6 @@ void keeper_calls_done(KeeperCall *calls, size_t n) {
 
 /* --- one at a time ---------------------------------------------------------------------------- */
 
-static int call_one(const char *runtime_dir, KeeperCall *call, uint64_t timeout_usec) {
-        int r;
-
-        r = keeper_call_many(runtime_dir, call, 1, timeout_usec);
-        return r < 0 ? r : call->error;
-}
-
 int keeper_query(const char *runtime_dir,
                 const char *name,
                 uint64_t timeout_usec,
@@ -363,46 +356,12 @@ int keeper_query(const char *runtime_dir,
         KeeperCall call = { .name = name, .request = KEEPER_ASK_QUERY };
         int r;
 
-        r = call_one(runtime_dir, &call, timeout_usec);
+        r = keeper_call_many(runtime_dir, &call, 1, timeout_usec);
+        if (r == 0)
+                r = call.error;
         if (r < 0)
                 return r;
         *ret_pid = call.pid;
         *ret_state = call.state;
-        return 0;
-}
-
-int keeper_start(const char *runtime_dir,
-                const char *name,
-                uint64_t timeout_usec,
-                pid_t *ret_pid,
-                char **ret_text) {
-        KeeperCall call = { .name = name, .request = KEEPER_ASK_START };
-        int r;
-
-        r = call_one(runtime_dir, &call, timeout_usec);
-        if (r == -ECANCELED)
-                *ret_text = call.text;
-        if (r < 0)
-                return r;
-        *ret_pid = call.pid;
-        return 0;
-}
-
-int keeper_stop(const char *runtime_dir,
-                const char *name,
-                uint64_t stop_timeout_usec,
-                uint64_t timeout_usec,
-                char ret_code[16],
-                char ret_status[16]) {
-        KeeperCall call = {
-                .name = name, .request = KEEPER_ASK_STOP, .stop_timeout_usec = stop_timeout_usec
-        };
-        int r;
-
-        r = call_one(runtime_dir, &call, timeout_usec);
-        if (r < 0)
-                return r;
-        (void)stpcpy(ret_code, call.code);
-        (void)stpcpy(ret_status, call.status);
         return 0;
 }

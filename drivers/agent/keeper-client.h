@@ -70,26 +70,12 @@ size_t keeper_batch_abandon(KeeperBatch *b, int error);
 _must_check_ int keeper_call_many(
                 const char *runtime_dir, KeeperCall *calls, size_t n, uint64_t timeout_usec);
 
-/* One of each. They return what KeeperCall.error says. */
+/* One query. Returns what KeeperCall.error says. */
 _must_check_ int keeper_query(const char *runtime_dir,
                 const char *name,
                 uint64_t timeout_usec,
                 pid_t *ret_pid,
                 KeeperState *ret_state);
-/* On -ECANCELED *ret_text says why; the caller frees it. Else it is not touched. */
-_must_check_ int keeper_start(const char *runtime_dir,
-                const char *name,
-                uint64_t timeout_usec,
-                pid_t *ret_pid,
-                char **ret_text);
-/* @timeout_usec should be longer than @stop_timeout_usec, by what killing and recording may
- * take. */
-_must_check_ int keeper_stop(const char *runtime_dir,
-                const char *name,
-                uint64_t stop_timeout_usec,
-                uint64_t timeout_usec,
-                char ret_code[16],
-                char ret_status[16]);
 
 /* Takes the packet that answers @call, cut up in place (pure). What KeeperCall.error says. */
 _must_check_ int keeper_answer_parse(char *packet, KeeperCall *call);

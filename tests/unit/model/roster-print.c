@@ -140,6 +140,21 @@ static int print_json(Json *j) {
         return 0;
 }
 
+static int findings_to_json(
+                const Diags *d, const char *file, const char *bytes, size_t size, Json **ret) {
+        _cleanup_json_builder_ JsonBuilder b = JSON_BUILDER_NULL;
+
+        json_open_object(&b, NULL);
+        json_put_uint(&b, "version", 1);
+        json_put_string(&b, "file", file);
+        json_put_bool(&b, "valid", d->n_errors == 0);
+        json_put_uint(&b, "errors", d->n_errors);
+        json_put_uint(&b, "warnings", d->n_warnings);
+        diags_put_json(&b, "diagnostics", d, bytes, size);
+        json_close(&b);
+        return json_finish(&b, ret);
+}
+
 int main(int argc, char **argv) {
         _cleanup_(desired_freep) Desired *desired = NULL;
         _cleanup_diags_ Diags diags = DIAGS_NULL;
@@ -165,7 +180,7 @@ int main(int argc, char **argv) {
         if (strcmp(mode, "--desired") == 0 && r == 0)
                 return desired_to_json(desired, &j) < 0 || print_json(j) != 0 ? 2 : 0;
         if (strcmp(mode, "--json") == 0) {
-                if (diags_to_json(&diags, name, bytes, size, &j) < 0 || print_json(j) != 0)
+                if (findings_to_json(&diags, name, bytes, size, &j) < 0 || print_json(j) != 0)
                         return 2;
                 return r;
         }

@@ -126,20 +126,27 @@ static void test_query(void **state _unused_) {
         }
 }
 
+static int call_one(KeeperCall *call) {
+        assert_int_equal(keeper_call_many(top, call, 1, 5 * SECOND), 0);
+        assert_true(call->finished);
+        return call->error;
+}
+
 static void test_start(void **state _unused_) {
-        _cleanup_free_ char *text = NULL;
-        pid_t server, pid = -1;
+        KeeperCall call = { .name = "a0", .request = KEEPER_ASK_START };
+        pid_t server;
 
         server = serve("a0", "S", "R12");
-        assert_int_equal(keeper_start(top, "a0", 5 * SECOND, &pid, &text), 0);
-        assert_int_equal(pid, 12);
-        assert_null(text);
+        assert_int_equal(call_one(&call), 0);
+        assert_int_equal(call.pid, 12);
+        assert_null(call.text);
         end(server);
 
         server = serve("a0", "S", "Fno such program");
-        assert_int_equal(keeper_start(top, "a0", 5 * SECOND, &pid, &text), -ECANCELED);
-        assert_string_equal(text, "no such program");
+        assert_int_equal(call_one(&call), -ECANCELED);
+        assert_string_equal(call.text, "no such program");
         end(server);
+        keeper_calls_done(&call, 1);
 }
 
 static void test_stop(void **state _unused_) {
@@ -160,13 +167,16 @@ static void test_stop(void **state _unused_) {
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 pid_t server = serve("a0", "K1500", table[i].answer);
-                char code[16] = "", status[16] = "";
+                KeeperCall call = {
+                        .name = "a0",
+                        .request = KEEPER_ASK_STOP,
+                        .stop_timeout_usec = 1499001,
+                };
 
-                assert_int_equal(keeper_stop(top, "a0", 1499001, 5 * SECOND, code, status),
-                                table[i].result);
+                assert_int_equal(call_one(&call), table[i].result);
                 if (table[i].result == 0) {
-                        assert_string_equal(code, table[i].code);
-                        assert_string_equal(status, table[i].status);
+                        assert_string_equal(call.code, table[i].code);
+                        assert_string_equal(call.status, table[i].status);
                 }
                 end(server);
         }
