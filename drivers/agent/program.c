@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/agent/program.h"
-#include "model/base/format.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
-#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+#include "drivers/os/process.h"
+#include "model/base/format.h"
 
 static int check(const char *path) {
         struct stat st;
@@ -34,7 +34,7 @@ int program_find(const char *name, const char *path, char **ret) {
                 *ret = TAKE_PTR(copy);
                 return 0;
         }
-        copy = strdup(path && *path ? path : DEFAULT_PATH);
+        copy = strdup(path && *path ? path : PROCESS_DEFAULT_PATH);
         if (!copy)
                 return -ENOMEM;
         rest = copy;

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "drivers/os/process.h"
 #include "drivers/systemd/manager.h"
 #include "model/base/parse.h"
 
-#define FALLBACK_PATH "/usr/local/bin:/usr/bin:/bin"
 #define MANAGER_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 void site_facts_done(SiteFacts *f) {
@@ -56,7 +56,7 @@ int site_facts_read(const Paths *p, Supervisor supervisor, SiteFacts *ret) {
                         return r;
         }
         if (!f.path)
-                f.path = strdup(path && *path ? path : FALLBACK_PATH);
+                f.path = strdup(path && *path ? path : PROCESS_DEFAULT_PATH);
         if (!f.path)
                 return -ENOMEM;
         f.machine = (Machine){

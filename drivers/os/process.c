@@ -17,7 +17,6 @@
 #include "model/base/strbuf.h"
 
 #define ERRORS_MAX 4096
-#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
 void process_result_done(ProcessResult *r) {
         free(r->output);
@@ -84,7 +83,7 @@ static int find_program(const char *name, char **ret) {
                 *ret = strdup(name);
                 return *ret ? 0 : -ENOMEM;
         }
-        for (const char *p = path ? path : DEFAULT_PATH; *p;) {
+        for (const char *p = path ? path : PROCESS_DEFAULT_PATH; *p;) {
                 _cleanup_free_ char *candidate = NULL;
                 size_t n = strcspn(p, ":");
 

@@ -12,6 +12,9 @@
 
 #include "model/base/cleanup.h"
 
+/* Where programs are looked for if there is no PATH, or an empty one. */
+#define PROCESS_DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
 typedef struct ProcessRequest {
         char *const *argv; /* [0] is looked up in the absolute parts of PATH */
         char *const *env;  /* NULL: the caller's */

@@ -8,6 +8,7 @@
 
 #include "drivers/os/env-file.h"
 #include "drivers/os/file.h"
+#include "drivers/os/process.h"
 #include "model/base/format.h"
 #include "model/base/pointer.h"
 #include "model/base/strv.h"
@@ -253,26 +254,28 @@ static int look_for_program(const char *path) {
         return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? why_not() : 0;
 }
 
-/* The same for a name. Relative entries of PATH start at the agent's directory, as they do when the
- * launcher looks; like there, one that cannot be looked at is passed over. */
+/* The same for a name. As where the launcher looks, relative entries of PATH start at the agent's
+ * directory, empty ones count for nothing, and one that cannot be looked at is passed over. */
 static int find_in_path(const char *name, const char *path, const char *workdir) {
         int result = -ENOENT;
+        size_t n;
 
-        for (const char *p = path; *p;) {
-                size_t n = strcspn(p, ":");
+        for (const char *p = path; *p; p += n + (p[n] == ':')) {
                 _cleanup_free_ char *candidate = NULL;
+                bool relative = *p != '/';
                 int r;
 
-                if (format_text(&candidate, "%s%s%.*s/%s", n > 0 && p[0] == '/' ? "" : workdir,
-                                    n > 0 && p[0] == '/' ? "" : "/", (int)n, p, name) < 0)
+                n = strcspn(p, ":");
+                if (n == 0)
+                        continue;
+                if (format_text(&candidate, "%s%s%.*s/%s", relative ? workdir : "",
+                                    relative ? "/" : "", (int)n, p, name) < 0)
                         return -ENOMEM;
                 r = look_for_program(candidate);
                 if (r == 0)
                         return 0;
                 if (result == -ENOENT)
                         result = r;
-                p += n;
-                p += *p == ':';
         }
         return result;
 }
@@ -307,7 +310,9 @@ static int check_program(const Site *s) {
         int r;
 
         if (!path)
-                path = s->machine->path ? s->machine->path : "";
+                path = s->machine->path;
+        if (!path || !*path)
+                path = PROCESS_DEFAULT_PATH;
         if (last->name && strcmp(last->name, name) == 0 && strcmp(last->path, path) == 0)
                 r = last->error;
         else

@@ -436,6 +436,9 @@ static void sites(void **state) {
         expect_site("description: x", NULL, false);
         expect_site(line_with("env: {PATH: \"/nowhere:%s\"}", "bin"), NULL, false);
         expect_site("env: {PATH: /nowhere}", "program-missing", true);
+        /* What the launcher would not find does not count: an empty element is no directory. */
+        expect_site(line_with("workdir: %s\n    env: {PATH: \"/nowhere::\"}", "bin"),
+                        "program-missing", true);
         /* That it could not be looked at does not make it missing. */
         assert_int_equal(symlink("loop", in_folder("loop")), 0);
         expect_site(line_with("env: {PATH: \"%s\"}", "loop"), "program-unusable", true);
