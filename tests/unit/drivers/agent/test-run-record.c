@@ -9,9 +9,7 @@
 #include <stdint.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -19,6 +17,7 @@
 #include "drivers/agent/run-record.h"
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
+#include "tests/unit/drivers/waiting-process.h"
 
 static char top[] = "/tmp/mosaic-test-run-record-XXXXXX";
 static Launcher launcher = { .name = "web", .runtime = top };
@@ -37,18 +36,6 @@ static int teardown(void **state _unused_) {
         return rmdir("run") | chdir("/") | rmdir(top);
 }
 
-static pid_t make_process(void) {
-        pid_t pid = fork();
-
-        assert_true(pid >= 0);
-        if (pid == 0) {
-                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-                for (;;)
-                        (void)pause();
-        }
-        return pid;
-}
-
 static void put_record(pid_t pid, uint64_t start, const char *boot) {
         char text[200];
 
@@ -61,7 +48,7 @@ static void put_record(pid_t pid, uint64_t start, const char *boot) {
 /* Is it another process, then it is left alone and nothing is in the way of a start. */
 static void test_of_another(void **state _unused_) {
         char boot[BOOT_ID_SIZE];
-        pid_t pid = make_process();
+        pid_t pid = make_process(NULL);
         uint64_t start;
 
         assert_int_equal(proc_boot_id(boot), 0);
@@ -72,8 +59,7 @@ static void test_of_another(void **state _unused_) {
         put_record(pid, start, "another boot");
         assert_int_equal(run_record_check(&launcher, &spec, /* end= */ true), 0);
         assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
-        assert_int_equal(kill(pid, SIGKILL), 0);
-        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        end_process(pid);
         assert_int_equal(run_record_check(&launcher, &spec, /* end= */ true), 0);
 }
 
@@ -91,7 +77,7 @@ static void test_own_pid(void **state _unused_) {
 /* The same process: it is ended, and waited for. */
 static void test_of_an_earlier_agent(void **state _unused_) {
         char boot[BOOT_ID_SIZE];
-        pid_t pid = make_process();
+        pid_t pid = make_process(NULL);
         uint64_t start;
         int status;
 
@@ -110,10 +96,5 @@ int main(void) {
                 cmocka_unit_test(test_of_an_earlier_agent),
         };
 
-        /* An emulator such as valgrind may not know it; every kernel that we run on does. */
-        if (syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == ENOSYS) {
-                print_message("no pidfd_open(2) here\n");
-                return 77;
-        }
-        return cmocka_run_group_tests(tests, setup, teardown);
+        return has_pidfds() ? cmocka_run_group_tests(tests, setup, teardown) : 77;
 }

@@ -10,10 +10,8 @@
 #include <stdint.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -23,6 +21,7 @@
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
 #include "model/base/parse.h"
+#include "tests/unit/drivers/waiting-process.h"
 
 #define PRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -41,18 +40,6 @@ static int teardown(void **state _unused_) {
                 (void)unlink((char[]){ 'r', 'u', 'n', '/', name, '.', 'j', 's', 'o', 'n', '\0' });
         (void)unlink("run/web.json");
         return rmdir("run") | chdir("/") | rmdir(top);
-}
-
-static pid_t make_process(void) {
-        pid_t pid = fork();
-
-        assert_true(pid >= 0);
-        if (pid == 0) {
-                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-                for (;;)
-                        (void)pause();
-        }
-        return pid;
 }
 
 static void put_named(const char *agent, pid_t pid, uint64_t start) {
@@ -90,21 +77,20 @@ static int stop(void) {
 }
 
 static void test_of_another(void **state _unused_) {
-        pid_t pid = make_process();
+        pid_t pid = make_process(NULL);
         uint64_t start;
 
         assert_int_equal(proc_start_time(pid, &start), 0);
         put_record(pid, start - 1);
         assert_int_equal(stop(), 0);
         assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
-        assert_int_equal(kill(pid, SIGKILL), 0);
-        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        end_process(pid);
         put_record(pid, start);
         assert_int_equal(stop(), 0); /* it has ended */
 }
 
 static void test_of_the_agent(void **state _unused_) {
-        pid_t pid = make_process();
+        pid_t pid = make_process(NULL);
         uint64_t start;
         int status;
 
@@ -134,7 +120,7 @@ static void stop_with_descriptors(unsigned n_left) {
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 uint64_t start;
 
-                pids[i] = make_process();
+                pids[i] = make_process(NULL);
                 assert_int_equal(proc_start_time(pids[i], &start), 0);
                 put_named(names[i], pids[i], start);
                 jobs[i] = (DriverJob){
@@ -183,10 +169,5 @@ int main(void) {
                 cmocka_unit_test(test_few_descriptors),
         };
 
-        /* An emulator such as valgrind may not know it; every kernel that we run on does. */
-        if (syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == ENOSYS) {
-                print_message("no pidfd_open(2) here\n");
-                return 77;
-        }
-        return cmocka_run_group_tests(tests, setup, teardown);
+        return has_pidfds() ? cmocka_run_group_tests(tests, setup, teardown) : 77;
 }

@@ -8,41 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
 
 #include "drivers/machine/lost-server.h"
-
-/* A process that is called so, and waits. */
-static pid_t make_process(const char *name) {
-        char word = 0;
-        int ready[2];
-        pid_t pid;
-
-        assert_int_equal(pipe(ready), 0);
-        pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-                (void)prctl(PR_SET_NAME, name, 0, 0, 0);
-                (void)!write(ready[1], &word, 1);
-                for (;;)
-                        (void)pause();
-        }
-        assert_int_equal(read(ready[0], &word, 1), 1);
-        (void)close(ready[0]);
-        (void)close(ready[1]);
-        return pid;
-}
-
-static void end_process(pid_t pid) {
-        assert_int_equal(kill(pid, SIGKILL), 0);
-        assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
+#include "tests/unit/drivers/waiting-process.h"
 
 static bool is_server(pid_t pid, pid_t younger) {
         bool is;
@@ -111,10 +83,5 @@ int main(void) {
                 cmocka_unit_test(test_repair_of_another),
         };
 
-        /* An emulator such as valgrind may not know it; every kernel that we run on does. */
-        if (syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == ENOSYS) {
-                print_message("no pidfd_open(2) here\n");
-                return 77;
-        }
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return has_pidfds() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }

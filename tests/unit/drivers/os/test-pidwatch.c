@@ -10,12 +10,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
 
 #include "drivers/os/pidwatch.h"
+#include "tests/unit/drivers/waiting-process.h"
 
 #define PATIENCE_MSEC 10000
 
@@ -292,10 +292,5 @@ int main(void) {
                 cmocka_unit_test(test_no_descriptors),
         };
 
-        /* An emulator such as valgrind may not know it; every kernel that we run on does. */
-        if (syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == ENOSYS) {
-                print_message("no pidfd_open(2) here\n");
-                return 77;
-        }
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return has_pidfds() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }
