@@ -226,24 +226,28 @@ void observed_stop_classify(ObservedStop *s) {
         s->refused = s->kind == END_EXITED && strcmp(s->status, "178") == 0;
 }
 
+const char *observed_stop_phrase(const ObservedStop *s, char *buffer, size_t n) {
+        if (s->kind == END_UNKNOWN)
+                return NULL;
+        (void)snprintf(buffer, n, "ended %s %s",
+                        s->kind == END_EXITED ? "with status" : "by signal", s->status);
+        return buffer;
+}
+
 const char *observed_stop_text(const ObservedStop *s, char *buffer, size_t n) {
-        switch (s ? s->kind : END_UNKNOWN) {
-        case END_EXITED:
-                if (s->refused)
-                        (void)snprintf(buffer, n,
-                                        "its launcher ended with status %s: 'mosaic agent tail "
-                                        "%s' says why",
-                                        s->status, s->agent);
-                else
-                        (void)snprintf(buffer, n, "it ended with status %s", s->status);
-                return buffer;
-        case END_SIGNAL:
-                (void)snprintf(buffer, n, "it was ended by signal %s", s->status);
-                return buffer;
-        case END_UNKNOWN:
-                break;
-        }
-        return NULL;
+        char phrase[64];
+        const char *how = s ? observed_stop_phrase(s, phrase, sizeof(phrase)) : NULL;
+
+        if (!how)
+                return NULL;
+        if (s->refused)
+                (void)snprintf(buffer, n,
+                                "its launcher ended with status %s: 'mosaic agent tail %s' says "
+                                "why",
+                                s->status, s->agent);
+        else
+                (void)snprintf(buffer, n, "it %s%s", s->kind == END_SIGNAL ? "was " : "", how);
+        return buffer;
 }
 
 ObservedHold *observed_hold(const Observed *o, const char *agent) {

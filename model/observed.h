@@ -208,8 +208,12 @@ ObservedFiles *observed_add_files(Observed *o);
 /* Fills in what follows from the three words. */
 void observed_stop_classify(ObservedStop *s);
 
-/* "it ended with status 3", "it was ended by signal TERM", where its launcher says why; NULL if
- * that is not known (@s may be NULL). */
+/* "ended with status 3", "ended by signal KILL": into @buffer, which is returned; NULL if it is not
+ * known how it ended. */
+const char *observed_stop_phrase(const ObservedStop *s, char *buffer, size_t n);
+
+/* The same as a sentence: "it was ended by signal TERM", or where its launcher says why. @s may be
+ * NULL. */
 const char *observed_stop_text(const ObservedStop *s, char *buffer, size_t n);
 
 /* Forgets all sessions from the one at @n on. */

@@ -179,22 +179,20 @@ static void set_usage(Table *t, const ObservedUnit *u, const ObservedRun *run) {
                 table_set(t, COLUMN_CPU, format_duration(text, sizeof(text), cpu));
 }
 
-/* How and when it ended, for who does not run; not for those whom somebody stopped. The plan's own
- * words may have said how. */
+/* How and when it ended, for who does not run; not for those whom somebody stopped. How is left out
+ * where the plan's sentence, which follows, says it in the same words. */
 static void add_end(const Observed *o, const char *agent, const Condition *c, StrBuf *b) {
         const ObservedStop *stop = observed_stop(o, agent);
-        char age[32];
+        char age[32], buffer[64];
+        const char *how = stop ? observed_stop_phrase(stop, buffer, sizeof(buffer)) : NULL;
 
-        if (!stop || stop->at_usec == 0 || stop->kind == END_UNKNOWN || observed_hold(o, agent))
+        if (!how || stop->at_usec == 0 || observed_hold(o, agent))
                 return;
         (void)format_duration(age, sizeof(age),
                         o->now_usec > stop->at_usec ? o->now_usec - stop->at_usec : 0);
-        if (strstr(c->why, "ended with status") || strstr(c->why, "ended by signal"))
-                strbuf_addf(b, "%s ago", age);
-        else
-                strbuf_addf(b, "ended %s %s, %s ago",
-                                stop->kind == END_EXITED ? "with status" : "by signal",
-                                stop->status, age);
+        if (!strstr(c->why, how))
+                strbuf_addf(b, "%s, ", how);
+        strbuf_addf(b, "%s ago", age);
 }
 
 /* Why it is as it is, and what that is seen by. Of an idle agent only if it was asked for. */

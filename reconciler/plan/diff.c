@@ -167,14 +167,12 @@ static int plan_held(PlanContext *c, const AgentView *v) {
 }
 
 static const char *end_text(const AgentView *v, char *buffer, size_t n) {
+        bool loop = v->unit && unit_hit_start_limit(v->unit, v->spec->restart_attempts);
         const ObservedStop *s = v->stop;
-        const ObservedUnit *u = v->unit;
-        EndKind kind = s ? s->kind : END_UNKNOWN;
-        bool loop = u && unit_hit_start_limit(u, v->spec->restart_attempts);
 
-        if (loop && kind != END_UNKNOWN)
+        if (loop && s && s->kind != END_UNKNOWN)
                 (void)snprintf(buffer, n, "it ended too often in a short time, last with %s %s",
-                                kind == END_EXITED ? "status" : "signal", s->status);
+                                s->kind == END_EXITED ? "status" : "signal", s->status);
         else if (loop)
                 (void)snprintf(buffer, n, "it ended too often in a short time");
         else if (!observed_stop_text(s, buffer, n))
