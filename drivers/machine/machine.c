@@ -3,7 +3,6 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-bus.h>
 
 #include "drivers/direct/direct.h"
 #include "drivers/machine/lost-server.h"
@@ -194,24 +193,13 @@ static int observe_dropins(const MachineDriver *m, const Desired *desired, Obser
 /* Under systemd the server is the main process of an active holder; asked only when its socket is
  * gone. */
 static int holder_pid(const MachineDriver *m, const Observed *o, pid_t *ret) {
-        _cleanup_free_ char *unit = NULL, *path = NULL;
-        uint32_t pid;
+        _cleanup_free_ char *unit = NULL;
         int r;
 
         if (o->holder != UNIT_ACTIVE || !m->manager)
                 return -ESRCH;
         r = paths_unit(m->paths, "tmux-holder", &unit);
-        if (r < 0)
-                return r;
-        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
-        if (r < 0)
-                return r;
-        r = sd_bus_get_property_trivial(manager_bus(m->manager), NULL, path,
-                        "org.freedesktop.systemd1.Service", "MainPID", NULL, 'u', &pid);
-        if (r < 0)
-                return r;
-        *ret = (pid_t)pid;
-        return 0;
+        return r < 0 ? r : manager_main_pid(m->manager, unit, ret);
 }
 
 /* No socket, and its server may live: nothing is begun. */

@@ -2,6 +2,7 @@
 #include "drivers/systemd/manager.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -40,10 +41,6 @@ bool manager_is_alive(const Manager *m) {
 
 void manager_set_timeout(Manager *m, uint64_t timeout_usec) {
         m->timeout_usec = timeout_usec;
-}
-
-sd_bus *manager_bus(Manager *m) {
-        return m->bus;
 }
 
 void manager_set_error(Manager *m, const char *format, ...) {
@@ -357,12 +354,17 @@ int manager_reload(Manager *m) {
         return r;
 }
 
-/* Reads a property of the manager itself, up to the opened variant. */
-static int manager_property(Manager *m, const char *property, const char *type, Call *c) {
+/* Reads one property of one object, up to the opened variant. */
+static int read_property(Manager *m,
+                const char *path,
+                const char *interface,
+                const char *property,
+                const char *type,
+                Call *c) {
         int r;
 
         clear_error(m);
-        r = call_send_get(m, MANAGER_PATH, MANAGER_INTERFACE, property, c);
+        r = call_send_get(m, path, interface, property, c);
         if (r < 0)
                 return r;
         r = calls_wait(m, c, 1, clock_monotonic_usec() + m->timeout_usec);
@@ -373,6 +375,32 @@ static int manager_property(Manager *m, const char *property, const char *type, 
                 return r;
         r = sd_bus_message_enter_container(c->reply, 'v', type);
         return r < 0 ? r : 0;
+}
+
+/* The same of the manager itself. */
+static int manager_property(Manager *m, const char *property, const char *type, Call *c) {
+        return read_property(m, MANAGER_PATH, MANAGER_INTERFACE, property, type, c);
+}
+
+int manager_main_pid(Manager *m, const char *unit, pid_t *ret) {
+        _cleanup_free_ char *path = NULL;
+        Call c = { 0 };
+        uint32_t pid = 0;
+        int r;
+
+        r = sd_bus_path_encode(MANAGER_PATH "/unit", unit, &path);
+        if (r < 0)
+                return r;
+        r = read_property(m, path, SERVICE_INTERFACE, "MainPID", "u", &c);
+        if (r >= 0)
+                r = sd_bus_message_read(c.reply, "u", &pid);
+        calls_done(&c, 1);
+        if (r < 0)
+                return r;
+        if (pid > INT_MAX)
+                return -EBADMSG;
+        *ret = (pid_t)pid;
+        return 0;
 }
 
 int manager_unit_path_contains(Manager *m, const char *directory, bool *ret) {

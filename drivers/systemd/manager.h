@@ -18,8 +18,6 @@
 #include "model/base/cleanup.h"
 #include "model/observed.h"
 
-struct sd_bus;
-
 typedef struct Manager Manager;
 
 /*
@@ -76,8 +74,8 @@ _must_check_ int manager_version(Manager *m, char **ret);
 /* The cgroup below which the manager makes those of its units, "/user.slice/...". Caller frees. */
 _must_check_ int manager_control_group(Manager *m, char **ret);
 
-/* The connection, for an event loop (sd_bus_attach_event()) and for matches. Borrowed. */
-struct sd_bus *manager_bus(Manager *m);
+/* The main process of a unit; 0: it has none. */
+_must_check_ int manager_main_pid(Manager *m, const char *unit, pid_t *ret);
 
 typedef enum UnitJobKind {
         JOB_START,

@@ -338,9 +338,10 @@ static void ask(Input *in, Manager *m) {
         char *const both[] = { name, other, NULL };
         _cleanup_free_ char *text = NULL;
         bool found = true;
+        pid_t pid = -1;
         int r;
 
-        switch (input_choose(in, 6)) {
+        switch (input_choose(in, 7)) {
         case 0:
                 r = manager_version(m, &text);
                 check_text(r, text, "Version");
@@ -360,8 +361,13 @@ static void ask(Input *in, Manager *m) {
         case 4:
                 r = manager_reload(m);
                 break;
-        default:
+        case 5:
                 r = manager_reset_failed(m, both);
+                break;
+        default:
+                r = manager_main_pid(m, name, &pid);
+                assert(r < 0 || (world.complete && pid >= 0));
+                assert(r == 0 || pid == -1);
                 break;
         }
         assert(r != -ENOMEM);
