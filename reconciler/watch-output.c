@@ -126,11 +126,6 @@ int watch_output_new(sd_event *event, bool json, WatchOutput **ret) {
         return 0;
 }
 
-static void add_line(WatchOutput *o, const char *text) {
-        strbuf_add(&o->waiting, text);
-        strbuf_add_char(&o->waiting, '\n');
-}
-
 void watch_output_line(WatchOutput *o, const char *text) {
         if (o->waiting.length + strlen(text) + 1 > WAITING_MAX) {
                 o->n_lost++;
@@ -144,7 +139,8 @@ void watch_output_line(WatchOutput *o, const char *text) {
                                 o->n_lost);
                 o->n_lost = 0;
         }
-        add_line(o, text);
+        strbuf_add(&o->waiting, text);
+        strbuf_add_char(&o->waiting, '\n');
         if (o->source)
                 (void)sd_event_source_set_enabled(o->source, SD_EVENT_ON);
         flush_waiting(o);

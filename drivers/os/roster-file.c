@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "drivers/os/file.h"
 #include "model/base/yaml-bytes.h"
 #include "model/roster.h"
 
@@ -40,32 +41,6 @@ static int check_owner(const struct stat *st, Diags *diags) {
         if (st->st_mode & (S_IWGRP | S_IWOTH))
                 return refuse(diags, "roster-writable", "chmod go-w on it",
                                 "other users may write the roster, and so run programs as you");
-        return 0;
-}
-
-static int read_all(int fd, size_t limit, char **ret_bytes, size_t *ret_size) {
-        _cleanup_free_ char *bytes = NULL;
-        size_t n = 0;
-
-        bytes = malloc(limit + 2);
-        if (!bytes)
-                return -ENOMEM;
-        while (n <= limit) { /* one byte more than the limit shows that there is more */
-                ssize_t got = read(fd, bytes + n, limit + 1 - n);
-
-                if (got < 0 && errno == EINTR)
-                        continue;
-                if (got < 0)
-                        return -errno;
-                if (got == 0)
-                        break;
-                n += (size_t)got;
-        }
-        if (n > limit)
-                return -EFBIG;
-        bytes[n] = '\0';
-        *ret_bytes = TAKE_PTR(bytes);
-        *ret_size = n;
         return 0;
 }
 
@@ -110,7 +85,7 @@ read_roster(const char *path, Diags *diags, char **ret_bytes, size_t *ret_size, 
                 return r;
         if (ret_settled)
                 *ret_settled = hold_writers(fd);
-        r = read_all(fd, YAML_SIZE_MAX, ret_bytes, ret_size);
+        r = file_read_fd(fd, YAML_SIZE_MAX, ret_bytes, ret_size);
         if (ret_settled) {
                 *ret_settled = *ret_settled && fstat(fd, &after) == 0 && is_same(&st, &after);
                 release_writers(fd);

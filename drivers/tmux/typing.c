@@ -184,9 +184,8 @@ static int load(const TmuxServer *s, const char *buffer, const char *text, size_
 static void forget(const TmuxServer *s, const char *buffer) {
         const char *const words[] = { "delete-buffer", "-b", buffer, NULL };
 
-        int r = tmux_server_feed(s, words, "", 0);
-
-        (void)r; /* it was gone already, or the next sweep takes it */
+        /* One that stays was gone already, or the next sweep takes it. */
+        (void)!tmux_server_feed(s, words, "", 0);
 }
 
 int typing_paste(const TmuxServer *s,
