@@ -86,8 +86,7 @@ uint64_t json_number(const Json *object, const char *key);
 /* An array of strings, copied; -ENOENT, -EINVAL. */
 _must_check_ int json_get_strv(const Json *object, const char *key, char ***ret);
 
-/* Walks the members in order: `JsonIter it = JSON_ITER(object); while (json_next(&it)) ...
- * it.key`. */
+/* Walks the members in order: for (JsonIter it = json_iter(object); json_next(&it);) ... it.key */
 typedef struct JsonIter {
         const void *entry; /* the next one */
         const char *key;   /* of the current member, borrowed */
@@ -95,7 +94,6 @@ typedef struct JsonIter {
 } JsonIter;
 
 JsonIter json_iter(const Json *object);
-#define JSON_ITER(object) json_iter(object)
 bool json_next(JsonIter *it);
 
 /* Equality as JSON Schema has it: numbers by value (1 = 1.0), objects without order. */

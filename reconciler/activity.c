@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "reconciler/activity.h"
 
+#include <string.h>
+
 #include "drivers/os/clock.h"
 #include "model/base/strv.h"
 
@@ -42,6 +44,7 @@ static const char *why_unseen(
         return screen->known ? NULL : "it ended, or lost its terminal, while it was looked at";
 }
 
+/* @agents: those that were looked at, in the order of the roster. */
 static int judge_all(const Desired *desired,
                 const Observed *o,
                 char *const *agents,
@@ -55,7 +58,7 @@ static int judge_all(const Desired *desired,
                 Activity *a = list + i;
                 int r;
 
-                if (!agents[k] || !strv_find(agents, desired->agents[i]->name))
+                if (!agents[k] || strcmp(agents[k], desired->agents[i]->name) != 0)
                         continue;
                 a->asked = true;
                 a->seen_usec = now;

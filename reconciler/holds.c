@@ -19,7 +19,7 @@ int holds_release(Context *c, const Desired *desired, char *const *names) {
         r = observed_new(c->record->supervisor, &held);
         if (r < 0)
                 return r;
-        r = store_observe(c->paths, held);
+        r = store_observe_holds(c->paths, held);
         if (r < 0)
                 return r;
         observed_sort(held);

@@ -72,25 +72,23 @@ static int compare_specs(const void *a, const void *b) {
         return strcmp((*x)->name, (*y)->name);
 }
 
-/* The entries of other agents, as long as their files are what they were. */
-static int keep_others(
-                JsonBuilder *b, int dir, const Json *index, AgentSpec *const *sorted, size_t n) {
-        JsonIter it = JSON_ITER(json_get(index, "agents"));
+static int compare_name(const void *name, const void *element) {
+        const AgentSpec *const *spec = element;
 
-        while (json_next(&it)) {
-                AgentSpec key = { 0 }, *pointer = &key;
+        return strcmp(name, (*spec)->name);
+}
+
+/* The entries of other agents, as long as their files are what they were. */
+static void keep_others(
+                JsonBuilder *b, int dir, const Json *index, AgentSpec *const *sorted, size_t n) {
+        for (JsonIter it = json_iter(json_get(index, "agents")); json_next(&it);) {
                 struct stat st;
 
-                key.name = strdup(it.key);
-                if (!key.name)
-                        return -ENOMEM;
-                if (agent_name_is_valid(key.name) &&
-                                !bsearch(&pointer, sorted, n, sizeof(*sorted), compare_specs) &&
-                                stat_spec(dir, key.name, &st) == 0 && is_current(it.value, &st))
-                        json_put_json(b, key.name, json_share(it.value));
-                free(key.name);
+                if (agent_name_is_valid(it.key) &&
+                                !bsearch(it.key, sorted, n, sizeof(*sorted), compare_name) &&
+                                stat_spec(dir, it.key, &st) == 0 && is_current(it.value, &st))
+                        json_put_json(b, it.key, json_share(it.value));
         }
-        return 0;
 }
 
 int accepted_update(const Paths *p, AgentSpec *const *specs, size_t n) {
@@ -119,9 +117,7 @@ int accepted_update(const Paths *p, AgentSpec *const *specs, size_t n) {
         json_open_object(&b, NULL);
         json_put_uint(&b, "version", 1);
         json_open_object(&b, "agents");
-        r = keep_others(&b, dir, index, sorted, n);
-        if (r < 0)
-                return r;
+        keep_others(&b, dir, index, sorted, n);
         for (size_t i = 0; i < n; i++) {
                 struct stat st;
 

@@ -34,11 +34,10 @@ static int compare_entries(const void *a, const void *b) {
 }
 
 static int read_ledger(const Json *j, Pacing *p) {
-        JsonIter it = JSON_ITER(json_get(j, "agents"));
         const char *probe = json_get_string(j, "probe");
         uint64_t n_slot;
 
-        while (json_next(&it)) {
+        for (JsonIter it = json_iter(json_get(j, "agents")); json_next(&it);) {
                 PaceEntry *e = array_grow(&p->items, p->n_items, sizeof(PaceEntry));
 
                 if (!e)
