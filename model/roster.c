@@ -7,6 +7,7 @@
 #include "model/base/array.h"
 #include "model/base/hash.h"
 #include "model/base/yaml.h"
+#include "model/diag-render.h"
 #include "model/roster-check-env.h"
 #include "model/roster-check.h"
 #include "model/roster-resolve.h"
@@ -42,22 +43,15 @@ char *roster_runtime_name(const char *path) {
         return strndup(name, strcspn(name, "."));
 }
 
-static unsigned line_of(const char *bytes, size_t size, size_t offset) {
-        unsigned line = 1;
-
-        for (size_t i = 0; i < offset && i < size; i++)
-                line += bytes[i] == '\n';
-        return line;
-}
-
 /* A runtime file is not the file that findings are about, so its place goes into the sentence. */
 static void report_runtime_file(const RosterSource *source, const Diags *found, Diags *diags) {
         for (size_t i = 0; i < found->n_items; i++) {
                 const Diag *d = &found->items[i];
 
                 (void)diags_add(diags, d->severity, "runtime-file", SPAN_NONE, NULL, d->help,
-                                "%s:%u: %s", source->name,
-                                line_of(source->bytes, source->size, d->span.start), d->text);
+                                "%s:%zu: %s", source->name,
+                                position_of(source->bytes, source->size, d->span.start).line,
+                                d->text);
         }
 }
 

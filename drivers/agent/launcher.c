@@ -369,10 +369,8 @@ int main(int argc, char *argv[]) {
         say_init(l.name);
         if (!holder && !stopped && argc != 2)
                 return usage();
-        if (l.name && !agent_name_is_valid(l.name)) {
-                r = refuse("this is no name of an agent");
-                return r;
-        }
+        if (l.name && !agent_name_is_valid(l.name))
+                return refuse("this is no name of an agent");
         r = get_directories(&l);
         if (r != 0)
                 return r;
