@@ -78,7 +78,7 @@ Action *plan_add_action(Plan *p,
         return copy_optional(agent, &a->agent) ? a : NULL;
 }
 
-Remark *plan_add_remark(Plan *p,
+int plan_add_remark(Plan *p,
                 RemarkKind kind,
                 const char *subject,
                 bool is_agent,
@@ -92,7 +92,7 @@ Remark *plan_add_remark(Plan *p,
         int r;
 
         if (!m)
-                return NULL;
+                return -ENOMEM;
         p->n_remarks++;
         m->kind = kind;
         m->is_agent = is_agent;
@@ -102,8 +102,8 @@ Remark *plan_add_remark(Plan *p,
         r = format_valist(&m->text, format, ap);
         va_end(ap);
         if (r < 0)
-                return NULL;
-        return copy_optional(subject, &m->subject) && copy_optional(help, &m->help) ? m : NULL;
+                return r;
+        return copy_optional(subject, &m->subject) && copy_optional(help, &m->help) ? 0 : -ENOMEM;
 }
 
 enum {

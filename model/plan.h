@@ -154,8 +154,8 @@ _must_check_ int plan_new(Plan **ret);
 Plan *plan_free(Plan *p);
 DEFINE_CLEANUP(Plan *, plan_free)
 
-/* Add one element; strings are copied, @text is formatted. Return it (borrowed until the next add
- * of its kind), or NULL without memory. */
+/* Add one element; strings are copied, the text is formatted. The action is returned, borrowed
+ * until the next one is added, NULL without memory; of a remark 0 or -ENOMEM. */
 Action *plan_add_action(Plan *p,
                 ActionKind kind,
                 const char *agent,
@@ -164,7 +164,7 @@ Action *plan_add_action(Plan *p,
                 unsigned steps,
                 const char *format,
                 ...) _printf_(7, 8);
-Remark *plan_add_remark(Plan *p,
+_must_check_ int plan_add_remark(Plan *p,
                 RemarkKind kind,
                 const char *subject,
                 bool is_agent,

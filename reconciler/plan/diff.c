@@ -35,9 +35,7 @@ static int remark(PlanContext *c,
                 help = named;
         }
         return plan_add_remark(c->plan, kind, v->spec->name, /* is_agent= */ true, reason,
-                               v->spec->line, help, "%s", text)
-                               ? 0
-                               : -ENOMEM;
+                        v->spec->line, help, "%s", text);
 }
 
 static int remarkf(PlanContext *c,

@@ -81,8 +81,8 @@ static int drop_if_dependant(PlanContext *c, Action *a, RemarkKind *fates) {
         own = desired_index(c->desired, a->agent);
         other = desired_index(c->desired, missing);
         fates[own] = fates[other];
-        if (!plan_add_remark(c->plan, fates[own], a->agent, /* is_agent= */ true, REASON_DEPENDENCY,
-                            a->line, NULL, "comes after %s, which is down", missing))
+        if (plan_add_remark(c->plan, fates[own], a->agent, /* is_agent= */ true, REASON_DEPENDENCY,
+                            a->line, NULL, "comes after %s, which is down", missing) < 0)
                 return -ENOMEM;
         a->steps = 0;
         return 1;

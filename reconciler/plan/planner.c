@@ -72,10 +72,8 @@ static int remark_source(PlanContext *c, const char *name, const Source *s, cons
         if (s->state != SOURCE_UNKNOWN)
                 return 0;
         return plan_add_remark(c->plan, REMARK_UNKNOWN, name, /* is_agent= */ false,
-                               REASON_OBSERVATION_UNKNOWN, 0, help, "%s",
-                               s->why ? s->why : "could not be observed")
-                               ? 0
-                               : -ENOMEM;
+                        REASON_OBSERVATION_UNKNOWN, 0, help, "%s",
+                        s->why ? s->why : "could not be observed");
 }
 
 /* Asked to, the server makes its socket again; a second server would be a second fleet. */
@@ -134,17 +132,17 @@ static int plan_obstacles(PlanContext *c) {
         if (o->supervisor == SUPERVISOR_SYSTEMD && !o->units_installed &&
                         o->files.state == SOURCE_PRESENT) {
                 c->can_start = false;
-                if (!plan_add_remark(c->plan, REMARK_BLOCKED, "units", /* is_agent= */ false,
+                if (plan_add_remark(c->plan, REMARK_BLOCKED, "units", /* is_agent= */ false,
                                     REASON_UNITS_MISSING, 0, "mosaic fleet install-systemd",
-                                    "the user units are not installed"))
+                                    "the user units are not installed") < 0)
                         return -ENOMEM;
         }
         if (o->server_foreign) {
                 c->can_start = false;
-                if (!plan_add_remark(c->plan, REMARK_BLOCKED, "tmux", /* is_agent= */ false,
+                if (plan_add_remark(c->plan, REMARK_BLOCKED, "tmux", /* is_agent= */ false,
                                     REASON_FOREIGN_SERVER, 0,
                                     "choose another name for tmux.socket in the roster",
-                                    "the tmux server on this socket is not of this fleet"))
+                                    "the tmux server on this socket is not of this fleet") < 0)
                         return -ENOMEM;
         }
         return 0;
@@ -157,15 +155,13 @@ static int plan_supervisor(PlanContext *c) {
                         c->policy->mode == PLAN_STOP)
                 return 0;
         return plan_add_remark(c->plan, REMARK_PENDING, "supervisor", /* is_agent= */ false,
-                               REASON_SUPERVISOR, 0, NULL,
-                               "the roster says %s, this fleet is run by %s; to change it: fleet "
-                               "stop, then "
-                               "fleet init --supervisor %s --force --write",
-                               supervisor_to_string(c->desired->supervisor),
-                               supervisor_to_string(c->observed->supervisor),
-                               supervisor_to_string(c->desired->supervisor))
-                               ? 0
-                               : -ENOMEM;
+                        REASON_SUPERVISOR, 0, NULL,
+                        "the roster says %s, this fleet is run by %s; to change it: fleet "
+                        "stop, then "
+                        "fleet init --supervisor %s --force --write",
+                        supervisor_to_string(c->desired->supervisor),
+                        supervisor_to_string(c->observed->supervisor),
+                        supervisor_to_string(c->desired->supervisor));
 }
 
 /* Socket, sizes and history belong to the server: they are taken when it starts. */
@@ -173,10 +169,8 @@ static int plan_settings(PlanContext *c) {
         if (!c->observed->tmux_settings_wait || c->policy->mode == PLAN_STOP)
                 return 0;
         return plan_add_remark(c->plan, REMARK_PENDING, "tmux", /* is_agent= */ false,
-                               REASON_FIELD_RESTART, 0, "mosaic fleet stop; mosaic fleet start",
-                               "the keys below tmux: changed: used when the server is started next")
-                               ? 0
-                               : -ENOMEM;
+                        REASON_FIELD_RESTART, 0, "mosaic fleet stop; mosaic fleet start",
+                        "the keys below tmux: changed: used when the server is started next");
 }
 
 /* The server must be there before anything can be started on it. */
@@ -198,11 +192,11 @@ static int plan_foreign(PlanContext *c) {
                 const ObservedSession *s = c->observed->sessions + i;
 
                 if (s->owner == SESSION_FOREIGN &&
-                                !plan_add_remark(c->plan, REMARK_FOREIGN, s->name,
+                                plan_add_remark(c->plan, REMARK_FOREIGN, s->name,
                                                 /* is_agent= */ false, REASON_FOREIGN_SESSION, 0,
                                                 NULL,
                                                 "session %s on our socket is not ours: left alone",
-                                                s->id))
+                                                s->id) < 0)
                         return -ENOMEM;
         }
         return 0;

@@ -81,17 +81,13 @@ static int add_removal(PlanContext *c, const char *agent) {
                         plan_waits_for(c, session, /* must_ask= */ true, busy, sizeof(busy))) {
                 (void)snprintf(help, sizeof(help), "mosaic fleet apply --force-busy %s", agent);
                 return plan_add_remark(c->plan, REMARK_DEFERRED, agent, /* is_agent= */ true,
-                                       REASON_STILL_BUSY, 0, help, "the removal waits, %s", busy)
-                                       ? 0
-                                       : -ENOMEM;
+                                REASON_STILL_BUSY, 0, help, "the removal waits, %s", busy);
         }
         if (c->policy->removals_wait)
                 return plan_add_remark(c->plan, REMARK_DEFERRED, agent, /* is_agent= */ true,
-                                       REASON_ROSTER_SETTLES, 0, NULL,
-                                       "it left the roster; removed once the file has been left "
-                                       "alone for a while")
-                                       ? 0
-                                       : -ENOMEM;
+                                REASON_ROSTER_SETTLES, 0, NULL,
+                                "it left the roster; removed once the file has been left "
+                                "alone for a while");
         if (runs(o, agent))
                 steps |= STEP_STOP;
         if (unit && unit->state == UNIT_FAILED)
@@ -114,13 +110,13 @@ static int remark_elsewhere(PlanContext *c) {
                 bool stays = plan_is_by_name(c) && runs(c->observed, a->name);
 
                 if (a->elsewhere && plan_in_scope(c, a->name) &&
-                                !plan_add_remark(c->plan,
-                                                stays ? REMARK_DEFERRED : REMARK_ELSEWHERE, a->name,
+                                plan_add_remark(c->plan, stays ? REMARK_DEFERRED : REMARK_ELSEWHERE,
+                                                a->name,
                                                 /* is_agent= */ true, REASON_ELSEWHERE, a->line,
                                                 stays ? "mosaic fleet apply" : NULL,
                                                 stays ? "its host: names another machine; it "
                                                         "runs here until the whole fleet is applied"
-                                                      : "its host: names another machine"))
+                                                      : "its host: names another machine") < 0)
                         return -ENOMEM;
         }
         return 0;
@@ -176,12 +172,10 @@ static int hold_removals(PlanContext *c,
                 return r;
         (void)snprintf(help, sizeof(help), "mosaic fleet apply --allow-remove %zu", going);
         return plan_add_remark(c->plan, REMARK_BLOCKED, "removals", /* is_agent= */ false,
-                               REASON_REMOVAL_CAP, 0, help,
-                               "%zu of %zu running agents left the roster; without being told, "
-                               "at most %zu are removed: say --allow-remove %zu for %s",
-                               going, n_running, cap, going, text)
-                               ? 0
-                               : -ENOMEM;
+                        REASON_REMOVAL_CAP, 0, help,
+                        "%zu of %zu running agents left the roster; without being told, "
+                        "at most %zu are removed: say --allow-remove %zu for %s",
+                        going, n_running, cap, going, text);
 }
 
 int plan_prune(PlanContext *c) {

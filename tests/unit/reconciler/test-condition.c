@@ -83,13 +83,18 @@ static void test_words(void **state) {
                 }
                 observed_sort(o);
                 /* Remarks of others and of the fleet are not its own. */
-                assert_non_null(plan_add_remark(plan, REMARK_BLOCKED, "other", true, REASON_SITE, 0,
-                                NULL, "theirs"));
-                assert_non_null(plan_add_remark(plan, REMARK_FOREIGN, "web", false,
-                                REASON_FOREIGN_SESSION, 0, NULL, "a session of that name"));
+                assert_int_equal(plan_add_remark(plan, REMARK_BLOCKED, "other", true, REASON_SITE,
+                                                 0, NULL, "theirs"),
+                                0);
+                assert_int_equal(plan_add_remark(plan, REMARK_FOREIGN, "web", false,
+                                                 REASON_FOREIGN_SESSION, 0, NULL,
+                                                 "a session of that name"),
+                                0);
                 if (cases[i].remark != NO_REMARK)
-                        assert_non_null(plan_add_remark(plan, (RemarkKind)cases[i].remark, "web",
-                                        true, REASON_HOLD, 0, "do this", "because"));
+                        assert_int_equal(
+                                        plan_add_remark(plan, (RemarkKind)cases[i].remark, "web",
+                                                        true, REASON_HOLD, 0, "do this", "because"),
+                                        0);
                 c = condition_of(&spec, o, plan);
                 if (strcmp(condition_to_string(c.kind), cases[i].word) != 0 ||
                                 (condition_style(c.kind) == STYLE_GREEN) != cases[i].good)

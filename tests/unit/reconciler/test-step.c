@@ -53,10 +53,12 @@ static void test_next(void **state _unused_) {
                         assert_non_null(plan_add_action(rest, cases[i].other, "b",
                                         REASON_NOT_IN_ROSTER, 0, 0, "so"));
                 if (cases[i].remark != _REMARK_KIND_MAX)
-                        assert_non_null(plan_add_remark(rest, cases[i].remark, "c",
-                                        /* is_agent= */ true,
-                                        cases[i].reason ? cases[i].reason : REASON_FOREIGN_NAME, 0,
-                                        NULL, "so"));
+                        assert_int_equal(plan_add_remark(rest, cases[i].remark, "c",
+                                                         /* is_agent= */ true,
+                                                         cases[i].reason ? cases[i].reason
+                                                                         : REASON_FOREIGN_NAME,
+                                                         0, NULL, "so"),
+                                        0);
                 p.observed = o;
                 p.plan = plan;
                 p.rest = rest;
