@@ -495,7 +495,7 @@ class DriftDirect(Drift, Fleet):
 
         def kill_a(pids):
             os.kill(pids['a'].pid, signal.SIGKILL)
-            wait_for(lambda: self.running().get('a') and self.running()['a'].key != pids['a'].key, 20, c.describe)
+            wait_for(lambda: self.pids().get('a', pids['a'].key) != pids['a'].key, 20, c.describe)
 
         kill_a(self.running())
         c.wait_converged()
