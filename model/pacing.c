@@ -111,6 +111,15 @@ static bool ended_badly(const AgentSpec *s, const ObservedStop *stop) {
                (s->restart_policy == RESTART_ON_FAILURE && stop->failed);
 }
 
+/* Its policy does not have it come back: as reconciler/plan/diff.c has it. */
+static bool stays_down(const AgentSpec *s, const ObservedStop *stop) {
+        if (!stop || !stop->this_boot || stop->ours)
+                return false;
+        return s->restart_policy == RESTART_NEVER ||
+               (s->restart_policy == RESTART_ON_FAILURE && stop->succeeded &&
+                               stop->kind == END_EXITED);
+}
+
 static Standing standing(const AgentSpec *s, const Observed *o, const PaceEntry *e) {
         const ObservedUnit *u = observed_unit(o, s->name);
 
@@ -131,11 +140,15 @@ static Standing standing(const AgentSpec *s, const Observed *o, const PaceEntry 
         case UNIT_INACTIVE:
                 break;
         }
-        /* Who went down with the server has a known cause, and is not the one to wait. */
-        if (o->supervisor == SUPERVISOR_DIRECT)
-                return o->tmux.state == SOURCE_ABSENT              ? STANDING_BETWEEN
-                       : ended_badly(s, observed_stop(o, s->name)) ? STANDING_DOWN
-                                                                   : STANDING_OUT;
+        if (o->supervisor == SUPERVISOR_DIRECT) {
+                const ObservedStop *stop = observed_stop(o, s->name);
+
+                /* Who went down with the server has a known cause, and is not the one to wait; who
+                 * is not started again is not waited for either. */
+                if (o->tmux.state == SOURCE_ABSENT)
+                        return stays_down(s, stop) ? STANDING_OUT : STANDING_BETWEEN;
+                return ended_badly(s, stop) ? STANDING_DOWN : STANDING_OUT;
+        }
         /* Not failed, and down: started at once, unless that was just tried. */
         return e && e->n_starts > 0 ? STANDING_DOWN : STANDING_OUT;
 }
