@@ -234,6 +234,16 @@ const char *observed_stop_phrase(const ObservedStop *s, char *buffer, size_t n) 
         return buffer;
 }
 
+bool observed_stop_unasked(const ObservedStop *s) {
+        return s && s->this_boot && !s->ours;
+}
+
+bool observed_stop_is_final(const ObservedStop *s, RestartPolicy policy) {
+        return observed_stop_unasked(s) &&
+               (policy == RESTART_NEVER || (policy == RESTART_ON_FAILURE && s->succeeded &&
+                                                           s->kind == END_EXITED));
+}
+
 const char *observed_stop_text(const ObservedStop *s, char *buffer, size_t n) {
         char phrase[64];
         const char *how = s ? observed_stop_phrase(s, phrase, sizeof(phrase)) : NULL;

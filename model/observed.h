@@ -208,6 +208,12 @@ ObservedFiles *observed_add_files(Observed *o);
 /* Fills in what follows from the three words. */
 void observed_stop_classify(ObservedStop *s);
 
+/* It ended in this boot, and not because mosaic was asked for it. False of NULL. */
+bool observed_stop_unasked(const ObservedStop *s);
+
+/* ... and @policy does not have it come back. Under systemd a stop by hand looks the same. */
+bool observed_stop_is_final(const ObservedStop *s, RestartPolicy policy);
+
 /* "ended with status 3", "ended by signal KILL": into @buffer, which is returned; NULL if it is not
  * known how it ended. */
 const char *observed_stop_phrase(const ObservedStop *s, char *buffer, size_t n);

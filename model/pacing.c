@@ -105,19 +105,9 @@ typedef enum Standing {
 
 /* Under `direct` an end is known by its record. */
 static bool ended_badly(const AgentSpec *s, const ObservedStop *stop) {
-        if (!stop || !stop->this_boot || stop->ours)
-                return false;
-        return s->restart_policy == RESTART_ALWAYS ||
-               (s->restart_policy == RESTART_ON_FAILURE && stop->failed);
-}
-
-/* Its policy does not have it come back: as reconciler/plan/diff.c has it. */
-static bool stays_down(const AgentSpec *s, const ObservedStop *stop) {
-        if (!stop || !stop->this_boot || stop->ours)
-                return false;
-        return s->restart_policy == RESTART_NEVER ||
-               (s->restart_policy == RESTART_ON_FAILURE && stop->succeeded &&
-                               stop->kind == END_EXITED);
+        return observed_stop_unasked(stop) &&
+               (s->restart_policy == RESTART_ALWAYS ||
+                               (s->restart_policy == RESTART_ON_FAILURE && stop->failed));
 }
 
 static Standing standing(const AgentSpec *s, const Observed *o, const PaceEntry *e) {
@@ -146,7 +136,8 @@ static Standing standing(const AgentSpec *s, const Observed *o, const PaceEntry 
                 /* Who went down with the server has a known cause, and is not the one to wait; who
                  * is not started again is not waited for either. */
                 if (o->tmux.state == SOURCE_ABSENT)
-                        return stays_down(s, stop) ? STANDING_OUT : STANDING_BETWEEN;
+                        return observed_stop_is_final(stop, s->restart_policy) ? STANDING_OUT
+                                                                               : STANDING_BETWEEN;
                 return ended_badly(s, stop) ? STANDING_DOWN : STANDING_OUT;
         }
         /* Not failed, and down: started at once, unless that was just tried. */

@@ -174,6 +174,7 @@ int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
         if (r < 0)
                 return r;
         p->look_usec = p->observed->monotonic_usec;
+        p->began_usec = p->observed->now_usec;
         return planner_plan(p->desired, p->observed, policy, p->observed->now_usec, &p->plan);
 }
 
@@ -182,25 +183,24 @@ static bool was_started(const Pass *p, const Action *a) {
                p->report->results[a - p->plan->actions].outcome == OUTCOME_DONE;
 }
 
-/* Did what this pass started end again, and badly? By a remark, where its policy has it come back
- * by itself, or stay down. */
-static bool ended_at_once(const Pass *p, const Remark *m) {
-        const ObservedUnit *u;
-        const ObservedStop *stop;
+/* Did it end since the first look? By a remark, where its policy has it come back by itself, or
+ * stay down. What was started has ended, or it would run. */
+static bool has_ended_since(const Pass *p, const Remark *m) {
+        bool started = m->is_agent && was_started(p, plan_action(p->plan, m->subject));
+        const ObservedUnit *u = m->is_agent ? observed_unit(p->observed, m->subject) : NULL;
+        const ObservedStop *stop = m->is_agent ? observed_stop(p->observed, m->subject) : NULL;
 
-        if (!m->is_agent || !was_started(p, plan_action(p->plan, m->subject)))
-                return false;
-        u = observed_unit(p->observed, m->subject);
-        stop = observed_stop(p->observed, m->subject);
-        return m->kind == REMARK_WAITING ? u && u->state == UNIT_RESTARTING && !u->job_pending
-                                         : m->reason == REASON_ENDED && stop && stop->failed;
+        if (m->kind == REMARK_WAITING)
+                return u && u->state == UNIT_RESTARTING && !u->job_pending &&
+                       (started || (observed_stop_unasked(stop) && stop->at_usec > p->began_usec));
+        return started && m->reason == REASON_ENDED && stop && stop->failed;
 }
 
 /* How it ended without us, if that is known. */
 static const char *how_it_ended(const Pass *p, const char *agent, char *buffer, size_t n) {
         const ObservedStop *stop = observed_stop(p->observed, agent);
 
-        return stop && stop->this_boot && !stop->ours ? observed_stop_text(stop, buffer, n) : NULL;
+        return observed_stop_unasked(stop) ? observed_stop_text(stop, buffer, n) : NULL;
 }
 
 /* What the second look found of an action that it asks for again: "asked for" is no finding. */
@@ -236,7 +236,7 @@ static void verify(Pass *p) {
         for (size_t k = 0; k < p->rest->n_remarks && !p->impatient; k++) {
                 const Remark *m = p->rest->remarks + k;
                 const Action *a = m->is_agent ? plan_action(p->plan, m->subject) : NULL;
-                bool ended = ended_at_once(p, m);
+                bool ended = has_ended_since(p, m);
                 const char *end = ended ? how_it_ended(p, m->subject, text, sizeof(text)) : NULL;
 
                 if (a && (ended || m->kind == REMARK_WAITING))
@@ -268,24 +268,29 @@ static void wait_for_proof(const Pass *p) {
                 }
 }
 
-/* Is there a state that passes by itself? One that was started just now and is between two tries is
- * in none that is waited for. */
+/* Is there a state that passes by itself? One that ended since the first look and is between two
+ * tries again is in none that is waited for. */
 static bool is_in_between(const Pass *p) {
         for (size_t i = 0; i < p->rest->n_remarks; i++) {
                 const Remark *m = p->rest->remarks + i;
 
-                if (m->kind == REMARK_WAITING && !ended_at_once(p, m))
+                if (m->kind == REMARK_WAITING && !has_ended_since(p, m))
                         return true;
         }
         return false;
 }
 
-/* Looks again and plans what is left; states that pass by themselves are given a few seconds. */
+/*
+ * Looks again and plans what is left; states that pass by themselves are given a few seconds. What
+ * came up in this time is looked at once more, as what was started is: it may end at once.
+ */
 static int look_again(
                 Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p) {
         uint64_t deadline = clock_monotonic_usec() + SETTLE_USEC;
+        bool waited = false;
 
         for (;;) {
+                bool waits;
                 int r;
 
                 r = look(c, /* details= */ false, p);
@@ -294,10 +299,12 @@ static int look_again(
                 r = plan_rest(p, policy);
                 if (r < 0)
                         return r;
-                if (!is_in_between(p) || p->impatient || clock_monotonic_usec() >= deadline ||
-                                is_interrupted(callbacks))
+                waits = is_in_between(p);
+                if ((!waits && !waited) || p->impatient || is_interrupted(callbacks) ||
+                                (waits && clock_monotonic_usec() >= deadline))
                         return 0;
-                clock_pause(SETTLE_STEP_USEC);
+                clock_pause(waits ? SETTLE_STEP_USEC : PROOF_USEC);
+                waited = waits;
         }
 }
 

@@ -26,9 +26,10 @@ typedef struct Pass {
                          * are no failure */
         bool offline; /* set by the caller: nobody is asked when the roster is loaded; whether this
                        * machine has what it needs is not looked at */
-        bool has_begun;     /* by pass_begin() */
-        char *search_path;  /* the PATH of agents, that was learned then; may be NULL */
-        uint64_t look_usec; /* CLOCK_MONOTONIC of the look that the plan was made from */
+        bool has_begun;      /* by pass_begin() */
+        char *search_path;   /* the PATH of agents, that was learned then; may be NULL */
+        uint64_t look_usec;  /* CLOCK_MONOTONIC of the look that the plan was made from */
+        uint64_t began_usec; /* the same moment by CLOCK_REALTIME, as ends are recorded */
         uint64_t observe_usec;
         uint64_t apply_usec;
 } Pass;

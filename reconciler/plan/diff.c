@@ -145,11 +145,10 @@ static bool is_in_transition(UnitState s) {
 static bool is_implicit_hold(const PlanContext *c, const AgentView *v) {
         const Observed *o = c->observed;
 
-        if (!v->stop || !v->stop->this_boot || v->stop->ours || !v->stop->succeeded ||
-                        v->state == UNIT_FAILED)
+        if (!observed_stop_unasked(v->stop) || !v->stop->succeeded || v->state == UNIT_FAILED)
                 return false;
         if (!is_systemd(c))
-                return v->spec->restart_policy != RESTART_ALWAYS && v->stop->kind == END_EXITED;
+                return observed_stop_is_final(v->stop, v->spec->restart_policy);
         return o->holder == UNIT_ACTIVE && o->holder_since_usec != 0 &&
                o->holder_since_usec <= v->stop->at_usec;
 }
@@ -236,8 +235,8 @@ static int plan_down(PlanContext *c, const AgentView *v) {
                                                 ? "stopped by hand, stays down until 'start'"
                                                 : "ended by itself, or stopped by hand: stays down "
                                                   "until 'start'");
-        if (heeds_stops && v->spec->restart_policy == RESTART_NEVER && v->stop &&
-                        v->stop->this_boot && !v->stop->ours)
+        if (heeds_stops && v->spec->restart_policy == RESTART_NEVER &&
+                        observed_stop_unasked(v->stop))
                 return remarkf(c, v, REMARK_HELD, REASON_ENDED, "mosaic fleet start ",
                                 "%s, and restart.policy is never", end_text(v, text, sizeof(text)));
         if (!c->can_start)
@@ -427,6 +426,18 @@ static int plan_refused(PlanContext *c, const AgentView *v) {
                         "the roster says state: stopped");
 }
 
+static int plan_in_transition(PlanContext *c, const AgentView *v) {
+        char text[160];
+        bool ended = v->state == UNIT_RESTARTING && observed_stop_unasked(v->stop) &&
+                     observed_stop_text(v->stop, text, sizeof(text));
+
+        if (v->unit && v->unit->job_pending)
+                return remark(c, v, REMARK_WAITING, REASON_IN_TRANSITION, NULL,
+                                "its unit is waiting for a job");
+        return remarkf(c, v, REMARK_WAITING, REASON_IN_TRANSITION, NULL, "%s%sits unit is %s",
+                        ended ? text : "", ended ? ", " : "", unit_state_to_string(v->state));
+}
+
 static int plan_masked(PlanContext *c, const AgentView *v) {
         _cleanup_free_ char *help = NULL;
 
@@ -477,9 +488,7 @@ int plan_agent(PlanContext *c, const AgentSpec *spec) {
                         !v.hold)
                 return plan_restart(c, &v, REASON_REQUESTED, "asked for");
         if (is_in_transition(v.state) || (v.unit && v.unit->job_pending))
-                return remarkf(c, &v, REMARK_WAITING, REASON_IN_TRANSITION, NULL, "its unit is %s",
-                                v.unit->job_pending ? "waiting for a job"
-                                                    : unit_state_to_string(v.state));
+                return plan_in_transition(c, &v);
         if (v.hold && !is_running(v.state))
                 return plan_held(c, &v);
         return is_running(v.state) ? plan_up(c, &v) : plan_down(c, &v);

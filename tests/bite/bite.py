@@ -43,6 +43,7 @@ OWN_TESTS = {
     "drivers/machine/lost-server.c": [("tests/unit/drivers/machine/test-machine-lost-server", [], 60)],
     "drivers/store/store.c": [("tests/unit/drivers/store/test-store-store", [], 60), *DRIVER_TESTS, *TESTS[2:4]],
     "model/pacing.c": [*TESTS[:4], ("tests/unit/model/test-model-pacing", [], 60), *TESTS[4:]],
+    "reconciler/pass.c": [("tests/unit/reconciler/test-pass", [], 60), *TESTS],
     "drivers/tmux/listing.c": [("tests/unit/drivers/tmux/test-tmux-listing", [], 60)],
 }
 

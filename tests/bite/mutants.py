@@ -8,13 +8,13 @@ APPLY, PASS, STEP, PACING = "reconciler/apply.c", "reconciler/pass.c", "reconcil
 FILE, STORE, DROPIN = "drivers/os/file.c", "drivers/store/store.c", "drivers/systemd/dropin.c"
 LAUNCH, KNOWN, LISTING = "drivers/agent/launch.c", "drivers/direct/known.c", "drivers/tmux/listing.c"
 RUN_RECORD, LOST_SERVER = "drivers/agent/run-record.c", "drivers/machine/lost-server.c"
-PROC, ORPHANS = "drivers/os/proc.c", "drivers/direct/orphans.c"
+PROC, ORPHANS, OBSERVED = "drivers/os/proc.c", "drivers/direct/orphans.c", "model/observed.c"
 
 MUTANTS = [
     ("start what somebody stopped", DIFF, "if (heeds_stops && is_implicit_hold(c, v))",
      "if (0 && heeds_stops && is_implicit_hold(c, v))"),
-    ("take the end of an earlier boot for a stop by hand", DIFF, "if (!v->stop || !v->stop->this_boot || v->stop->ours",
-     "if (!v->stop || v->stop->ours"),
+    ("take the end of an earlier boot for a stop by hand", OBSERVED, "return s && s->this_boot && !s->ours;",
+     "return s && !s->ours;"),
     ("lose the hold", DIFF, "if (v.hold && !is_running(v.state))", "if (0 && v.hold)"),
     ("act on agents that could not be seen", DIFF, "if (!c->can_see_agents)", "if (0)"),
     ("act on sessions that could not be seen", PLANNER,
@@ -110,11 +110,12 @@ MUTANTS = [
     ("start an agent whose keeper was silent", DIFF, "        case UNIT_OTHER:\n                return true;\n",
      "                return true;\n        case UNIT_OTHER:\n                return false;\n"),
     ("start again what ended well under on-failure", DIFF,
-     "return v->spec->restart_policy != RESTART_ALWAYS && v->stop->kind == END_EXITED;", "return false;"),
-    ("start again what is never to be", DIFF, "if (heeds_stops && v->spec->restart_policy == RESTART_NEVER && v->stop &&",
-     "if (0 && v->stop &&"),
-    ("start again at once under direct", PACING, "return s->restart_policy == RESTART_ALWAYS ||\n",
-     "return (0 && s->restart_policy == RESTART_ALWAYS) ||\n"),
+     "return observed_stop_is_final(v->stop, v->spec->restart_policy);", "return false;"),
+    ("start again what is never to be", DIFF, "if (heeds_stops && v->spec->restart_policy == RESTART_NEVER &&",
+     "if (0 &&"),
+    ("start again at once under direct", PACING, "(s->restart_policy == RESTART_ALWAYS ||\n",
+     "((0 && s->restart_policy == RESTART_ALWAYS) ||\n"),
+    ("say of who came up while it was waited for that it runs", PASS, "waited = waits;", "waited = false;"),
     ("take who has ended for running under direct", STORE, "                if (!o->run[i].alive)\n                        continue;\n",
      ""),
     ("end a pass while its jobs run", APPLY, "        q = wait_all(a);\n", "        q = 0;\n"),
