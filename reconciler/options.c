@@ -359,6 +359,9 @@ static int take_words(unsigned takes, const char *verb, char **words, Options *o
                         o->message_stdin = true;
                         continue;
                 }
+                if (takes & OPTION_MESSAGE && o->names)
+                        return usage(verb, "name one agent; what it is told is said with --message "
+                                           "TEXT, --file FILE, or - for standard input");
                 if (!(takes & OPTION_NAMES))
                         return usage(verb, "unexpected word '%s'", *words);
                 if (!agent_name_is_valid(*words))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "drivers/os/file.h"
+#include "model/base/yaml-bytes.h"
 #include "model/diag-render.h"
 #include "reconciler/output.h"
 #include "reconciler/options.h"
@@ -19,6 +21,38 @@ static int print_annotations(const Context *c, const Pass *p) {
         return 0;
 }
 
+static int name_roster(Context *c, const char *name) {
+        char *path = strdup(name);
+
+        if (!path)
+                return -ENOMEM;
+        free(c->paths->roster);
+        c->paths->roster = path;
+        return 0;
+}
+
+/* The bytes of a file are read as those of the fleet's roster are; a stream has no owner and no
+ * mode that could be wrong. */
+static int load(Context *c, const char *file, Pass *p) {
+        bool stream = file && strcmp(file, "-") == 0;
+        int r;
+
+        if (file) {
+                r = name_roster(c, stream ? "/dev/stdin" : file);
+                if (r < 0)
+                        return r;
+        }
+        if (!stream)
+                return pass_load(c, p);
+        r = file_read_fd(STDIN_FILENO, YAML_SIZE_MAX, &p->roster_bytes, &p->roster_size);
+        if (r == -ENOMEM || r == 0)
+                return r < 0 ? r : pass_resolve(c, p);
+        (void)diags_add(&p->diags, SEVERITY_ERROR, "roster-unreadable", SPAN_NONE, NULL, NULL,
+                        "cannot read the roster: %s",
+                        r == -EFBIG ? "it is larger than 4 MiB" : strerror(-r));
+        return EXIT_INVALID;
+}
+
 static int run(Context *c, int argc, char **argv) {
         _cleanup_options_ Options o = { 0 };
         _cleanup_pass_ Pass p = PASS_NULL;
@@ -28,15 +62,7 @@ static int run(Context *c, int argc, char **argv) {
         if (r != 0)
                 return r;
         context_page(c);
-        if (o.file) {
-                char *path = strdup(o.file);
-
-                if (!path)
-                        return -ENOMEM;
-                free(c->paths->roster);
-                c->paths->roster = path;
-        }
-        r = pass_load(c, &p);
+        r = load(c, o.file, &p);
         if (r < 0)
                 return r;
         if (c->json) {
@@ -65,11 +91,12 @@ const Verb verb_fleet_validate = {
         .group = "fleet",
         .name = "validate",
         .task = TASK_ROSTER,
-        .synopsis = "[FILE] [OPTION...]",
+        .synopsis = "[FILE | -] [OPTION...]",
         .summary = "Check the roster alone, and say all its faults",
         .words = "@file",
-        .help = "Without FILE it is the roster of this fleet. Findings go to standard error, each\n"
-                "with file, line, column, the source line and help. Nothing is changed.\n"
+        .help = "Without FILE it is the roster of this fleet, with - what standard input holds.\n"
+                "Findings go to standard error, each with file, line, column, the source line\n"
+                "and help. Nothing is changed.\n"
                 "\n"
                 "Options:\n"
                 "      --json          Print the findings as JSON\n"
@@ -82,6 +109,7 @@ const Verb verb_fleet_validate = {
                 "\n"
                 "Examples:\n"
                 "  mosaic fleet validate\n"
-                "  mosaic fleet validate ./roster.yaml --json\n",
+                "  mosaic fleet validate ./roster.yaml --json\n"
+                "  git show HEAD:roster.yaml | mosaic fleet validate -\n",
         .run = run,
 };

@@ -403,6 +403,8 @@ class OutputDirect(Life, Output):
                      '\t{', '', 'version: 1\nagents:\n  A_B: {workdir: /}\n'):
             self.bed.write('.config/mosaic/fleet/roster.yaml', text, 0o600)
             self.readers('invalid', INVALID)
+            self.assertEqual(self.fleet_json('validate', code=INVALID)['diagnostics'],
+                             self.fleet_json('validate', '-', input=text, code=INVALID)['diagnostics'])
             for args in (('explain', 'a'), ('config',), ('apply',), ('start',), ('restart',)):
                 self.both('invalid', *args, code=INVALID)
             # What is in force is explained all the same.
@@ -418,6 +420,10 @@ class OutputDirect(Life, Output):
         self.roster({'a': self.agent('a'), 'b': {'runtime': 'steady', 'workdir': '~/not/there'}})
         document = self.both('warnings', 'validate', code=0)
         self.assertGreater(document['warnings'], 0)
+        text = self.bed.read('.config/mosaic/fleet/roster.yaml')
+        stream = self.fleet_json('validate', '-', input=text, code=0)
+        self.assertEqual(stream['diagnostics'], document['diagnostics'])
+        self.assertEqual(stream['file'], '/dev/stdin')
         # A value that is a secret by its name is refused, and is in no document.
         self.roster({'a': self.agent('a', env={'API_TOKEN': 'hunter2'})})
         for verb in ('validate', 'plan', 'apply'):

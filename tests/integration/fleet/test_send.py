@@ -86,6 +86,7 @@ class Send:
             self.agent_verb('send', 'web', *args, code=USAGE)
         self.agent_verb('send', 'wbe', '--message', 'a', code=USAGE)
         self.assertRegex(self.results[-1].err, 'did you mean .web')
+        self.assertIn('--message TEXT', self.agent_verb('send', 'web', 'run the tests', code=USAGE).err)
         self.assertEqual(len(self.texts('web')), 2)
 
     def test_refused_bodies(self):
