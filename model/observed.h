@@ -165,12 +165,13 @@ struct Observed {
         Source runs;
         Source files;
 
-        pid_t server_pid;        /* tmux server; 0 none */
-        pid_t hidden_server_pid; /* it lives behind a socket that is gone; 0 none */
-        bool server_foreign;     /* a server on our socket that is not of this fleet */
-        bool reload_pending;     /* drop-ins changed that the manager may not have read yet */
-        bool tmux_settings_wait; /* the roster says other ones than the running server has */
-        bool units_installed;    /* template and holder unit are there */
+        pid_t server_pid;          /* tmux server; 0 none */
+        pid_t hidden_server_pid;   /* it lives behind a socket that is gone; 0 none */
+        bool server_foreign;       /* a server on our socket that is not of this fleet */
+        bool server_other_version; /* it speaks another protocol than the tmux in PATH */
+        bool reload_pending;       /* drop-ins changed that the manager may not have read yet */
+        bool tmux_settings_wait;   /* the roster says other ones than the running server has */
+        bool units_installed;      /* template and holder unit are there */
         UnitState holder;
         uint64_t holder_since_usec; /* CLOCK_REALTIME of the last start; 0 unknown */
         UnitState controller;

@@ -22,20 +22,6 @@
 #define TMUX_MAJOR 3
 #define TMUX_MINOR 3
 
-/* Whether `word` is one of the words of a text that blanks or commas separate. */
-static bool text_has_word(const char *text, const char *word) {
-        size_t n = strlen(word);
-
-        for (const char *s = text; *s; s += strspn(s, " ,\n")) {
-                size_t length = strcspn(s, " ,\n");
-
-                if (length == n && strncmp(s, word, n) == 0)
-                        return true;
-                s += length;
-        }
-        return false;
-}
-
 int check_parts(const CheckSubject *s, Checks *c) {
         static const char *const names[] = { "mosaic-keeper", "mosaic-launcher" };
 
@@ -92,7 +78,7 @@ static int check_listener(const CheckSubject *s, pid_t pid, Checks *c) {
         if (!tmux || tmux->state != SOURCE_UNKNOWN)
                 return checks_add(c, CHECK_SOCKET, CHECK_OK, "pid %d listens on %s", (int)pid,
                                 socket);
-        if (!tmux->why || !strstr(tmux->why, "protocol version mismatch"))
+        if (!s->observed->server_other_version)
                 return checks_add_help(c, CHECK_SOCKET, CHECK_FAILED, "mosaic fleet plan",
                                 "pid %d listens on %s, but: %s", (int)pid, socket,
                                 tmux->why ? tmux->why : "it could not be asked");

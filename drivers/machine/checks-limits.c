@@ -51,17 +51,6 @@ static uint64_t wanted(const AgentSpec *s, LimitKind kind) {
 
 /* --- what the kernel has ---------------------------------------------------------------------- */
 
-static bool list_has(const char *list, const char *word) {
-        size_t length = strlen(word);
-
-        for (const char *p = list; p; p = strchr(p, ',')) {
-                p += *p == ',';
-                if (strncmp(p, word, length) == 0 && (p[length] == ',' || p[length] == '\0'))
-                        return true;
-        }
-        return false;
-}
-
 /* The file of a limit, in a hierarchy. */
 static int limit_path(const char *root, const char *cgroup, const char *file, char **ret) {
         return format_text(ret, "/sys/fs/cgroup%s%s/%s", root, cgroup, file);
@@ -73,7 +62,7 @@ static int find_in_hierarchy(const char *list, const char *cgroup, LimitKind kin
         static const char *const roots[] = { "", "/unified" };
         _cleanup_free_ char *root = NULL;
 
-        if (list_has(list, limits[kind].controller)) {
+        if (text_has_word(list, limits[kind].controller)) {
                 if (format_text(&root, "/%s", limits[kind].controller) < 0 ||
                                 limit_path(root, cgroup, limits[kind].old_file, ret) < 0)
                         return -ENOMEM;

@@ -295,6 +295,7 @@ static int read_listing(TmuxListing *l, Observed *o) {
         }
         if (result.status != 0) {
                 /* It accepted a moment ago: a server that is dying, or one of another version. */
+                o->server_other_version = strstr(result.errors, "protocol version mismatch");
                 source_set(&o->tmux, SOURCE_UNKNOWN, "tmux list-panes failed: %s",
                                 *result.errors ? first_line(result.errors) : "no message");
                 return 0;

@@ -138,3 +138,16 @@ const char *format_size(char *buffer, size_t n, uint64_t bytes) {
         (void)snprintf(buffer, n, "%" PRIu64 ".%" PRIu64 "%c", whole, rest * 10 / 1024, units[u]);
         return buffer;
 }
+
+bool text_has_word(const char *text, const char *word) {
+        size_t n = strlen(word);
+
+        for (const char *s = text; *s; s += strspn(s, " ,\n")) {
+                size_t length = strcspn(s, " ,\n");
+
+                if (length == n && strncmp(s, word, n) == 0)
+                        return true;
+                s += length;
+        }
+        return false;
+}

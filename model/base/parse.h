@@ -31,6 +31,9 @@ _must_check_ int parse_size(const char *s, uint64_t *ret_bytes);
 /* "150%" -> 150. */
 _must_check_ int parse_percent(const char *s, uint64_t *ret_percent);
 
+/* Whether @word is one of the words of a text that blanks, newlines or commas separate. */
+bool text_has_word(const char *text, const char *word);
+
 /* Longest form first: "3 d 4 h", "12 min", "5.2 s", "31 ms"; for people, not for parsing.
  * Room of @n bytes; 32 are always enough. Returns @buffer. */
 const char *format_duration(char *buffer, size_t n, uint64_t usec);
