@@ -10,20 +10,6 @@ static bool in_list(const char *name, const char *const *list, size_t n) {
         return false;
 }
 
-/* Set by mosaic, tmux or systemd for each agent. */
-static bool is_reserved(const char *name) {
-        static const char *const names[] = {
-                "CREDENTIALS_DIRECTORY",
-                "INVOCATION_ID",
-                "NOTIFY_SOCKET",
-                "TMUX",
-                "TMUX_PANE",
-                "XDG_RUNTIME_DIR",
-        };
-
-        return in_list(name, names, ELEMENTSOF(names)) || strncmp(name, "MOSAIC_", 7) == 0;
-}
-
 /* They make every program that the agent starts run code of someone's choice. */
 static bool is_dangerous(const char *name, const char *value) {
         static const char *const names[] = {
@@ -139,7 +125,7 @@ static void report_secret(const Finder *f, const YamlNode *node, const char *wha
 
 /* Returns whether the name may be set. */
 static bool check_name(const Finder *f, const YamlNode *node, const char *name, const char *value) {
-        if (is_reserved(name)) {
+        if (variable_is_reserved(name)) {
                 (void)find_key_error(f, "reserved-variable", node, "delete it",
                                 "%s is set by mosaic, tmux or systemd for each agent", name);
                 return false;

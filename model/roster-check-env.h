@@ -8,10 +8,10 @@
 
 #include "model/roster-finding.h"
 
-/* `env`: names and values. */
 /* Hides every text of the file that looks like a secret from the excerpts of findings. -ENOMEM. */
 _must_check_ int find_secrets(const YamlNode *node, Diags *diags);
 
+/* `env`: names and values. */
 void check_env_map(const Finder *f, const RosterValue *env);
 
 /* `env_pass`: a list of names. */

@@ -93,3 +93,19 @@ bool agent_name_is_valid(const char *name) {
         n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
         return n <= AGENT_NAME_MAX && name[n] == '\0';
 }
+
+bool variable_is_reserved(const char *name) {
+        static const char *const names[] = {
+                "CREDENTIALS_DIRECTORY",
+                "INVOCATION_ID",
+                "NOTIFY_SOCKET",
+                "TMUX",
+                "TMUX_PANE",
+                "XDG_RUNTIME_DIR",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (strcmp(name, names[i]) == 0)
+                        return true;
+        return strncmp(name, "MOSAIC_", 7) == 0;
+}

@@ -174,3 +174,6 @@ Span desired_place(const Desired *d, const char *pointer);
 
 /* ^[a-z][a-z0-9-]{0,39}$ : what may be a tmux session, a unit instance and a file name. */
 bool agent_name_is_valid(const char *name);
+
+/* Of the environment: set by mosaic, tmux or systemd for each agent, and by nobody else. */
+bool variable_is_reserved(const char *name);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/base/strv.h"
+#include "model/spec.h"
 
 static bool is_blank(char c) {
         return c == ' ' || c == '\t';
@@ -46,6 +47,8 @@ static const char *parse_line(char *line, char **ret_name, char **ret_value) {
                 *close = '\0';
                 value++;
         }
+        if (variable_is_reserved(line))
+                return "mosaic, tmux or systemd sets this variable for each agent";
         *ret_name = line;
         *ret_value = value;
         return NULL;

@@ -4,7 +4,7 @@
 /*
  * Environment files (pure): `NAME=VALUE` lines. Blank lines and lines that begin with # are
  * skipped. A value may stand in single or double quotes, which are taken off; nothing is expanded
- * and no character escapes another.
+ * and no character escapes another. A variable that is reserved is a fault, as in `env:`.
  */
 
 #include <stdbool.h>

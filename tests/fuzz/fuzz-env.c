@@ -9,6 +9,7 @@
 #include "drivers/os/env-file.h"
 #include "model/base/strbuf.h"
 #include "model/base/strv.h"
+#include "model/spec.h"
 #include "tests/fuzz/entry.h"
 #include "tests/fuzz/input.h"
 
@@ -82,10 +83,17 @@ static bool is_name(const char *s, size_t n) {
         return n > 0;
 }
 
+static bool is_reserved(const char *s, size_t n) {
+        _cleanup_free_ char *name = strndup(s, n);
+
+        assert(name);
+        return variable_is_reserved(name);
+}
+
 /* Of one line: false if it is none of a file. *ret_n is 0: it says nothing. */
 static bool second_reader(
                 const char *s, size_t n, size_t *ret_n, const char **ret, size_t *ret_length) {
-        const char *equals;
+        const char *equals, *name;
 
         *ret_n = 0;
         if (memchr(s, '\0', n))
@@ -99,6 +107,7 @@ static bool second_reader(
         equals = memchr(s, '=', n);
         if (!equals || !is_name(s, (size_t)(equals - s)))
                 return false;
+        name = s;
         *ret_n = (size_t)(equals - s);
         n -= *ret_n + 1;
         for (s = equals + 1; n > 0 && is_blank(*s); n--)
@@ -111,7 +120,7 @@ static bool second_reader(
         }
         *ret = s;
         *ret_length = n;
-        return true;
+        return !is_reserved(name, *ret_n);
 }
 
 static void check_read(const char *bytes, size_t n) {

@@ -62,6 +62,8 @@ static void test_problems(void **state _unused_) {
                 { "A-B=x", 0, 1, "name" },
                 { "\n\nA=\"x\n\"", 0, 3, "not closed" },
                 { "A='x' y", 0, 1, "follows" },
+                { "TERM=x\nTMUX=x", 0, 2, "sets this variable" },
+                { "MOSAIC_HOME='/x'", 0, 1, "sets this variable" },
                 { "A='x''y'", 0, 1, "follows" },
                 { "A=1\n# \0\n", 8, 2, "NUL" },
                 { "A=x\0y", 5, 1, "NUL" },
