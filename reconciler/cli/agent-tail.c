@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "drivers/os/clock.h"
 #include "model/base/array.h"
@@ -261,6 +264,14 @@ static int end_follow(Follow *f, int outcome) {
         return outcome == PANE_GONE ? say_gone(f->tail) : say_error(f->tail, outcome);
 }
 
+/* Waits. Returns true if who reads what is printed went away: an agent that is silent would keep
+ * `mosaic agent tail -f NAME | head` for ever. */
+static bool reader_leaves(uint64_t usec) {
+        struct pollfd out = { .fd = STDOUT_FILENO };
+
+        return poll(&out, 1, (int)(usec / USEC_PER_MSEC)) > 0;
+}
+
 static int follow(Follow *f) {
         unsigned quiet = 0;
 
@@ -268,7 +279,10 @@ static int follow(Follow *f) {
                 bool changed = false;
                 int r;
 
-                clock_pause(quiet < IDLE_AFTER ? STEP_USEC : STEP_IDLE_USEC);
+                if (reader_leaves(quiet < IDLE_AFTER ? STEP_USEC : STEP_IDLE_USEC)) {
+                        (void)raise(SIGPIPE); /* as the next line would */
+                        return EXIT_OK;
+                }
                 r = step(f, &changed);
                 if (r == -ENOMEM)
                         return r;

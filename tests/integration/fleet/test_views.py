@@ -234,6 +234,14 @@ class Views:
         self.assertEqual(p.wait(10), NOT_CONVERGED)
         self.assertRegex(p.stderr.read().decode(), r'the terminal of a is gone.*\(exit 4\)')
 
+    def test_follow_without_reader(self):
+        """Who reads goes away, and the agent is silent: the end does not wait for its next line."""
+        self.up()
+        p = self.follow('a')
+        self.wait_text(p, 'a is up')
+        p.stdout.close()
+        self.assertIn(p.wait(10), (0, -signal.SIGPIPE))
+
     def test_follow_in_json(self):
         """A document per line, the last one says why it ends."""
         self.up()
