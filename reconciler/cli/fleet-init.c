@@ -328,9 +328,11 @@ static int print_json(const Context *c, const char *profile, const InitResult *r
 static void print_next(const Context *c) {
         printf("Supervisor: %s\nNext:\n  edit %s\n", supervisor_to_string(c->record->supervisor),
                         c->paths->roster);
-        if (c->record->supervisor == SUPERVISOR_SYSTEMD)
-                printf("  mosaic fleet install-systemd\n");
-        printf("  mosaic fleet plan\n  mosaic fleet apply\n");
+        printf("  %s\n  mosaic fleet plan\n  mosaic fleet apply\n",
+                        c->record->supervisor == SUPERVISOR_SYSTEMD
+                                        ? "mosaic fleet install-systemd"
+                                        : "mosaic update   # examples, tools, the schema for your "
+                                          "editor");
 }
 
 static int say(const Context *c, const Asset *profile, const InitResult *result) {
