@@ -118,16 +118,16 @@ def run(name, files):
 
 def main():
     good = GOOD | {"build/mosaic": PROGRAM}
-    bad = 0
+    bad, left_out = 0, set()
     for name in sorted({row[0] for row in SPOILED}):
         result = run(name, good)
-        if result.returncode == 77:
-            print(f"SKIP lints-bite/{name}: {result.stdout.strip()}")
-            sys.exit(77)
-        if result.returncode != 0:
+        if result.returncode == 77:  # the lint itself is the skip that counts
+            left_out.add(name)
+        elif result.returncode != 0:
             print(f"not ok {name}: objects to the good tree:\n{result.stdout}{result.stderr}")
             bad += 1
-    for name, path, old, new, expected in SPOILED:
+    spoiled = [row for row in SPOILED if row[0] not in left_out]
+    for name, path, old, new, expected in spoiled:
         files = dict(good)
         if old is None and new is None:
             del files[path]
@@ -141,7 +141,8 @@ def main():
             print(f"not ok {name}: {path} spoiled, expected '{expected}', got {result.returncode}:\n"
                   f"{result.stdout}{result.stderr}")
             bad += 1
-    print(f"{len(SPOILED)} ways to spoil a tree, {bad} not found")
+    without = f", without {', '.join(sorted(left_out))}" if left_out else ""
+    print(f"{len(spoiled)} ways to spoil a tree, {bad} not found{without}")
     sys.exit(1 if bad else 0)
 
 
