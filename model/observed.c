@@ -224,6 +224,7 @@ void observed_stop_classify(ObservedStop *s) {
         else
                 s->kind = strcmp(s->code, "exited") == 0 ? END_EXITED : END_SIGNAL;
         s->refused = s->kind == END_EXITED && strcmp(s->status, "178") == 0;
+        s->postponed = s->kind == END_EXITED && strcmp(s->status, "75") == 0;
 }
 
 const char *observed_stop_phrase(const ObservedStop *s, char *buffer, size_t n) {

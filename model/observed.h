@@ -133,6 +133,7 @@ typedef struct ObservedStop {
         char *status;           /* $EXIT_STATUS; these three as they were told, NULL: not at all */
         bool succeeded, failed; /* what the result says; neither where there is none */
         bool refused;           /* by the launcher (status 178, decision 0001), before the agent */
+        bool postponed;         /* by the launcher (status 75): it is tried again */
         EndKind kind;
         uint64_t at_usec; /* CLOCK_REALTIME */
 } ObservedStop;

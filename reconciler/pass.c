@@ -28,6 +28,7 @@ void pass_done(Pass *p) {
         free(p->search_path);
         diags_done(&p->diags);
         desired_free(p->desired);
+        observed_free(p->first);
         observed_free(p->observed);
         plan_free(p->plan);
         report_free(p->report);
@@ -147,6 +148,7 @@ int pass_resolve(Context *c, Pass *p) {
         return p->diags.n_errors > 0 ? EXIT_INVALID : 0;
 }
 
+/* The one that the plan was made from is kept. */
 static int look(Context *c, bool details, Pass *p) {
         uint64_t before = clock_monotonic_usec();
         Observed *o;
@@ -155,7 +157,10 @@ static int look(Context *c, bool details, Pass *p) {
         r = c->driver.observe(c->driver.world, p->desired, details, &o);
         if (r < 0)
                 return r;
-        observed_free(p->observed);
+        if (p->first)
+                observed_free(p->observed);
+        else
+                p->first = p->observed;
         p->observed = o;
         r = busy_find(&c->driver, p->desired, o);
         if (r < 0)
@@ -173,8 +178,8 @@ int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
                                 p->observed->monotonic_usec);
         if (r < 0)
                 return r;
+        p->first = observed_free(p->first);
         p->look_usec = p->observed->monotonic_usec;
-        p->began_usec = p->observed->now_usec;
         return planner_plan(p->desired, p->observed, policy, p->observed->now_usec, &p->plan);
 }
 
@@ -183,17 +188,26 @@ static bool was_started(const Pass *p, const Action *a) {
                p->report->results[a - p->plan->actions].outcome == OUTCOME_DONE;
 }
 
-/* Did it end since the first look? By a remark, where its policy has it come back by itself, or
- * stay down. What was started has ended, or it would run. */
-static bool has_ended_since(const Pass *p, const Remark *m) {
-        bool started = m->is_agent && was_started(p, plan_action(p->plan, m->subject));
+/* It was between two tries when the plan was made, came up, and ended again. */
+static bool has_ended_again(const Pass *p, const char *agent, const ObservedStop *now) {
+        const ObservedUnit *unit = observed_unit(p->first, agent);
+        const ObservedStop *before = observed_stop(p->first, agent);
+
+        return unit && unit->state == UNIT_RESTARTING && observed_stop_unasked(now) &&
+               (!before || before->at_usec != now->at_usec);
+}
+
+/* Is it down although this pass saw, or had, it started? By a remark, where its policy has it come
+ * back by itself, or stay down. */
+static bool came_and_went(const Pass *p, const Remark *m) {
         const ObservedUnit *u = m->is_agent ? observed_unit(p->observed, m->subject) : NULL;
         const ObservedStop *stop = m->is_agent ? observed_stop(p->observed, m->subject) : NULL;
+        bool started = m->is_agent && was_started(p, plan_action(p->plan, m->subject));
 
-        if (m->kind == REMARK_WAITING)
-                return u && u->state == UNIT_RESTARTING && !u->job_pending &&
-                       (started || (observed_stop_unasked(stop) && stop->at_usec > p->began_usec));
-        return started && m->reason == REASON_ENDED && stop && stop->failed;
+        if (m->kind != REMARK_WAITING)
+                return started && m->reason == REASON_ENDED && stop && stop->failed;
+        return u && u->state == UNIT_RESTARTING && !u->job_pending && !(stop && stop->postponed) &&
+               (started || has_ended_again(p, m->subject, stop));
 }
 
 /* How it ended without us, if that is known. */
@@ -236,7 +250,7 @@ static void verify(Pass *p) {
         for (size_t k = 0; k < p->rest->n_remarks && !p->impatient; k++) {
                 const Remark *m = p->rest->remarks + k;
                 const Action *a = m->is_agent ? plan_action(p->plan, m->subject) : NULL;
-                bool ended = has_ended_since(p, m);
+                bool ended = came_and_went(p, m);
                 const char *end = ended ? how_it_ended(p, m->subject, text, sizeof(text)) : NULL;
 
                 if (a && (ended || m->kind == REMARK_WAITING))
@@ -268,13 +282,13 @@ static void wait_for_proof(const Pass *p) {
                 }
 }
 
-/* Is there a state that passes by itself? One that ended since the first look and is between two
- * tries again is in none that is waited for. */
+/* Is there a state that passes by itself? One that came up, ended and is between two tries is in
+ * none that is waited for. */
 static bool is_in_between(const Pass *p) {
         for (size_t i = 0; i < p->rest->n_remarks; i++) {
                 const Remark *m = p->rest->remarks + i;
 
-                if (m->kind == REMARK_WAITING && !has_ended_since(p, m))
+                if (m->kind == REMARK_WAITING && !came_and_went(p, m))
                         return true;
         }
         return false;

@@ -19,6 +19,7 @@ typedef struct Pass {
         Diags diags;
         Desired *desired;   /* NULL if the roster is invalid */
         Observed *observed; /* the latest look */
+        Observed *first;    /* the look that the plan was made from, where there is a later one */
         Plan *plan;         /* made from the first look */
         Report *report;     /* of the actions; NULL if nothing was applied */
         Plan *rest;         /* made from the look after the actions; NULL if there were none */
@@ -26,10 +27,9 @@ typedef struct Pass {
                          * are no failure */
         bool offline; /* set by the caller: nobody is asked when the roster is loaded; whether this
                        * machine has what it needs is not looked at */
-        bool has_begun;      /* by pass_begin() */
-        char *search_path;   /* the PATH of agents, that was learned then; may be NULL */
-        uint64_t look_usec;  /* CLOCK_MONOTONIC of the look that the plan was made from */
-        uint64_t began_usec; /* the same moment by CLOCK_REALTIME, as ends are recorded */
+        bool has_begun;     /* by pass_begin() */
+        char *search_path;  /* the PATH of agents, that was learned then; may be NULL */
+        uint64_t look_usec; /* CLOCK_MONOTONIC of the look that the plan was made from */
         uint64_t observe_usec;
         uint64_t apply_usec;
 } Pass;

@@ -18,8 +18,10 @@
 
 /* One letter a look, the last one for all that follow: what the agent's unit is then. */
 #define UP "u"
-#define BETWEEN "b" /* two tries, after the end that was there before the first look */
-#define AGAIN "a"   /* the same, after an end of its own since then */
+#define ENDING "e"
+#define BETWEEN "1"  /* two tries, after its first end */
+#define AGAIN "2"    /* ... after its second */
+#define LAUNCHER "3" /* ... after its launcher's, which found no terminal yet */
 
 static const char *const one[] = { "web" };
 static const char *script;
@@ -31,7 +33,7 @@ int nanosleep(const struct timespec *time _unused_, struct timespec *left _unuse
         return 0;
 }
 
-static void set_restarting(Observed *o, bool ended_since) {
+static void set_restarting(Observed *o, unsigned end) {
         ObservedStop *stop;
 
         observed_unit(o, "web")->state = UNIT_RESTARTING;
@@ -40,9 +42,9 @@ static void set_restarting(Observed *o, bool ended_since) {
         stop->agent = strdup("web");
         stop->result = strdup("exit-code");
         stop->code = strdup("exited");
-        stop->status = strdup("3");
+        stop->status = strdup(end == 3 ? "75" : "1");
         stop->this_boot = true;
-        stop->at_usec = ended_since ? o->now_usec + 1 : o->now_usec - 1;
+        stop->at_usec = end;
         observed_stop_classify(stop);
 }
 
@@ -50,8 +52,10 @@ static int observe(void *world, const Desired *d, bool details, Observed **ret) 
         int r = look(world, d, details, ret);
 
         assert_int_equal(r, 0);
-        if (*script != *UP)
-                set_restarting(*ret, *script == *AGAIN);
+        if (*script == *ENDING)
+                observed_unit(*ret, "web")->state = UNIT_DEACTIVATING;
+        else if (*script != *UP)
+                set_restarting(*ret, (unsigned)(*script - '0'));
         if (script[1])
                 script++;
         n_looks++;
@@ -107,10 +111,18 @@ static void test_ends_at_once(void **state _unused_) {
         assert_int_equal(n_looks, 4);
 }
 
+/* Who was on its way down did not end again, and comes back. */
+static void test_comes_back(void **state _unused_) {
+        assert_int_equal(start(ENDING BETWEEN BETWEEN UP), EXIT_OK);
+        assert_int_equal(start(ENDING BETWEEN UP AGAIN UP), EXIT_OK);
+        assert_int_equal(start(BETWEEN LAUNCHER LAUNCHER UP), EXIT_OK);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_stays_up),
                 cmocka_unit_test(test_ends_at_once),
+                cmocka_unit_test(test_comes_back),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
