@@ -156,6 +156,8 @@ __attribute__((__constructor__)) static void begin(void) {
 
         if (!program || !path || strcmp(program, program_invocation_short_name) != 0)
                 return;
+        /* Its children may have an allocator of their own, whose free() knows nothing of these. */
+        (void)unsetenv("LD_PRELOAD");
         fd = open(path, O_RDWR | O_CLOEXEC);
         if (fd < 0)
                 return;

@@ -38,7 +38,8 @@ def blocks(text):
 
 
 def plain(text):
-    """What two runs have in common: no numbers, ages, widths, nor what another machine leaves out."""
+    """What two runs have in common: no numbers, ages, widths, versions, nor what another machine leaves out."""
+    text = re.sub(r'(?m)^(ok +(?:tmux +version|user-manager +answers, systemd)) \S+', r'\1 VERSION', text)
     text = re.sub(r'last pass .*', 'last pass', text)
     text = re.sub(r'\b[0-9a-f]{12}\b|\b[0-9a-f]{8}\b', 'HASH', text)
     text = re.sub(r'\b[0-9.]+ ?[KMG]\b', 'MEM', text)

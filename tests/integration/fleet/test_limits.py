@@ -3,6 +3,7 @@
 """Limits bite where the manager has the controllers, and are said to be not enforced where it has not."""
 
 import os
+import re
 
 import harness
 from harness import Fleet, wait_for
@@ -54,14 +55,14 @@ class LimitsEnforced(Fleet):
         other = self.unit('h') + '.d/90-mine.conf'
         self.bed.write('.config/systemd/user/' + other, '[Service]\nMemoryMax=1G\nTasksMax=infinity\nCPUQuota=250%\n')
         self.bed.systemctl('daemon-reload', check=True)
-        r = self.fleet('verify', code=0)
-        self.assertRegex(r.out, r'(?m)^note +limits .*memory of h is 1.0G, not 80.0M; cpu of h is 250%, not 100%; '
-                                'tasks of h is without limit, not 50$')
-        self.assertIn('= systemctl --user cat ' + self.unit('h'), r.out)
+        note = (r'(?m)^note +limits .*memory of h is 1.0G, not 80.0M; cpu of h is 250%, not 100%; '
+                'tasks of h is without limit, not 50$')
+        wait_for(lambda: re.search(note, self.fleet('verify', code=0).out), 10, lambda: self.results[-1])
+        self.assertIn('= systemctl --user cat ' + self.unit('h'), self.results[-1].out)
         # One that allows less keeps the agent within its limits.
         self.bed.write('.config/systemd/user/' + other, '[Service]\nMemoryMax=70M\nTasksMax=20\nCPUQuota=50%\n')
         self.bed.systemctl('daemon-reload', check=True)
-        self.assertRegex(self.fleet('verify', code=0).out, r'(?m)^ok +limits ')
+        wait_for(lambda: re.search(r'(?m)^ok +limits ', self.fleet('verify', code=0).out), 10, lambda: self.results[-1])
         self.assertEqual(self.pids(), {n: p.key for n, p in before.items()})
 
 

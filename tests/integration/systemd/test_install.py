@@ -238,7 +238,8 @@ class Units(fixture.Systemd):
     def test_verify_start_and_stop(self):
         for unit in glob.glob(self.units + '/*.service'):
             r = self.bed.run(['systemd-analyze', '--user', '--man=no', 'verify', unit])
-            self.assertEqual((r.code, r.err), (0, ''), unit)
+            said = r.err.replace('Failed to connect to system bus: No such file or directory\n', '')  # systemd 255
+            self.assertEqual((r.code, said), (0, ''), unit)
         self.bed.systemctl('set-environment', 'TMUX=/tmp/tmux-0/default,1,0', 'TMUX_PANE=%0', check=True)
         self.start('a', 'b-2')
         self.check_environment(self.calls('--holder')[0])
