@@ -48,8 +48,8 @@ _unused_ static void end_process(pid_t pid) {
         assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-/* An emulator such as valgrind may not know pidfd_open(2) or pidfd_send_signal(2); every kernel that
- * we run on does. */
+/* An emulator such as valgrind may not know pidfd_open(2) or pidfd_send_signal(2); every kernel
+ * that we run on does. */
 static bool has_pidfds(void) {
         _cleanup_close_ int fd = pidfd_open(getpid(), 0);
 
