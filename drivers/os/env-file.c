@@ -49,6 +49,8 @@ static const char *parse_line(char *line, char **ret_name, char **ret_value) {
         }
         if (variable_is_reserved(line))
                 return "mosaic, tmux or systemd sets this variable for each agent";
+        if (strlen(line) + strlen(value) + sizeof("=") > VARIABLE_MAX)
+                return "longer than a variable can be (128 KiB)";
         *ret_name = line;
         *ret_value = value;
         return NULL;

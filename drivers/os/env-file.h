@@ -15,9 +15,11 @@
 /* A longer one is refused. */
 #define ENV_FILE_MAX (1024 * 1024)
 
-/* A file whose whole text is one value. The kernel takes no string longer than 128 KiB
- * (MAX_ARG_STRLEN), name and NUL included. */
-#define CREDENTIAL_MAX (128 * 1024 - 256)
+/* The kernel takes no string longer than this (MAX_ARG_STRLEN), name and NUL included. */
+#define VARIABLE_MAX (128 * 1024)
+
+/* A file whose whole text is one value. */
+#define CREDENTIAL_MAX (VARIABLE_MAX - 256)
 
 /*
  * Sets the variables of a file in @env. Returns 0, -ENOMEM, or -EINVAL with the line and what is

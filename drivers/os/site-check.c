@@ -20,13 +20,19 @@ typedef struct Found {
         int error;
 } Found;
 
+/* The same holds for files of variables. */
+typedef struct ReadFile {
+        const char *path; /* that was read last, and is as it should be; borrowed */
+        char *sets_path;  /* its PATH, if it has one */
+} ReadFile;
+
 typedef struct Site {
         const Desired *desired;
         const Machine *machine;
         Diags *diags;
         AgentSpec *spec; /* the agent that is looked at */
         Found *last;     /* the program that was looked for last, and is no matter of a directory */
-        const char **env_file; /* that was read last, and is as it should be; borrowed */
+        ReadFile *file;
 } Site;
 
 /* --- findings --------------------------------------------------------------------------------- */
@@ -141,7 +147,7 @@ static int check_readable(const Site *s,
 
 /* The launcher reads it when the agent has been stopped already: what it would refuse is said
  * before. The words never quote the file, which may hold secrets. */
-static int check_env_file_bytes(const Site *s, const char *part, const char *path) {
+static int read_env_file(const Site *s, const char *part, const char *path) {
         _cleanup_strv_ char **env = NULL;
         _cleanup_free_ char *bytes = NULL;
         const char *problem = NULL;
@@ -149,8 +155,10 @@ static int check_env_file_bytes(const Site *s, const char *part, const char *pat
         size_t size;
         int r;
 
-        if (*s->env_file && strcmp(*s->env_file, path) == 0)
+        if (s->file->path && strcmp(s->file->path, path) == 0)
                 return 0;
+        free(s->file->sets_path);
+        *s->file = (ReadFile){ 0 };
         r = file_read_limited(path, ENV_FILE_MAX, &bytes, &size);
         if (r == -ENOMEM)
                 return r;
@@ -159,17 +167,23 @@ static int check_env_file_bytes(const Site *s, const char *part, const char *pat
                                 "cannot read %s: %s", path, strerror(-r));
         r = env_file_parse(bytes, size, &env, &line, &problem);
         explicit_bzero(bytes, size);
+        if (r == 0 && strv_env_get(env, "PATH")) {
+                s->file->sets_path = strdup(strv_env_get(env, "PATH"));
+                if (!s->file->sets_path)
+                        r = -ENOMEM;
+        }
         for (char **e = env; e && *e; e++)
                 explicit_bzero(*e, strlen(*e));
         if (r == -EINVAL)
                 return block(s, "env-file-invalid", "env_files", part, NULL, "%s, line %u: %s",
                                 path, line, problem);
         if (r == 0)
-                *s->env_file = path;
+                s->file->path = path;
         return r;
 }
 
-static int check_env_files(const Site *s) {
+/* *ret_path: the PATH that the files set, NULL if none does. */
+static int check_env_files(const Site *s, char **ret_path) {
         for (size_t i = 0; s->spec->env_files && s->spec->env_files[i]; i++) {
                 const char *path = s->spec->env_files[i];
                 _cleanup_strbuf_ StrBuf pointer = STRBUF_NULL;
@@ -191,9 +205,15 @@ static int check_env_files(const Site *s) {
                                 return r;
                         continue;
                 }
-                r = check_env_file_bytes(s, part, path);
+                r = read_env_file(s, part, path);
                 if (r < 0)
                         return r;
+                if (s->file->path && s->file->sets_path) { /* later files win */
+                        free(*ret_path);
+                        *ret_path = strdup(s->file->sets_path);
+                        if (!*ret_path)
+                                return -ENOMEM;
+                }
                 if (st.st_mode & (S_IWGRP | S_IWOTH)) {
                         Span span = place(s, "env_files", part, &pointer);
 
@@ -203,6 +223,27 @@ static int check_env_files(const Site *s) {
                 }
         }
         return 0;
+}
+
+/* As with files of variables; what is wrong with the text is all that is said of it. */
+static int check_credential_text(const Site *s, const Credential *c) {
+        _cleanup_free_ char *bytes = NULL;
+        bool has_nul;
+        size_t size;
+        int r;
+
+        r = file_read_limited(c->file, CREDENTIAL_MAX, &bytes, &size);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return block(s, "credential-unreadable", "credentials", c->variable, NULL,
+                                "cannot read %s: %s", c->file, strerror(-r));
+        has_nul = memchr(bytes, '\0', size);
+        explicit_bzero(bytes, size);
+        if (!has_nul)
+                return 0;
+        return block(s, "credential-invalid", "credentials", c->variable, NULL,
+                        "%s holds a NUL byte, which no variable can", c->file);
 }
 
 static int check_credentials(const Site *s) {
@@ -230,6 +271,8 @@ static int check_credentials(const Site *s) {
                 } else if (st.st_size > CREDENTIAL_MAX)
                         r = block(s, "credential-too-large", "credentials", c->variable, NULL,
                                         "%s is longer than a variable can be (127 KiB)", c->file);
+                else
+                        r = check_credential_text(s, c);
                 if (r < 0)
                         return r;
         }
@@ -304,13 +347,15 @@ static int find_program(const Site *s, const char *name, const char *path) {
         return look_for_program(full);
 }
 
-static int check_program(const Site *s) {
+/* @files_path: the PATH of its env_files, NULL if they have none. */
+static int check_program(const Site *s, const char *files_path) {
         const char *name = s->spec->argv[0], *path = strv_env_get(s->spec->env, "PATH");
+        bool set = path || files_path, passed = strv_find(s->spec->env_pass, "PATH");
         Found *last = s->last;
         int r;
 
         if (!path)
-                path = s->machine->path;
+                path = files_path ? files_path : passed ? s->machine->path : NULL;
         if (!path || !*path)
                 path = PROCESS_DEFAULT_PATH;
         if (last->name && strcmp(last->name, name) == 0 && strcmp(last->path, path) == 0)
@@ -319,7 +364,7 @@ static int check_program(const Site *s) {
                 r = find_program(s, name, path);
         if (r == -ENOMEM)
                 return r;
-        if (is_common(name, path))
+        if (is_common(name, path) && path != files_path)
                 *last = (Found){ .name = name, .path = path, .error = r };
         if (r == 0)
                 return 0;
@@ -327,6 +372,11 @@ static int check_program(const Site *s) {
                 return block(s, "program-unusable", "runtime", NULL, NULL,
                                 "cannot look at its program %s: %s", name, strerror(-r));
         s->spec->program_missing = !s->spec->blocked_text;
+        if (!set && !passed && !strchr(name, '/'))
+                return block(s, "program-missing", "env_pass", NULL, "add PATH to its env_pass",
+                                "the program \"%s\" is not in " PROCESS_DEFAULT_PATH
+                                ", and env_pass leaves PATH out",
+                                name);
         return block(s, "program-missing", "runtime", NULL, s->spec->install,
                         strchr(name, '/') ? "there is no program %s"
                                           : "the program \"%s\" is not in the agents' PATH",
@@ -363,6 +413,7 @@ static int check_directories(const char *roster_path, const Machine *m, Diags *d
 }
 
 static int check_agent(const Site *s) {
+        _cleanup_free_ char *files_path = NULL;
         int r;
 
         free(s->spec->blocked_text);
@@ -372,17 +423,17 @@ static int check_agent(const Site *s) {
                 return 0;
         r = check_workdir(s);
         if (r == 0)
-                r = check_program(s);
+                r = check_env_files(s, &files_path);
+        if (r == 0)
+                r = check_program(s, files_path);
         if (r == 0)
                 r = check_credentials(s);
-        if (r == 0)
-                r = check_env_files(s);
         return r;
 }
 
 int site_check(const Desired *d, const char *roster_path, const Machine *m, Diags *diags) {
-        const char *env_file = NULL;
         Found last = { 0 };
+        ReadFile file = { 0 };
         int r;
 
         r = check_directories(roster_path, m, diags);
@@ -393,11 +444,12 @@ int site_check(const Desired *d, const char *roster_path, const Machine *m, Diag
                         .diags = diags,
                         .spec = d->agents[i],
                         .last = &last,
-                        .env_file = &env_file,
+                        .file = &file,
                 };
 
                 r = check_agent(&s);
         }
+        free(file.sets_path);
         if (r == 0)
                 diags_sort(diags);
         return r;

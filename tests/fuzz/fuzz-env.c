@@ -120,7 +120,7 @@ static bool second_reader(
         }
         *ret = s;
         *ret_length = n;
-        return !is_reserved(name, *ret_n);
+        return !is_reserved(name, *ret_n) && *ret_n + n + sizeof("=") <= VARIABLE_MAX;
 }
 
 static void check_read(const char *bytes, size_t n) {

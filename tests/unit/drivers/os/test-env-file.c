@@ -83,6 +83,21 @@ static void test_problems(void **state _unused_) {
         }
 }
 
+/* One byte more, and execve(2) would refuse the whole environment. */
+static void test_length(void **state _unused_) {
+        static char text[VARIABLE_MAX + 1];
+        _cleanup_strv_ char **env = NULL;
+        const char *problem = NULL;
+        unsigned line = 0;
+
+        memset(text, 'x', sizeof(text));
+        memcpy(text, "A=", 2);
+        assert_int_equal(env_file_parse(text, VARIABLE_MAX - 1, &env, &line, &problem), 0);
+        assert_int_equal(env_file_parse(text, VARIABLE_MAX, &env, &line, &problem), -EINVAL);
+        assert_int_equal(line, 1);
+        assert_non_null(strstr(problem, "longer"));
+}
+
 static void test_empty(void **state _unused_) {
         _cleanup_strv_ char **env = NULL;
         const char *problem;
@@ -97,6 +112,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_values),
                 cmocka_unit_test(test_problems),
+                cmocka_unit_test(test_length),
                 cmocka_unit_test(test_empty),
         };
 

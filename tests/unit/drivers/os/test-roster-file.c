@@ -423,6 +423,31 @@ static char *line_with(const char *format, const char *name) {
         return line;
 }
 
+/* The launcher takes PATH from `env`, else from `env_files`, else from who started it if `env_pass`
+ * says so. */
+static void where_path_comes_from(void) {
+        _cleanup_free_ char *has = NULL, *files = NULL;
+
+        assert_true(asprintf(&has, "PATH=%s\n", in_folder("bin")) > 0);
+        write_file("has-path", has, 0600);
+        write_file("lacks-path", "PATH=/nowhere\n", 0600);
+        expect_site("env_pass: [LANG]", "program-missing", true);
+        expect_site("env_pass: [PATH]", NULL, false);
+        expect_site(line_with("env_pass: [LANG]\n    env: {PATH: \"%s\"}", "bin"), NULL, false);
+        expect_site(line_with("env_pass: [LANG]\n    env_files: [%s]", "has-path"), NULL, false);
+        expect_site(line_with("env_files: [%s]", "lacks-path"), "program-missing", true);
+        expect_site(line_with("env: {PATH: /nowhere}\n    env_files: [%s]", "has-path"),
+                        "program-missing", true);
+        files = strdup(in_folder("lacks-path"));
+        assert_non_null(files);
+        free(has);
+        assert_true(asprintf(&has, "env_files: [%s, %s]", files, in_folder("has-path")) > 0);
+        expect_site(has, NULL, false);
+        free(has);
+        assert_true(asprintf(&has, "env_files: [%s, %s]", in_folder("has-path"), files) > 0);
+        expect_site(has, "program-missing", true);
+}
+
 static void sites(void **state) {
         (void)state;
         assert_int_equal(mkdir(in_folder("work"), 0700), 0);
@@ -443,6 +468,7 @@ static void sites(void **state) {
         assert_int_equal(symlink("loop", in_folder("loop")), 0);
         expect_site(line_with("env: {PATH: \"%s\"}", "loop"), "program-unusable", true);
         expect_site(line_with("env: {PATH: \"%s:/nowhere\"}", "loop"), "program-unusable", true);
+        where_path_comes_from();
 
         expect_site("workdir: /nowhere/at/all", "workdir-missing", true);
         write_file("file", "A=b\n", 0600);
@@ -460,6 +486,10 @@ static void sites(void **state) {
         expect_site("credentials: {X: {file: /nowhere}}", "credential-unreadable", true);
         write_file("readable", "secret", 0640);
         expect_site(line_with("credentials: {X: {file: %s}}", "readable"), "credential-mode", true);
+        write_file("binary", "secret", 0600);
+        assert_int_equal(truncate(in_folder("binary"), 8), 0);
+        expect_site(line_with("credentials: {X: {file: %s}}", "binary"), "credential-invalid",
+                        true);
         assert_int_equal(truncate(in_folder("file"), 200 * 1024), 0);
         expect_site(line_with("credentials: {X: {file: %s}}", "file"), "credential-too-large",
                         true);
