@@ -705,6 +705,20 @@ static int machine_submit(void *world, DriverJob *jobs, size_t n) {
         return 0;
 }
 
+/* Of a start that failed the manager knows no more than that. The launcher writes to the terminal,
+ * systemd to the journal. */
+static char *job_message(UnitJob *job, const char *agent) {
+        char *text;
+
+        if (job->kind == JOB_START && job->result && strcmp(job->result, "failed") == 0 &&
+                        format_text(&text,
+                                        "it did not start: 'mosaic agent tail %s' or 'mosaic agent "
+                                        "logs %s' says why",
+                                        agent, agent) == 0)
+                return text;
+        return TAKE_PTR(job->message);
+}
+
 static void on_unit_job(UnitJob *job, void *userdata) {
         MachineDriver *m = userdata;
         UnitWork *w = (UnitWork *)job; /* its first member */
@@ -712,7 +726,7 @@ static void on_unit_job(UnitJob *job, void *userdata) {
 
         d->finished = true;
         d->error = job->error;
-        d->message = TAKE_PTR(job->message);
+        d->message = job_message(job, d->agent);
         d->took_usec = job->took_usec;
         if (m->done)
                 m->done(d, m->done_userdata);

@@ -617,7 +617,7 @@ class OutputDirect(Life, Output):
             self.assertEqual(len([l for l in table if l.endswith('mosaic fleet start a')]), 1, table)
 
     def test_no_secrets(self):
-        """Values of env and credentials are in no output."""
+        """What credentials hold is in no output, values of env in that of `config` alone."""
         self.bed.write('secret', 'hunter2secret', 0o600)
         self.roster({'a': self.agent('a', env={'NAME': 'hunter2value'}, credentials={'TOKEN': {'file': '~/secret'}})})
         texts = []
@@ -625,11 +625,24 @@ class OutputDirect(Life, Output):
             texts += [self.call(list(args)), self.call(list(args) + ['--json'])]
         for r in texts:
             self.assertNotIn('hunter2', r.out + r.err)
+        for r in (self.call(['config']), self.call(['config', '--json'])):
+            self.assertIn('hunter2value', r.out)
+            self.assertNotIn('hunter2secret', r.out + r.err)
 
 
 class OutputSystemd(Life, Output):
     """The documents that only systemd has, and one round of the others."""
     supervisor = 'systemd'
+
+    def test_a_start_that_fails(self):
+        """The manager knows no more than that; who does is named."""
+        self.bed.write('.config/systemd/user/mosaic-agent@a.service.d/90-mine.conf',
+                       '[Service]\nExecStartPre=/bin/false\nRestart=no\n')
+        self.roster_of('a')
+        document = self.json_of('refused', 'apply', code=NOT_CONVERGED)
+        message = next(x['result']['message'] for x in document['actions'] if x['agent'] == 'a')
+        self.assertRegex(message, "it did not start: 'mosaic agent tail a' or 'mosaic agent logs a' says why")
+        self.verdict()
 
     def test_install(self):
         self.json_of('again', 'install-systemd', code=0)
