@@ -96,8 +96,10 @@ int direct_observe(const DirectSupervisor *d, Observed *o) {
 
 /* --- server ----------------------------------------------------------------------------------- */
 
-/* The variables that units carry under systemd (decision 0001), over the client's environment. */
+/* The variables that units carry under systemd (decision 0001), over the client's environment and
+ * the PATH that all agents will have. */
 static int holder_environment(const DirectSupervisor *d, const TmuxServer *tmux, char ***ret) {
+        const char *path = getenv("PATH");
         const char *const variables[][2] = {
                 { "MOSAIC_HOME", d->paths->home },
                 { "MOSAIC_STATE_DIR", d->paths->state },
@@ -109,6 +111,8 @@ static int holder_environment(const DirectSupervisor *d, const TmuxServer *tmux,
         int r;
 
         r = strv_copy(tmux->env, &env);
+        if (r == 0 && path)
+                r = strv_env_set(&env, "PATH", path);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < ELEMENTSOF(variables); i++) {

@@ -176,11 +176,35 @@ static int path_difference(const char *path, const char *other, char **ret) {
         return strbuf_finish(&b, ret);
 }
 
+/* Without systemd agents have the PATH of the tmux server, if one runs. */
+static int check_server_path(const CheckSubject *s, Checks *c) {
+        _cleanup_free_ char *servers = NULL, *missing = NULL;
+        const char *ours = getenv("PATH");
+        int r;
+
+        r = site_facts_server_path(s->paths, &servers);
+        if (r < 0 || !servers)
+                return r;
+        r = path_difference(ours ? ours : "", servers, &missing);
+        if (r < 0)
+                return r;
+        if (*missing)
+                return checks_add_help(c, CHECK_PATH, CHECK_NOTE,
+                                "mosaic fleet stop && mosaic fleet start",
+                                "agents get the PATH that the tmux server was started with, which "
+                                "lacks of this shell's: %s",
+                                missing);
+        return checks_add(c, CHECK_PATH, CHECK_OK,
+                        "the tmux server was started with all of this shell's");
+}
+
 int check_path(const CheckSubject *s, Checks *c) {
         _cleanup_free_ char *managers = NULL, *missing = NULL;
         const char *ours = getenv("PATH");
         int r;
 
+        if (s->record->supervisor != SUPERVISOR_SYSTEMD)
+                return check_server_path(s, c);
         r = site_facts_manager_path(s->paths, &managers);
         if (r < 0)
                 return r;

@@ -131,7 +131,7 @@ static const CheckRow rows[_CHECK_KIND_MAX] = {
         [CHECK_TMUX] = { .check = check_tmux },
         [CHECK_SOCKET] = { .check = check_socket },
         [CHECK_MANAGER] = { .check = check_manager },
-        [CHECK_PATH] = { .check = check_path, .only_systemd = true },
+        [CHECK_PATH] = { .check = check_path },
         [CHECK_CONTROLLERS] = { .check = check_controllers, .only_systemd = true },
         [CHECK_LINGER] = { .check = check_linger, .only_systemd = true },
         [CHECK_PERMISSIONS] = { .check = check_permissions },

@@ -4,11 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "drivers/os/file.h"
 #include "drivers/os/process.h"
+#include "drivers/store/store.h"
 #include "drivers/systemd/manager.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 
 #define MANAGER_TIMEOUT_USEC (5 * USEC_PER_SEC)
+#define ENVIRONMENT_MAX (4 * 1024 * 1024)
 
 void site_facts_done(SiteFacts *f) {
         free(f->hostname);
@@ -26,6 +30,29 @@ int site_facts_manager_path(const Paths *p, char **ret) {
                 return r == -ENOMEM ? r : 0;
         r = manager_search_path(m, ret);
         return r == -ENOMEM ? r : 0;
+}
+
+int site_facts_server_path(const Paths *p, char **ret) {
+        _cleanup_free_ char *name = NULL, *block = NULL;
+        size_t size;
+        pid_t pid;
+        int r;
+
+        *ret = NULL;
+        r = store_read_server(p, &pid);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        if (format_text(&name, "/proc/%d/environ", pid) < 0)
+                return -ENOMEM;
+        r = file_read_limited(name, ENVIRONMENT_MAX, &block, &size);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        for (const char *s = block; s < block + size; s += strlen(s) + 1)
+                if (strncmp(s, "PATH=", 5) == 0) {
+                        *ret = strdup(s + 5);
+                        return *ret ? 0 : -ENOMEM;
+                }
+        return 0;
 }
 
 int site_facts_set_path(SiteFacts *f, const char *path) {
@@ -50,11 +77,10 @@ int site_facts_read(const Paths *p, Supervisor supervisor, SiteFacts *ret) {
         f.hostname = strdup(hostname);
         if (!f.hostname)
                 return -ENOMEM;
-        if (supervisor == SUPERVISOR_SYSTEMD) {
-                r = site_facts_manager_path(p, &f.path);
-                if (r < 0)
-                        return r;
-        }
+        r = supervisor == SUPERVISOR_SYSTEMD ? site_facts_manager_path(p, &f.path)
+                                             : site_facts_server_path(p, &f.path);
+        if (r < 0)
+                return r;
         if (!f.path)
                 f.path = strdup(path && *path ? path : PROCESS_DEFAULT_PATH);
         if (!f.path)

@@ -12,13 +12,18 @@ typedef struct SiteFacts {
         char *path;
 } SiteFacts;
 
-/* @path is taken from the user manager under systemd (it is what the agents get), else from the
- * environment. An unreachable manager is no error here: its absence is said by the observation. */
+/* @path is what the agents get: that of the user manager under systemd, else of the tmux server;
+ * where neither can tell, that of this process, who may start the server. An unreachable manager is
+ * no error here: its absence is said by the observation. */
 _must_check_ int site_facts_read(const Paths *p, Supervisor supervisor, SiteFacts *ret);
 void site_facts_done(SiteFacts *f);
 
 /* Where the PATH of agents is known already. */
 _must_check_ int site_facts_set_path(SiteFacts *f, const char *path);
+
+/* The PATH that the fleet's tmux server was started with, under `direct`; NULL if none runs or it
+ * cannot be told. Caller frees. */
+_must_check_ int site_facts_server_path(const Paths *p, char **ret);
 
 /* PATH in the environment block of the user manager; NULL if it cannot be told. Caller frees. */
 _must_check_ int site_facts_manager_path(const Paths *p, char **ret);

@@ -28,13 +28,15 @@ TmuxServer *tmux_server_free(TmuxServer *s) {
         return NULL;
 }
 
-/* The caller's environment, but nothing that could lead a client to another server. */
+/* The caller's environment, but nothing that could lead a client to another server; and no PATH,
+ * which tmux would hand to a pane that the client makes: panes have that of the server. */
 static int client_environment(const char *tmpdir, char ***ret) {
         _cleanup_strv_ char **env = NULL;
         int r;
 
         for (char **e = environ; e && *e; e++) {
-                if (strncmp(*e, "TMUX=", 5) == 0 || strncmp(*e, "TMUX_PANE=", 10) == 0)
+                if (strncmp(*e, "TMUX=", 5) == 0 || strncmp(*e, "TMUX_PANE=", 10) == 0 ||
+                                strncmp(*e, "PATH=", 5) == 0)
                         continue;
                 r = strv_push(&env, *e);
                 if (r < 0)

@@ -404,6 +404,29 @@ class ConvergeSystemd(Converge, Fleet):
 class ConvergeDirect(Converge, Fleet):
     supervisor = 'direct'
 
+    def test_one_path_for_all(self):
+        """Agents have the PATH that the tmux server was started with, whoever asks for them; `plan` goes by it, and
+        `doctor` names what it lacks."""
+        usual = self.bed.env()['PATH']
+        more = {'PATH': self.bed.home + '/more:' + usual}
+        self.bed.write('more/tool', '#!/bin/sh\nexec sleep 1000000\n', 0o755)
+        before = self.bring_up(['a'])
+        self.roster({'a': self.agent('a', 'tool'), 'b': self.agent('b')},
+                    runtimes={**self.runtimes(), 'tool': {'command': ['tool']}})
+        self.assertIn('"tool" is not in the agents\' PATH', self.fleet('validate', code=0, env=more).err)
+        self.apply(code=BLOCKED, env=more)
+        after = self.wait_agents(['a', 'b'])
+        self.assertEqual(after['a'].key, before['a'].key, 'it was ended, and cannot come back')
+        with open('/proc/%d/environ' % after['b'].pid, 'rb') as f:
+            self.assertIn(b'PATH=' + usual.encode(), f.read().split(b'\0'))
+        said = self.mosaic('doctor', code=(0, BLOCKED), env=more).out
+        self.assertRegex(said, r'note +path .*lacks of this shell.s: %s/more\n +. mosaic fleet stop && mosaic fleet start' %
+                         self.bed.home)
+        self.fleet('stop', code=0)
+        self.fleet('start', code=0, env=more)
+        self.wait_agents(['a', 'b'])
+        self.assertRegex(self.mosaic('doctor', code=0, env=more).out, r'ok +path ')
+
 
 if __name__ == '__main__':
     harness.main()
