@@ -33,6 +33,25 @@ static bool is_dangerous(const char *name, const char *value) {
 /* The shortest thing that looks like a secret: "-----BEGIN". Most values are shorter. */
 #define SECRET_MIN 10
 
+#define WORD_CHARACTERS                                                                            \
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"                                     \
+        "0123456789_-"
+
+/* Does @prefix begin a word somewhere, as in --api-key=sk-... and 'sk-...', and not as in task-...
+ * or in a path, with that many characters of a word behind it? */
+static bool has_key(const char *value, const char *prefix, size_t rest) {
+        const char *found = value;
+
+        while ((found = strstr(found, prefix))) {
+                bool begins = found == value || !strchr(WORD_CHARACTERS "/.@", found[-1]);
+
+                found += strlen(prefix);
+                if (begins && strspn(found, WORD_CHARACTERS) >= rest)
+                        return true;
+        }
+        return false;
+}
+
 /* Prefixes that issuers of keys give them so that they are recognised. */
 static bool looks_like_secret(const char *value) {
         static const struct {
@@ -55,17 +74,9 @@ static bool looks_like_secret(const char *value) {
 
         if (strnlen(value, SECRET_MIN) < SECRET_MIN)
                 return false;
-        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++) {
-                const char *found = strstr(value, prefixes[i].text);
-                size_t n = strlen(prefixes[i].text);
-
-                /* at the start, or behind = as in --api-key=sk-... */
-                if (!found || (found > value && found[-1] != '=' && found[-1] != ' '))
-                        continue;
-                if (strspn(found + n, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                      "0123456789_-") >= prefixes[i].rest)
+        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++)
+                if (has_key(value, prefixes[i].text, prefixes[i].rest))
                         return true;
-        }
         return false;
 }
 
