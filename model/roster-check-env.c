@@ -150,12 +150,21 @@ static bool check_name(const Finder *f, const YamlNode *node, const char *name, 
         return true;
 }
 
+/* No shell reads it: what looks like the login's PATH is the name of a directory. */
+static void check_search_path(const Finder *f, const YamlNode *node) {
+        if (node->text[0] == '~' || strstr(node->text, ":~") || strchr(node->text, '$'))
+                (void)find_warning(f, "path-unexpanded", node, "write whole paths",
+                                "nothing is expanded in PATH: ~ and $ stay as they are");
+}
+
 void check_env_map(const Finder *f, const RosterValue *env) {
         for (const YamlNode *m = env->node ? env->node->first : NULL; m; m = m->next) {
                 if (!m->key || m->kind != YAML_STRING)
                         continue;
                 if (!check_name(f, m, m->key->text, m->text))
                         continue;
+                if (strcmp(m->key->text, "PATH") == 0)
+                        check_search_path(f, m);
                 if (looks_like_secret(m->text) ||
                                 (is_secret_name(m->key->text) && !is_harmless(m->text)))
                         report_secret(f, m, m->key->text);
