@@ -374,6 +374,26 @@ int store_observe(const Paths *p, Observed *o) {
         return 0;
 }
 
+int store_observe_end(const Paths *p, const char *agent, Observed *o) {
+        _cleanup_free_ char *dir = NULL, *file = NULL;
+        _cleanup_json_ Json *j = NULL;
+        char boot[BOOT_ID_SIZE];
+        int r;
+
+        if (observed_stop(o, agent) || proc_boot_id(boot) < 0)
+                return 0;
+        r = path_join(p->state, "stops", &dir);
+        if (r < 0)
+                return r;
+        if (format_text(&file, "%s.json", agent) < 0)
+                return -ENOMEM;
+        r = record_read(dir, file, RECORD_MAX, &j);
+        if (r == 0)
+                r = add_stop(o, agent, j, &(StopContext){ .paths = p, .boot_now = boot });
+        observed_sort(o);
+        return r == -ENOMEM ? r : 0;
+}
+
 int store_observe_units(Observed *o) {
         o->manager.state = SOURCE_PRESENT;
         for (size_t i = 0; i < o->n_run; i++) {

@@ -19,6 +19,10 @@ _must_check_ int store_observe(const Paths *p, Observed *o);
 /* Adds the holds alone; an unreadable one makes o->files unknown. */
 _must_check_ int store_observe_holds(const Paths *p, Observed *o);
 
+/* Adds how an agent that runs ended before, if that is known: for people, the plan does not ask it.
+ * Fails only without memory. */
+_must_check_ int store_observe_end(const Paths *p, const char *agent, Observed *o);
+
 /* Under `direct` there is no manager to ask: what runs is what has a living run file. */
 _must_check_ int store_observe_units(Observed *o);
 

@@ -75,7 +75,7 @@ static int run(Context *c, int argc, char **argv) {
                 return run_refuse(c, argv[0], EXIT_NOT_CONVERGED,
                                 "there is no journal of %s: this fleet is supervised without "
                                 "systemd. Its terminal keeps what it said, over restarts: mosaic "
-                                "agent tail %s; how it last ended: mosaic agent status %s",
+                                "agent tail %s; how it last ended: mosaic fleet explain %s",
                                 name, name, name);
         if (r < 0)
                 return run_refuse(c, argv[0], EXIT_UNKNOWN, "the journal cannot be read: %s",

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "drivers/store/history.h"
+#include "drivers/store/store.h"
 #include "model/base/parse.h"
 #include "model/base/strbuf.h"
 #include "model/json.h"
@@ -276,6 +277,8 @@ static int run(Context *c, int argc, char **argv) {
         e.condition = condition_of(e.spec, e.p->observed, e.p->plan);
         e.action = plan_action(e.p->plan, e.spec->name);
         r = history_read(c->paths, e.spec->name, LAST_ACTIONS, &e.history);
+        if (r == 0)
+                r = store_observe_end(c->paths, e.spec->name, e.p->observed);
         if (r < 0)
                 return r;
         code = in_force_refused(&e.in_force) ? EXIT_INVALID : plan_exit_code(e.p->plan);

@@ -505,6 +505,20 @@ while True:
         self.assertEqual(self.activity(code=IN_SYNC)['a'][0], self.conditions()['a'])
         self.agent_verb('status', 'a', code=NOT_CONVERGED)
 
+    def test_the_end_before(self):
+        """Of one that was killed and runs again `explain` says how it ended."""
+        self.roster({'a': self.agent('a', restart={'delay': '100ms'})})
+        self.apply()
+        first = self.wait_agents(['a'])['a']
+        os.kill(first.pid, signal.SIGKILL)
+        if self.supervisor == 'direct':
+            wait_for(lambda: not self.running(), 5, 'the end of a')
+            self.apply()
+        wait_for(lambda: self.fleet('explain', 'a').code == IN_SYNC and self.running()['a'].key != first.key, 10, 'a again')
+        self.assertRegex(self.fleet('explain', 'a').out, r'last end +.+ ago: .+, killed KILL\n')
+        end = self.fleet_json('explain', 'a', code=IN_SYNC)['agent']['last_end']
+        self.assertEqual((end['code'], end['status']), ('killed', 'KILL'))
+
     def test_status_while_the_manager_hangs(self):
         if self.supervisor == 'direct':
             return
