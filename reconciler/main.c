@@ -66,6 +66,20 @@ static int print_overview(Context *c, const char *group) {
         return EXIT_OK;
 }
 
+/* 'mosaic help fleet plan', 'mosaic fleet help plan'; @name may be NULL. */
+static int print_help(Context *c, const char *group, const char *name) {
+        const Verb *v;
+
+        if (!name || *name == '-')
+                return print_overview(c, group);
+        v = verb_find(group, name);
+        if (!v)
+                return unknown_verb(group, name);
+        context_page(c);
+        verb_print_help(v);
+        return EXIT_OK;
+}
+
 /* Returns 0, or 1 after the sentence. */
 static int open_fleet(Context *c) {
         int r = context_open(c);
@@ -165,8 +179,9 @@ static bool leading_options(Context *c, int argc, char **argv, int *ret_at, int 
                         value = argv[at] + 8;
                 else if (strcmp(argv[at], "--color") == 0 && at + 1 < argc)
                         value = argv[++at];
-                *ret_code = value ? options_set_color(c, "mosaic", value)
-                                  : unknown_option(argv[at]);
+                else if (strcmp(argv[at], "--color") == 0)
+                        value = ""; /* refused, with the words that it may be */
+                *ret_code = value ? options_set_color(c, NULL, value) : unknown_option(argv[at]);
                 if (*ret_code != 0)
                         return false;
         }
@@ -183,12 +198,16 @@ static int run(Context *c, int argc, char **argv) {
                 return code;
         if (at == argc)
                 return say_next_step(c);
+        if (is_help(argv[at]) && argv[at + 1] && verb_group_find(argv[at + 1]))
+                return print_help(c, argv[at + 1], argv[at + 2]);
         if (is_help(argv[at]))
-                return print_overview(c, NULL);
+                return print_help(c, NULL, argv[at + 1]);
         if (verb_group_find(argv[at])) {
                 group = argv[at++];
-                if (at == argc || is_help(argv[at]))
+                if (at == argc)
                         return print_overview(c, group);
+                if (is_help(argv[at]))
+                        return print_help(c, group, argv[at + 1]);
         }
         v = verb_find(group, argv[at]);
         return v ? run_verb(c, v, argc - at, argv + at) : unknown_verb(group, argv[at]);

@@ -103,5 +103,5 @@ const char *option_values(const char *name, size_t length);
 /* The same, and whether there is such an option and it takes a value. False: there is none. */
 bool option_find(const char *name, size_t length, bool *ret_has_value, const char **ret_values);
 
-/* What --color says: 0, or EXIT_USAGE after the sentence was printed. */
+/* What --color says: 0, or EXIT_USAGE after the sentence was printed. @verb: NULL before it. */
 _must_check_ int options_set_color(Context *c, const char *verb, const char *value);

@@ -490,6 +490,15 @@ class OutputDirect(Life, Output):
 
     # --- what schemas and program say of each other ---
 
+    def test_help_of_a_verb(self):
+        text = self.mosaic('fleet', 'plan', '--help', code=0).out
+        self.assertIn('--allow-remove', text)
+        for words in (('help', 'fleet', 'plan'), ('fleet', 'help', 'plan')):
+            self.assertEqual(self.mosaic(*words, code=0).out, text, words)
+        self.assertEqual(self.mosaic('help', 'fleet', code=0).out, self.mosaic('fleet', '--help', code=0).out)
+        self.assertIn("did you mean 'mosaic fleet plan'", self.mosaic('help', 'plan', code=USAGE).err)
+        self.assertRegex(self.mosaic('--color', code=USAGE).err, '^mosaic: invalid value')
+
     def test_every_verb_has_its_schema(self):
         """A verb that takes --json prints a document, and for that there is a schema."""
         verbs = re.findall(r'^  ((?:fleet |agent )?[a-z-]+) {2,}[A-Z]', self.mosaic('--help', code=0).out, re.M)
