@@ -8,6 +8,7 @@
 #include "drivers/machine/scratch.h"
 #include "drivers/machine/site-facts.h"
 #include "drivers/os/file.h"
+#include "drivers/os/ownership.h"
 #include "drivers/os/state-link.h"
 #include "drivers/systemd/manager.h"
 #include "drivers/tmux/server.h"
@@ -277,12 +278,12 @@ int check_controllers(const CheckSubject *s, Checks *c) {
 int check_permissions(const CheckSubject *s, Checks *c) {
         const struct {
                 const char *path;
-                mode_t forbidden; /* what others must not be able to do */
+                bool closed; /* nobody else may even look */
         } places[] = {
-                { s->paths->home, 0022 },
-                { s->paths->roster, 0022 },
-                { s->paths->state, 0077 },
-                { s->paths->runtime, 0077 },
+                { s->paths->home, false },
+                { s->paths->roster, false },
+                { s->paths->state, true },
+                { s->paths->runtime, true },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(places); i++) {
@@ -299,10 +300,9 @@ int check_permissions(const CheckSubject *s, Checks *c) {
                         return checks_add(c, CHECK_PERMISSIONS, CHECK_FAILED,
                                         "%s belongs to another user (%u)", places[i].path,
                                         (unsigned)st.st_uid);
-                if (!(st.st_mode & places[i].forbidden))
+                if (places[i].closed ? !(st.st_mode & 0077) : !others_may_write(&st))
                         continue;
-                if (format_text(&help, "chmod %s %s",
-                                    places[i].forbidden == 0077 ? "go-rwx" : "go-w",
+                if (format_text(&help, "chmod %s %s", places[i].closed ? "go-rwx" : "go-w",
                                     places[i].path) < 0)
                         return -ENOMEM;
                 return checks_add_help(c, CHECK_PERMISSIONS, CHECK_FAILED, help,

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "drivers/os/file.h"
+#include "drivers/os/ownership.h"
 #include "model/base/yaml-bytes.h"
 #include "model/roster.h"
 
@@ -38,7 +39,7 @@ static int check_owner(const struct stat *st, Diags *diags) {
         if (st->st_uid != geteuid() && st->st_uid != 0)
                 return refuse(diags, "roster-owner", "chown it, or make a copy of your own",
                                 "the roster belongs to another user");
-        if (st->st_mode & (S_IWGRP | S_IWOTH))
+        if (others_may_write(st))
                 return refuse(diags, "roster-writable", "chmod go-w on it",
                                 "other users may write the roster, and so run programs as you");
         return 0;

@@ -8,6 +8,7 @@
 
 #include "drivers/os/env-file.h"
 #include "drivers/os/file.h"
+#include "drivers/os/ownership.h"
 #include "drivers/os/process.h"
 #include "model/base/format.h"
 #include "model/base/pointer.h"
@@ -214,7 +215,7 @@ static int check_env_files(const Site *s, char **ret_path) {
                         if (!*ret_path)
                                 return -ENOMEM;
                 }
-                if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+                if (others_may_write(&st)) {
                         Span span = place(s, "env_files", part, &pointer);
 
                         (void)diags_add(s->diags, SEVERITY_WARNING, "env-file-writable", span,
@@ -401,7 +402,7 @@ static int check_directories(const char *roster_path, const Machine *m, Diags *d
                 if (stat(path, &st) < 0)
                         continue;
                 /* in a sticky directory only the owner of a file can replace it */
-                if ((st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX)) {
+                if (!(st.st_mode & S_ISVTX) && others_may_write(&st)) {
                         (void)diags_add(diags, SEVERITY_WARNING, "roster-directory-writable",
                                         SPAN_NONE, NULL, "chmod go-w on it",
                                         "other users may replace the roster: they may write %s",

@@ -52,7 +52,7 @@ class Doctor(Fleet):
             self.assertRegex(check['message'], r'\b%s\b' % name)
 
     def test_the_last_line_and_the_commands(self):
-        os.chmod(self.bed.path_of(ROSTER), 0o620)
+        os.chmod(self.bed.path_of(ROSTER), 0o602)
         r = self.mosaic('doctor', code=BLOCKED)
         self.assertRegex(r.out, r'(?m)^failed +permissions +.*roster\.yaml')
         self.assertRegex(r.out, r'(?m)^ += chmod go-w \S+roster\.yaml$')
@@ -60,14 +60,19 @@ class Doctor(Fleet):
 
     def test_permissions(self):
         self.healthy()
-        for path, mode in ((self.bed.home + '/.local/state/mosaic/default', 0o755), (self.bed.path_of(ROSTER), 0o620),
-                           (self.bed.home + '/.config/mosaic', 0o770)):
+        for path, mode in ((self.bed.home + '/.local/state/mosaic/default', 0o755), (self.bed.path_of(ROSTER), 0o602),
+                           (self.bed.home + '/.config/mosaic', 0o772)):
             os.chmod(path, mode)
             check = self.checks(code=BLOCKED)['permissions']
             self.assertEqual(check['state'], 'failed')
             self.assertIn(path, check['message'])
             self.mend(check)
             self.assertEqual(self.checks()['permissions']['state'], 'ok')
+        # As a umask of 002 makes them; the user's group has no other member.
+        os.chmod(self.bed.path_of(ROSTER), 0o664)
+        os.chmod(self.bed.home + '/.config/mosaic', 0o775)
+        self.assertEqual(self.checks()['permissions']['state'], 'ok')
+        self.assertNotIn('writable', self.fleet('validate', code=0).err)
 
     def test_path(self):
         self.healthy()
