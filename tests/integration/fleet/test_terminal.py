@@ -53,7 +53,8 @@ class Terminal:
 
     def test_size_follows_the_window(self):
         self.bash()
-        self.type('b', 'trap \'echo "winch:$(stty size)"\' WINCH')
+        self.type('b', 'trap \'echo "winch:$(stty size)"\' WINCH; echo "set $((6*7))"')
+        self.shows('b', 'set 42')  # a signal before that is nobody's
         self.tmux('resize-window', '-t', '=b:', '-x', '97', '-y', '31', check=True)
         self.type('b', 'echo "now:$(stty size)"')
         self.shows('b', 'now:31 97')
