@@ -159,7 +159,6 @@ int agent_look_screen(AgentLook *a) {
                 .started_usec = a->run ? a->run->started_usec : 0,
                 .other_foreground = a->shown.other_foreground,
         };
-        a->young = facts.started_usec != 0 &&
-                   facts.now_usec < facts.started_usec + a->talk->ready_timeout_usec;
+        a->young = signs_young(a->signs, &facts);
         return a->shown.screen.text ? signs_judge(a->signs, &facts, &a->verdict) : 0;
 }

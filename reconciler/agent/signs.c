@@ -12,6 +12,8 @@
  * quotation; so is an input box without a cursor. */
 #define NEAR_LINES 10
 #define STILL_USEC (4 * USEC_PER_SEC)
+/* What lies further ahead than this was before the clock was set back. */
+#define AHEAD_USEC (60 * USEC_PER_SEC)
 /* How far up a draft of several lines may begin. */
 #define DRAFT_LINES 20
 /* And how far right; a prompt on the cursor's own line may be longer. */
@@ -217,12 +219,20 @@ static int find_draft(const Signs *s, const Screen *screen, ScreenVerdict *ret) 
         return 0;
 }
 
+/* All times are of the wall clock. Since it was set back nothing has happened: for how long nobody
+ * knows, and waiting until it is there again would be for ever. */
 static uint64_t since(uint64_t now, uint64_t then) {
+        if (then > now + AHEAD_USEC)
+                return USEC_INFINITY;
         return now > then ? now - then : 0;
 }
 
 static uint64_t quiet(const ScreenFacts *f) {
         return since(f->now_usec, f->screen->activity_usec);
+}
+
+bool signs_young(const Signs *s, const ScreenFacts *f) {
+        return since(f->now_usec, f->started_usec) < s->talk->ready_timeout_usec;
 }
 
 /* --- the judgement ---------------------------------------------------------------------------- */
@@ -278,8 +288,7 @@ static int judge_busy(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
 }
 
 static int judge_rest(const Signs *s, const ScreenFacts *f, ScreenVerdict *v) {
-        bool young = since(f->now_usec, f->started_usec) < s->talk->ready_timeout_usec, draft,
-             ready;
+        bool young = signs_young(s, f), draft, ready;
         ScreenVerdict found = { 0 };
         unsigned above;
         int r;

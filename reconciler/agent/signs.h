@@ -74,6 +74,9 @@ DEFINE_CLEANUP(Signs *, signs_free)
  * corrected pattern counts at once, else those the run was started with. @spec may be NULL. */
 const RuntimeTalk *signs_talk(const AgentSpec *spec, const ObservedRun *run);
 
+/* Was the agent started less than its ready timeout ago? What it shows first it may take back. */
+bool signs_young(const Signs *s, const ScreenFacts *facts);
+
 /*
  * Waiting (and no empty input box), busy by a sign, starting, draft, busy because the window just
  * changed, idle, unknown: the first that holds. Returns 0 or -ENOMEM.

@@ -62,6 +62,7 @@ typedef struct Case {
         const char *title;
         uint64_t quiet_sec; /* 0: long */
         uint64_t age_sec;   /* 0: long */
+        uint64_t back_sec;  /* and after all that the clock was set back by so much */
         bool foreground, unfocused;
 } Case;
 
@@ -82,6 +83,12 @@ static const Case cases[] = {
                         0, true, .quiet_sec = 1 },
         { "pi, no composer yet", &talk_pi, "\n\n", 0, 0, SCREEN_STARTING, SIGN_AGE, NULL, 0, false,
                         .age_sec = 2, .quiet_sec = 1 },
+        { "pi, written to, then the clock was set back", &talk_pi, RULE "\n" RULE, 0, 1,
+                        SCREEN_IDLE, SIGN_COMPOSER, "", 2, true, .quiet_sec = 1, .back_sec = 600 },
+        { "pi, the clock was set back a little", &talk_pi, RULE "\n" RULE, 0, 1, SCREEN_BUSY,
+                        SIGN_ACTIVITY, NULL, 0, true, .quiet_sec = 1, .back_sec = 5 },
+        { "pi, started, then the clock was set back", &talk_pi, "oops\n\n", 0, 1, SCREEN_UNKNOWN,
+                        SIGN_NONE, NULL, 0, false, .age_sec = 2, .back_sec = 600 },
         { "pi, no composer for long", &talk_pi, "oops\n\n", 0, 1, SCREEN_UNKNOWN, SIGN_NONE, NULL,
                         0, false },
         { "claude, empty", &talk_claude, RULE "❯ \n" RULE, 2, 1, SCREEN_IDLE, SIGN_COMPOSER, "❯", 2,
@@ -174,7 +181,7 @@ static void judgements(void **state) {
                 };
                 const ScreenFacts facts = {
                         .screen = &screen,
-                        .now_usec = NOW,
+                        .now_usec = NOW - c->back_sec * USEC_PER_SEC,
                         .started_usec = NOW - (c->age_sec ? c->age_sec * USEC_PER_SEC : LONG_AGO),
                         .other_foreground = c->foreground,
                 };
