@@ -135,7 +135,8 @@ typedef struct ObservedStop {
         bool refused;           /* by the launcher (status 178, decision 0001), before the agent */
         bool postponed;         /* by the launcher (status 75): it is tried again */
         EndKind kind;
-        uint64_t at_usec; /* CLOCK_REALTIME */
+        uint64_t at_usec;        /* CLOCK_REALTIME */
+        uint64_t monotonic_usec; /* CLOCK_MONOTONIC; nothing unless of this boot */
 } ObservedStop;
 
 typedef struct ObservedHold {
@@ -174,7 +175,7 @@ struct Observed {
         bool tmux_settings_wait;   /* the roster says other ones than the running server has */
         bool units_installed;      /* template and holder unit are there */
         UnitState holder;
-        uint64_t holder_since_usec; /* CLOCK_REALTIME of the last start; 0 unknown */
+        uint64_t holder_since_usec; /* CLOCK_MONOTONIC of the last start; 0 unknown */
         UnitState controller;
         uint64_t now_usec;       /* CLOCK_REALTIME of this look */
         uint64_t monotonic_usec; /* CLOCK_MONOTONIC of this look */

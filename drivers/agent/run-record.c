@@ -244,6 +244,7 @@ int stop_record_write(const Launcher *l) {
         json_put_string(&b, "code", code);
         json_put_string(&b, "status", status);
         json_put_uint(&b, "at_usec", clock_realtime_usec());
+        json_put_uint(&b, "monotonic_usec", clock_monotonic_usec());
         json_close(&b);
         r = json_finish(&b, &j);
         if (r == 0)

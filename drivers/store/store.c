@@ -246,6 +246,14 @@ static int read_ours(const Paths *p, ObservedStop *s) {
         return 0;
 }
 
+/* By a record that has the wall clock only, of a launcher that did not write the other. */
+static uint64_t monotonic_of(uint64_t at_usec) {
+        uint64_t now = clock_realtime_usec(), monotonic = clock_monotonic_usec(),
+                 age = now > at_usec ? now - at_usec : 0;
+
+        return monotonic > age ? monotonic - age : 0;
+}
+
 static int add_stop(Observed *o, const char *name, const Json *j, void *userdata) {
         const StopContext *context = userdata;
         const char *boot = json_get_string(j, "boot_id");
@@ -260,6 +268,8 @@ static int add_stop(Observed *o, const char *name, const Json *j, void *userdata
                 return -ENOMEM;
         if (!boot || json_get_uint64(j, "at_usec", &s->at_usec) < 0)
                 return -EBADMSG;
+        if (json_get_uint64(j, "monotonic_usec", &s->monotonic_usec) < 0)
+                s->monotonic_usec = monotonic_of(s->at_usec);
         r = json_get_strdup(j, "invocation", /* optional= */ true, &s->invocation);
         if (r == 0)
                 r = json_get_strdup(j, "result", /* optional= */ true, &s->result);

@@ -399,8 +399,8 @@ static int ask_details(Manager *m, Look *l, bool all, uint64_t deadline) {
                 return -ENOMEM;
 
         if (l->holder_path) {
-                r = call_send_get(m, l->holder_path, UNIT_INTERFACE, "ActiveEnterTimestamp",
-                                &calls[n_calls]);
+                r = call_send_get(m, l->holder_path, UNIT_INTERFACE,
+                                "ActiveEnterTimestampMonotonic", &calls[n_calls]);
                 n_calls++;
         }
         for (size_t i = 0; i < l->n_listed && r >= 0; i++)

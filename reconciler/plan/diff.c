@@ -150,7 +150,7 @@ static bool is_implicit_hold(const PlanContext *c, const AgentView *v) {
         if (!is_systemd(c))
                 return observed_stop_is_final(v->stop, v->spec->restart_policy);
         return o->holder == UNIT_ACTIVE && o->holder_since_usec != 0 &&
-               o->holder_since_usec <= v->stop->at_usec;
+               o->holder_since_usec <= v->stop->monotonic_usec;
 }
 
 static int plan_held(PlanContext *c, const AgentView *v) {

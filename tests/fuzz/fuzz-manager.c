@@ -145,7 +145,7 @@ static const struct {
         const char *name, *types;
 } properties[] = { { "MainPID", "u" }, { "NRestarts", "u" }, { "MemoryCurrent", "t" },
         { "CPUUsageNSec", "t" }, { "Result", "s" }, { "StateChangeTimestamp", "t" },
-        { "LoadError", "(ss)" }, { "ActiveEnterTimestamp", "t" }, { "UnitPath", "as" },
+        { "LoadError", "(ss)" }, { "ActiveEnterTimestampMonotonic", "t" }, { "UnitPath", "as" },
         { "Environment", "as" }, { "Version", "s" }, { "ControlGroup", "s" } };
 
 static const char *types_of(const char *property) {

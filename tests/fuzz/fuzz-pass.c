@@ -101,7 +101,7 @@ static void make_agent(World *w, WorldAgent *a, Input *in) {
                 a->at_work = a->session && flags & 0x80;
         } else if (flags & 0x80 && a->unit == UNIT_NOT_LOADED) {
                 a->stopped_well = true;
-                a->stopped_usec = input_flag(in) ? w->now_usec : 1;
+                a->stopped_mono_usec = input_flag(in) ? w->mono_usec : 1;
                 a->invocation = w->next_invocation++;
                 a->announced = input_flag(in) ? a->invocation : 0;
         }

@@ -266,7 +266,7 @@ static bool move_world(World *w, Move move, size_t agent) {
                         return false;
                 a->unit = UNIT_NOT_LOADED;
                 a->stopped_well = true;
-                a->stopped_usec = w->now_usec;
+                a->stopped_mono_usec = w->mono_usec;
                 a->attached = 0;
                 return true;
         case MOVE_ATTACH:

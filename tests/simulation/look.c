@@ -103,6 +103,7 @@ static void observe_agent(
                 observed_stop_classify(s);
                 s->ours = world_end_was_ours(w, a);
                 s->at_usec = a->stopped_usec;
+                s->monotonic_usec = a->stopped_mono_usec;
         }
         if (a->hold && w->files != SOURCE_UNKNOWN) {
                 ObservedHold *h = observed_add_hold(o);

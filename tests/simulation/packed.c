@@ -149,7 +149,7 @@ static void to_agent(const PackedAgent *p, size_t i, World *w) {
         }
         a->announced = p->announced ? a->invocation : 0;
         a->stopped_well = p->by_hand;
-        a->stopped_usec = 2000;
+        a->stopped_mono_usec = 2000;
         a->session = p->session;
         a->misnamed = p->misnamed;
         a->namesake = p->namesake;
@@ -197,7 +197,7 @@ static PackedAgent from_agent(const World *w, const WorldAgent *a, unsigned rost
                         : a->running == second       ? PACKED_SECOND
                                                      : PACKED_FIRST,
                 .by_hand = a->unit == UNIT_NOT_LOADED && a->stopped_well && !ours && w->server &&
-                           w->holder_since_usec <= a->stopped_usec,
+                           w->holder_since_usec <= a->stopped_mono_usec,
                 .announced = active && ours,
                 .session = a->session,
                 .misnamed = a->misnamed,

@@ -49,7 +49,7 @@ static const WorldAgent *in(const World *w, size_t i) {
 /* Ended by a person while the holder was up: stays down. */
 static bool is_stopped_by_hand(const World *w, const WorldAgent *a) {
         return !w->direct && a->unit == UNIT_NOT_LOADED && a->stopped_well &&
-               !world_is_alive(w, a) && w->server && w->holder_since_usec <= a->stopped_usec &&
+               !world_is_alive(w, a) && w->server && w->holder_since_usec <= a->stopped_mono_usec &&
                !world_end_was_ours(w, a);
 }
 

@@ -219,6 +219,7 @@ void world_end_agent(World *w, WorldAgent *a, UnitState state, bool well) {
         a->pid = 0;
         a->unit = w->direct ? UNIT_NOT_LOADED : state;
         a->stopped_usec = w->now_usec;
+        a->stopped_mono_usec = w->mono_usec;
         if (!w->stepwise) {
                 a->stopped_well = well;
                 return;
@@ -310,7 +311,7 @@ void world_restart_due(World *w) {
                         /* The unit requires the holder's. */
                         if (!w->server) {
                                 w->server = true;
-                                w->holder_since_usec = w->now_usec;
+                                w->holder_since_usec = w->mono_usec;
                         }
                         (void)start_agent(w, w->agents + i);
                 }
@@ -453,7 +454,7 @@ int world_do(World *w, WorldCall *call) {
         case CALL_START_HOLDER: /* of a unit that is active: nothing */
                 if (!w->server) {
                         w->server = true;
-                        w->holder_since_usec = w->now_usec;
+                        w->holder_since_usec = w->mono_usec;
                 }
                 break;
         case CALL_STOP_HOLDER:

@@ -88,7 +88,7 @@ typedef struct WorldAgent {
         uint8_t running, running_resolved;
         uint64_t started_usec, started_mono_usec;
         bool stopped_well; /* a record of its end, with result success */
-        uint64_t stopped_usec;
+        uint64_t stopped_usec, stopped_mono_usec;
         bool stopped_once; /* the same of an earlier boot, which says nothing */
         /* tmux */
         bool session;
@@ -135,14 +135,14 @@ struct World {
         SourceState tmux, manager, runs, files; /* SOURCE_UNKNOWN: the look cannot tell */
         bool reload_pending;
         bool stepwise;
-        bool direct;        /* the supervisor; else systemd */
-        int error;          /* what a call fails with; 0: EIO */
-        const char *broken; /* what may never be was so */
-        Pacing ledger;      /* without its entries, which are with the agents */
-        uint64_t now_usec;  /* CLOCK_REALTIME */
-        uint64_t mono_usec; /* CLOCK_MONOTONIC */
-        uint64_t holder_since_usec;
-        bool old_launchers;        /* a run file says when it began by the wall clock only */
+        bool direct;                /* the supervisor; else systemd */
+        int error;                  /* what a call fails with; 0: EIO */
+        const char *broken;         /* what may never be was so */
+        Pacing ledger;              /* without its entries, which are with the agents */
+        uint64_t now_usec;          /* CLOCK_REALTIME */
+        uint64_t mono_usec;         /* CLOCK_MONOTONIC */
+        uint64_t holder_since_usec; /* CLOCK_MONOTONIC */
+        bool old_launchers;         /* a run file says when it began by the wall clock only */
         unsigned roster, accepted; /* numbers of the one in the file and of the one accepted last */
         unsigned next_pid, next_invocation;
         unsigned next_session;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What dies comes back, with no controller where systemd supervises; what a person stopped stays down."""
 
+import json
 import os
 import signal
 import time
@@ -202,12 +203,20 @@ class Heal:
 
 
 class HealSystemd(Heal, Fleet):
+    def set_clock_back(self, name, when):
+        """As if the clock had been set back by an hour before, or after, this agent ended."""
+        path = '.local/state/mosaic/default/stops/%s.json' % name
+        record = json.loads(self.bed.read(path))
+        record['at_usec'] += {'before': -1, 'after': 1}[when] * 3600 * 10 ** 6
+        self.bed.write(path, json.dumps(record), 0o600)
+
     def test_stop_by_hand_is_a_hold(self):
         self.bring_up(['a', 'b'])
         self.bed.systemctl('stop', self.unit('a'), check=True)
         self.wait_agents(['b'])
         r = self.fleet('plan', code=0)
         self.assertRegex(r.out, r'(?i)by hand')
+        self.set_clock_back('a', 'before')
         self.apply()
         self.fleet('verify', code=0)
         self.assertEqual(set(self.running()), {'b'})
@@ -241,6 +250,8 @@ class HealSystemd(Heal, Fleet):
         self.bed.systemctl('stop', HOLDER_UNIT, check=True)
         wait_for(lambda: not self.running(), 10, 'all agents down')
         self.fleet('plan', code=PENDING)
+        self.set_clock_back('a', 'after')
+        self.bed.systemctl('start', HOLDER_UNIT, check=True)
         self.apply()
         self.assert_healthy(['a', 'b'])
         self.in_sync()

@@ -222,19 +222,24 @@ static void test_drift(void **state _unused_) {
 
 static void test_manual_stop(void **state _unused_) {
         _cleanup_(desired_freep) Desired *d = world_desired(three, 3);
-        _cleanup_(plan_freep) Plan *held = NULL, *down = NULL, *asked = NULL;
+        _cleanup_(plan_freep) Plan *held = NULL, *down = NULL, *asked = NULL, *back = NULL;
         PlanPolicy start = { .mode = PLAN_START, .allow_remove = -1 };
         World w;
 
         converged(&w, d);
         world_agent(&w, "web")->unit = UNIT_NOT_LOADED;
         world_agent(&w, "web")->stopped_well = true;
-        world_agent(&w, "web")->stopped_usec = w.now_usec;
+        world_agent(&w, "web")->stopped_mono_usec = w.mono_usec;
         held = plan_of(&w, d);
         assert_remark(held, "web", REMARK_HELD, REASON_MANUAL_STOP);
         assert_int_equal(plan_exit_code(held), EXIT_OK);
         asked = plan_with(&w, d, start);
         assert_action(asked, "web", ACTION_START, REASON_REQUESTED);
+
+        /* Also where the clock was set back between the start of the holder and the stop. */
+        w.now_usec -= 5000000;
+        back = plan_of(&w, d);
+        assert_remark(back, "web", REMARK_HELD, REASON_MANUAL_STOP);
 
         /* Down together with the holder is drift, never a hold. */
         w.server = false;
@@ -243,7 +248,7 @@ static void test_manual_stop(void **state _unused_) {
         w.n_agents = 0;
         world_agent(&w, "web")->spec = true;
         world_agent(&w, "web")->stopped_well = true;
-        world_agent(&w, "web")->stopped_usec = w.now_usec;
+        world_agent(&w, "web")->stopped_mono_usec = w.mono_usec;
         down = plan_of(&w, d);
         assert_action(down, "web", ACTION_START, REASON_HOLDER_DOWN);
 }
@@ -376,7 +381,7 @@ static void test_dependencies(void **state _unused_) {
         for (size_t i = 0; i < 3; i++)
                 w.agents[i].unit = UNIT_NOT_LOADED;
         world_agent(&w, "web")->stopped_well = true;
-        world_agent(&w, "web")->stopped_usec = w.now_usec;
+        world_agent(&w, "web")->stopped_mono_usec = w.mono_usec;
         p = plan_of(&w, d);
         assert_int_equal(p->n_actions, 0);
         assert_remark(p, "ab-1", REMARK_HELD, REASON_DEPENDENCY);

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "drivers/os/clock.h"
 #include "drivers/os/file.h"
 #include "drivers/os/proc.h"
 #include "drivers/store/store.h"
@@ -112,6 +113,32 @@ static bool is_alive(pid_t pid, uint64_t start, const char *boot) {
         return o->run[0].alive;
 }
 
+static uint64_t ended(uint64_t ago_usec, const char *more) {
+        _cleanup_(observed_freep) Observed *o = NULL;
+        char text[200];
+
+        (void)snprintf(text, sizeof(text), "{\"version\":1,\"boot_id\":\"x\",\"at_usec\":%llu%s}",
+                        (unsigned long long)(clock_realtime_usec() - ago_usec), more);
+        put("stops/web.json", text);
+        o = look();
+        assert_int_equal(o->n_stops, 1);
+        return o->stops[0].monotonic_usec;
+}
+
+/* An end is when its record says by the clock that nobody sets; one that has only the other is as
+ * long ago as that says. */
+static void test_when_it_ended(void **state _unused_) {
+        uint64_t before, when;
+
+        assert_int_equal(nftw(folder, remove_one, 10, FTW_DEPTH | FTW_PHYS), 0);
+        put_empty("stops", false);
+        assert_int_equal(ended(5, ",\"monotonic_usec\":7"), 7);
+        before = clock_monotonic_usec() - 1000;
+        when = ended(1000, "");
+        assert_in_range(when, before - 1000, clock_monotonic_usec());
+        assert_int_equal(ended(UINT64_C(1000000000000000), ""), 0);
+}
+
 /* A pid that lives proves nothing: it may be another's by now, or one of an earlier boot. */
 static void test_reused_pid(void **state _unused_) {
         char boot[BOOT_ID_SIZE], text[100];
@@ -145,6 +172,7 @@ static void test_reused_pid(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_damaged),
+                cmocka_unit_test(test_when_it_ended),
                 cmocka_unit_test(test_reused_pid),
         };
 
