@@ -41,9 +41,13 @@ int file_write_fd(int fd, const void *bytes, size_t n) {
 #define ASIDE_MAX 99
 #define TEMPORARY_INFIX ".tmp-"
 
-/* ".NAME.tmp-PID": no reader takes it for a record, and what a crash left shows whose it was. */
-static int temporary_name(const char *name, char **ret) {
-        return format_text(ret, ".%s" TEMPORARY_INFIX "%ld", name, (long)getpid());
+/* ".NAME.tmp-PID", beside it: no reader takes it for a record, and what a crash left shows whose it
+ * was. */
+static int temporary_name(const char *path, char **ret) {
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+        return format_text(ret, "%.*s.%s" TEMPORARY_INFIX "%ld", (int)(name - path), path, name,
+                        (long)getpid());
 }
 
 static int write_temporary(int dir_fd,

@@ -18,7 +18,8 @@
 _must_check_ int file_replace(const char *path, const void *bytes, size_t n, mode_t mode);
 
 /* The same for many files of one directory, at the price of one synchronisation: @names and @texts
- * are lists of one length. On failure some of the files may already be replaced. */
+ * are lists of one length. On failure some of the files may already be replaced. Where names lead
+ * into directories below it, the renames there are the caller's to synchronise. */
 _must_check_ int file_replace_many(
                 const char *dir, char *const *names, char *const *texts, mode_t mode);
 

@@ -217,41 +217,18 @@ static int write_one(const Paths *p, const char *agent, const char *text) {
         return file_replace(path, text, strlen(text), 0600);
 }
 
-static int move_staged(const Paths *p, const char *staging, const char *agent) {
-        _cleanup_free_ char *from = NULL, *to = NULL;
-        int r;
-
-        r = path_join(staging, agent, &from);
-        if (r >= 0)
-                r = dropin_path(p, agent, &to);
-        if (r < 0)
-                return r;
-        return rename(from, to) < 0 ? -errno : 0;
-}
-
-/* All texts into one directory, one sync; then each into its place, one sync for the names. */
-static int write_staged(const Paths *p, const Batch *b) {
-        _cleanup_free_ char *staging = NULL;
+/* One sync for all texts, one for their names. */
+static int write_together(const Paths *p, const Batch *b) {
+        _cleanup_strv_ char **names = NULL;
         _cleanup_close_ int fd = -1;
         int r;
 
-        r = path_join(p->units, ".mosaic-staging", &staging);
-        if (r < 0)
-                return r;
-        r = make_directory(staging, /* sync= */ false);
-        if (r < 0)
-                return r;
-        r = file_replace_many(staging, b->agents, b->texts, 0600);
-        for (char **agent = b->agents; *agent && r >= 0; agent++)
-                r = move_staged(p, staging, *agent);
-        if (r < 0)
-                for (char **agent = b->agents; *agent; agent++) {
-                        _cleanup_free_ char *left = NULL;
-
-                        if (path_join(staging, *agent, &left) >= 0)
-                                (void)unlink(left);
-                }
-        (void)rmdir(staging); /* another pass may use it; it is made anew when needed */
+        for (char **agent = b->agents; *agent; agent++) {
+                r = strv_pushf(&names, "%sagent@%s.service.d/" DROPIN_FILE, p->unit_prefix, *agent);
+                if (r < 0)
+                        return r;
+        }
+        r = file_replace_many(p->units, names, b->texts, 0600);
         if (r < 0)
                 return r;
         fd = open(p->units, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -261,25 +238,25 @@ static int write_staged(const Paths *p, const Batch *b) {
 int dropins_write(const Paths *p, AgentSpec *const *specs, size_t n) {
         _cleanup_(batch_done) Batch b = { 0 };
         size_t n_batch;
-        bool staged;
+        bool together;
         int r = 0;
 
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = batch_add(&b, p, specs[i]);
         n_batch = strv_length(b.agents);
-        staged = n_batch > ONE_BY_ONE_MAX;
+        together = n_batch > ONE_BY_ONE_MAX;
         for (size_t i = 0; i < n_batch && r >= 0; i++) {
                 _cleanup_free_ char *directory = NULL;
 
                 r = dropin_directory(p, b.agents[i], &directory);
                 if (r >= 0)
-                        r = make_directory(directory, !staged);
+                        r = make_directory(directory, !together);
         }
         if (r < 0)
                 return r;
 
-        if (staged)
-                return write_staged(p, &b);
+        if (together)
+                return write_together(p, &b);
         for (size_t i = 0; i < n_batch && r >= 0; i++)
                 r = write_one(p, b.agents[i], b.texts[i]);
         return r;
@@ -298,6 +275,8 @@ int dropin_remove(const Paths *p, const char *agent) {
         r = file_remove(path);
         if (r == -ENOTDIR)
                 return 0;
+        if (r == 0)
+                r = file_sweep(path); /* what is left of a writer that was killed */
         if (r < 0)
                 return r;
         if (rmdir(directory) < 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST)

@@ -163,14 +163,14 @@ static int where(int at, const char *path, char name[NAME_LENGTH]) {
         if (!noting)
                 return -1;
         if (*path != '/') {
-                if (at < 0 || at >= FDS_MAX || node_of[at] == 0 || strchr(path, '/'))
+                if (at < 0 || at >= FDS_MAX || node_of[at] == 0)
                         return -1;
-                (void)snprintf(name, NAME_LENGTH, "%s", path);
-                return node_of[at] - 1;
+                directory = node_of[at] - 1;
+        } else {
+                if (length == 0 || strncmp(path, root, length) != 0 || path[length] != '/')
+                        return -1;
+                path += length;
         }
-        if (length == 0 || strncmp(path, root, length) != 0 || path[length] != '/')
-                return -1;
-        path += length;
         for (;;) {
                 size_t n;
 

@@ -7,10 +7,16 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
+#include "drivers/os/file.h"
 #include "drivers/systemd/dropin.h"
+#include "model/base/format.h"
 #include "model/base/parse.h"
 
 #define HEAD                                                                                       \
@@ -155,13 +161,96 @@ static void test_paths(void **state) {
         assert_string_equal(path, "/u/mosaic-1a2b3c4d-agent@web-1.service.d/50-mosaic.conf");
 }
 
+/* --- files ------------------------------------------------------------------------------------ */
+
+#define MANY 6 /* more than are written one by one */
+#define ROUNDS 30
+
+static char folder[] = "/tmp/mosaic-dropin-XXXXXX";
+
+static int remove_one(const char *path,
+                const struct stat *st _unused_,
+                int type _unused_,
+                struct FTW *ftw _unused_) {
+        return remove(path);
+}
+
+static int set_up(void **state _unused_) {
+        return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state _unused_) {
+        return nftw(folder, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Writes the drop-ins of one fleet again and again; how many rounds went wrong. */
+static int write_again(const char *prefix) {
+        static char names[MANY][2] = { "a", "b", "c", "d", "e", "f" };
+        Paths p = { .units = folder, .unit_prefix = (char *)(uintptr_t)prefix };
+        AgentSpec agents[MANY] = { 0 }, *list[MANY];
+        int n_wrong = 0;
+
+        for (size_t i = 0; i < MANY; i++) {
+                agents[i].name = names[i];
+                list[i] = agents + i;
+        }
+        for (unsigned round = 1; round <= ROUNDS; round++) {
+                bool good;
+
+                for (size_t i = 0; i < MANY; i++)
+                        agents[i].limit_tasks = (unsigned)strlen(prefix) * 1000 + round;
+                good = dropins_write(&p, list, MANY) == 0;
+                for (size_t i = 0; i < MANY; i++) {
+                        DropinState state = DROPIN_ABSENT;
+
+                        good = dropin_check(&p, agents + i, &state) == 0 &&
+                               state == DROPIN_CURRENT && good;
+                }
+                n_wrong += !good;
+        }
+        return n_wrong;
+}
+
+/* Two homes of one user have one folder for their units, and agents of the same names. */
+static void test_two_fleets(void **state _unused_) {
+        int end, n_wrong;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+                _exit(write_again("mosaic-1a2b3c4d-"));
+        n_wrong = write_again("mosaic-");
+        assert_int_equal(waitpid(pid, &end, 0), pid);
+        assert_true(WIFEXITED(end));
+        assert_int_equal(n_wrong + WEXITSTATUS(end), 0);
+}
+
+/* The folder of a drop-in goes with it, also where a writer was killed in the middle. */
+static void test_left_behind(void **state _unused_) {
+        const struct timespec long_ago[] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+        Paths p = { .units = folder, .unit_prefix = (char[]){ "mosaic-" } };
+        _cleanup_free_ char *directory = NULL, *left = NULL;
+        char name[] = "left";
+        AgentSpec spec = { .name = name }, *list[] = { &spec };
+
+        assert_int_equal(dropins_write(&p, list, 1), 0);
+        assert_int_equal(dropin_directory(&p, name, &directory), 0);
+        assert_int_equal(format_text(&left, "%s/." DROPIN_FILE ".tmp-%d", directory, INT32_MAX), 0);
+        assert_int_equal(file_replace(left, "", 0, 0600), 0);
+        assert_int_equal(utimensat(AT_FDCWD, left, long_ago, 0), 0);
+        assert_int_equal(dropin_remove(&p, name), 0);
+        assert_int_equal(access(directory, F_OK), -1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_texts),
                 cmocka_unit_test(test_nothing_else_gets_in),
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_paths),
+                cmocka_unit_test(test_two_fleets),
+                cmocka_unit_test(test_left_behind),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return cmocka_run_group_tests(tests, set_up, tear_down);
 }
