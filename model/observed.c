@@ -105,6 +105,7 @@ Observed *observed_free(Observed *o) {
                 free(o->units[i].result);
                 free(o->units[i].masked);
                 free(o->units[i].load_error);
+                free(o->units[i].invocation);
         }
         for (size_t i = 0; i < o->n_run; i++) {
                 free(o->run[i].agent);
@@ -210,6 +211,13 @@ ObservedUnit *observed_unit(const Observed *o, const char *agent) {
 
 ObservedRun *observed_run(const Observed *o, const char *agent) {
         return find_run(o, agent);
+}
+
+const char *observed_invocation(const Observed *o, const char *agent) {
+        const ObservedUnit *u = observed_unit(o, agent);
+        const ObservedRun *run = observed_run(o, agent);
+
+        return u && u->invocation ? u->invocation : run ? run->invocation : NULL;
 }
 
 ObservedStop *observed_stop(const Observed *o, const char *agent) {

@@ -89,6 +89,7 @@ typedef struct ObservedUnit {
         uint64_t cpu_usec;     /* time used since its last start; UINT64_MAX unknown */
         uint64_t changed_usec; /* last state change, CLOCK_REALTIME; 0 unknown */
         char *load_error;      /* sentence; NULL if it loaded */
+        char *invocation;      /* of its last start, in hex; NULL unknown */
 } ObservedUnit;
 
 /*
@@ -239,6 +240,10 @@ ObservedStop *observed_stop(const Observed *o, const char *agent);
 ObservedHold *observed_hold(
                 const Observed *o, const char *agent); /* the agent's, else the fleet's */
 ObservedFiles *observed_files(const Observed *o, const char *agent);
+
+/* Which start of an agent was the last: the unit knows of one that has not come to a run file yet.
+ * NULL: not known. Borrowed. */
+const char *observed_invocation(const Observed *o, const char *agent);
 
 /* Sets a source to unknown or absent, with a formatted sentence. */
 void source_set(Source *s, SourceState state, const char *format, ...) _printf_(3, 4);

@@ -510,16 +510,16 @@ int store_announce_stops(const Paths *p, const Observed *o, char *const *agents)
         _cleanup_strv_ char **names = NULL, **texts = NULL;
 
         for (; *agents; agents++) {
-                const ObservedRun *run = observed_run(o, *agents);
+                const char *invocation = observed_invocation(o, *agents);
                 char *text;
                 int r;
 
-                if (!run || !run->invocation)
+                if (!invocation)
                         continue;
                 r = strv_pushf(&names, "%s.json", *agents);
                 if (r < 0)
                         return r;
-                r = put_end(run->invocation, &text);
+                r = put_end(invocation, &text);
                 if (r < 0)
                         return r;
                 r = strv_take(&texts, text);

@@ -29,7 +29,7 @@ _must_check_ int store_observe_units(Observed *o);
 /* Accepts these specs: all files are written, synced together, then renamed. */
 _must_check_ int store_write_specs(const Paths *p, AgentSpec *const *specs, size_t n);
 
-/* Says that the runs seen in @o of these agents are ended by us: before they are. */
+/* Says that the starts seen in @o of these agents are ended by us: before they are. */
 _must_check_ int store_announce_stops(const Paths *p, const Observed *o, char *const *agents);
 
 /* Is a spec of @agent accepted? So also of one that left the roster and is not removed yet.

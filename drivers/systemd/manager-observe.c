@@ -16,6 +16,7 @@
 #include "drivers/systemd/unit-state.h"
 #include "model/base/array.h"
 #include "model/base/format.h"
+#include "model/base/strbuf.h"
 #include "model/base/strv.h"
 
 /* --- the details of one unit ------------------------------------------------------------------ */
@@ -86,6 +87,21 @@ static int read_load_error(sd_bus_message *m, ObservedUnit *u) {
         return u->load_error ? 0 : -ENOMEM;
 }
 
+/* As systemd gives it to the unit's processes. */
+static int read_invocation(sd_bus_message *m, ObservedUnit *u) {
+        _cleanup_strbuf_ StrBuf b = STRBUF_NULL;
+        const void *bytes;
+        size_t n;
+        int r = sd_bus_message_read_array(m, 'y', &bytes, &n);
+
+        if (r < 0 || n == 0)
+                return r;
+        for (const uint8_t *p = bytes; p < (const uint8_t *)bytes + n; p++)
+                strbuf_addf(&b, "%02x", *p);
+        free(TAKE_PTR(u->invocation));
+        return strbuf_finish(&b, &u->invocation);
+}
+
 static const struct {
         const char *interface;
         const char *property;
@@ -99,6 +115,7 @@ static const struct {
         { SERVICE_INTERFACE, "Result", "s", read_result },
         { UNIT_INTERFACE, "StateChangeTimestamp", "t", read_changed },
         { UNIT_INTERFACE, "LoadError", "(ss)", read_load_error },
+        { UNIT_INTERFACE, "InvocationID", "ay", read_invocation },
 };
 
 #define N_DETAILS ELEMENTSOF(details)

@@ -145,8 +145,9 @@ static const struct {
         const char *name, *types;
 } properties[] = { { "MainPID", "u" }, { "NRestarts", "u" }, { "MemoryCurrent", "t" },
         { "CPUUsageNSec", "t" }, { "Result", "s" }, { "StateChangeTimestamp", "t" },
-        { "LoadError", "(ss)" }, { "ActiveEnterTimestampMonotonic", "t" }, { "UnitPath", "as" },
-        { "Environment", "as" }, { "Version", "s" }, { "ControlGroup", "s" } };
+        { "LoadError", "(ss)" }, { "InvocationID", "ay" }, { "ActiveEnterTimestampMonotonic", "t" },
+        { "UnitPath", "as" }, { "Environment", "as" }, { "Version", "s" },
+        { "ControlGroup", "s" } };
 
 static const char *types_of(const char *property) {
         for (size_t i = 0; i < ELEMENTSOF(properties); i++)
@@ -167,6 +168,8 @@ static int append_property(sd_bus_message *m, const Unit *u, const char *propert
                 return sd_bus_message_append(m, "t", u->cpu);
         if (strcmp(property, "Result") == 0)
                 return sd_bus_message_append(m, "s", u->result);
+        if (strcmp(property, "InvocationID") == 0)
+                return sd_bus_message_append_array(m, 'y', &u->changed, u->changed % 9);
         if (strcmp(property, "LoadError") == 0)
                 return sd_bus_message_append(m, "(ss)", u->load_error, "");
         if (*types_of(property) == 't')
@@ -266,6 +269,7 @@ static void check_unit(const ObservedUnit *seen, const Unit *u, bool all) {
         assert(seen->cpu_usec == (u->cpu == UINT64_MAX ? UINT64_MAX : u->cpu / 1000));
         assert(strcmp(seen->result, u->result) == 0);
         assert((seen->load_error != NULL) == (*u->load_error != '\0'));
+        assert((seen->invocation ? strlen(seen->invocation) : 0) == 2 * (u->changed % 9));
 }
 
 static void check_seen(Observed *o, bool all) {

@@ -86,6 +86,8 @@ static void observe_agent(
                 u->agent = copy(a->name);
                 u->state = a->unit;
                 u->main_pid = a->pid;
+                if (w->stepwise && a->unit != UNIT_ACTIVE)
+                        u->invocation = invocation_text(a->invocation);
         }
         if (w->runs != SOURCE_UNKNOWN)
                 observe_run(w, a, o);

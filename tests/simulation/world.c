@@ -586,9 +586,9 @@ static int world_announce_stops(void *world, const Observed *observed, char *con
         World *w = world;
 
         for (; *agents; agents++) {
-                const ObservedRun *run = observed_run(observed, *agents);
+                const char *invocation = observed_invocation(observed, *agents);
 
-                (void)sscanf(run && run->invocation ? run->invocation : "0", "%x",
+                (void)sscanf(invocation ? invocation : "0", "%x",
                                 &add_item(w, &call, *agents)->run);
         }
         return run_call(w, &call);

@@ -224,6 +224,22 @@ class HealSystemd(Heal, Fleet):
         self.wait_agents(['a', 'b'])
         self.in_sync()
 
+    def test_stopped_by_the_roster_while_it_starts(self):
+        """What was ended then has no run file yet; it was us nevertheless."""
+        self.bring_up(['a', 'b'])
+        slow = '.config/systemd/user/%s.d/90-slow.conf' % self.unit('a')
+        self.bed.write(slow, '[Service]\nExecStart=\nExecStart=/bin/sleep 600\n', 0o644)
+        self.bed.systemctl('daemon-reload', check=True)
+        self.bed.systemctl('restart', '--no-block', self.unit('a'), check=True)
+        wait_for(lambda: self.show(self.unit('a'), 'ActiveState')['ActiveState'] == 'activating', 10, 'it starts')
+        self.roster({'a': self.agent('a', state='stopped'), 'b': self.agent('b')})
+        self.apply()
+        os.unlink(os.path.join(self.bed.home, slow))
+        self.bed.systemctl('daemon-reload', check=True)
+        self.roster(['a', 'b'])
+        self.apply()
+        self.assert_healthy(['a', 'b'])
+
     def test_start_by_hand(self):
         self.bring_up(['a', 'b'])
         self.bed.systemctl('stop', self.unit('a'), check=True)

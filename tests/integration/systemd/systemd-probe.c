@@ -43,11 +43,13 @@ static int run_observe(Manager *m, const Paths *p, bool all) {
                 const ObservedUnit *u = &o->units[i];
 
                 printf("unit: agent=%s state=%s masked=%d job=%d details=%d pid=%d "
-                       "restarts=%" PRIu64 " result=%s memory=%s changed=%d load=%s\n",
+                       "restarts=%" PRIu64
+                       " result=%s memory=%s changed=%d invocation=%s load=%s\n",
                                 u->agent, unit_state_to_string(u->state), u->masked != NULL,
                                 u->job_pending, u->details, (int)u->main_pid, u->restarts,
                                 u->result ? u->result : "",
                                 u->memory == UINT64_MAX ? "unknown" : "known", u->changed_usec != 0,
+                                u->invocation ? u->invocation : "",
                                 u->load_error ? u->load_error : "");
         }
         return 0;

@@ -47,6 +47,7 @@ class Manager(fixture.Systemd):
         dead = units['dead']
         self.assertEqual((dead['state'], dead['details'], dead['result'], dead['pid']), ('failed', '1', 'signal', '0'))
         self.assertEqual(dead['changed'], '1')
+        self.assertEqual(units['back']['invocation'], self.show('mosaic-agent@back', 'InvocationID'))
         up = self.unit_facts('all')['up']
         self.assertEqual((up['details'], up['pid'], up['result']),
                          ('1', self.show('mosaic-agent@up', 'MainPID'), 'success'))
