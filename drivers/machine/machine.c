@@ -29,6 +29,9 @@
 /* While nothing waits for its answers yet. */
 #define BEGIN_TIMEOUT_USEC (5 * USEC_PER_SEC)
 #define OTHER_START_USEC (2 * USEC_PER_SEC)
+/* How often, and after what time, one that hung up is asked again. */
+#define MANAGER_TRIES 4
+#define MANAGER_BACK_USEC (100 * USEC_PER_MSEC)
 /* Longer than the longest stop timeout a roster may ask for, and its KILL. */
 #define JOBS_TIMEOUT_USEC (400 * USEC_PER_SEC)
 
@@ -152,11 +155,9 @@ static int machine_begin(void *world, char **ret_path) {
         return is_systemd(m) ? begin_manager(m, ret_path) : 0;
 }
 
-static int observe_manager(MachineDriver *m, bool details, Observed *o) {
-        uint64_t before = clock_monotonic_usec();
-        int r;
+static int try_manager(MachineDriver *m, bool details, Observed *o) {
+        int r = need_manager(m);
 
-        r = need_manager(m);
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
@@ -165,7 +166,21 @@ static int observe_manager(MachineDriver *m, bool details, Observed *o) {
                 o->manager.state = SOURCE_UNKNOWN;
                 return 0;
         }
-        r = manager_observe(m->manager, m->paths, details, o);
+        return manager_observe(m->manager, m->paths, details, o);
+}
+
+/* One that re-executes itself hangs up, and is back at once. */
+static int observe_manager(MachineDriver *m, bool details, Observed *o) {
+        uint64_t before = clock_monotonic_usec();
+        int r;
+
+        for (unsigned tries = 1;; tries++) {
+                r = try_manager(m, details, o);
+                if (r < 0 || tries == MANAGER_TRIES ||
+                                (m->manager ? manager_is_alive(m->manager) : tries == 1))
+                        break;
+                clock_pause(MANAGER_BACK_USEC);
+        }
         o->manager.took_usec = clock_monotonic_usec() - before;
         return r;
 }

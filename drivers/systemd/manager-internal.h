@@ -55,6 +55,9 @@ _must_check_ int bus_connect(const char *address, uint64_t deadline_usec, sd_bus
  * connection broke (@m->dead is set). */
 _must_check_ int manager_step(Manager *m, uint64_t deadline_usec);
 
+/* Returns @r, of a call of the library; notes what it says of the connection. */
+int manager_note(Manager *m, int r);
+
 /* A new call of the manager object, or of another. */
 _must_check_ int manager_message(Manager *m,
                 const char *path,

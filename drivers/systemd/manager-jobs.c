@@ -28,6 +28,7 @@ typedef struct Tracked {
         struct Tracked *same_id; /* the manager merged two requests into one job */
         uint64_t sent_usec;      /* CLOCK_MONOTONIC */
         uint32_t id;             /* 0: not answered */
+        bool ask, asked;         /* is to be sent again, over another connection; was */
 } Tracked;
 
 /* The end of a job whose answer had not come yet. */
@@ -211,13 +212,12 @@ static int on_job_reply(sd_bus_message *reply, void *userdata, _unused_ sd_bus_e
         return 1;
 }
 
-static int send_job(Tracked *k) {
+static int send_job(Manager *m, Tracked *k) {
         static const char *const methods[_UNIT_JOB_KIND_MAX] = {
                 [JOB_START] = "StartUnit",
                 [JOB_STOP] = "StopUnit",
         };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
-        Manager *m = k->table->m;
         int r;
 
         r = manager_message(m, MANAGER_PATH, MANAGER_INTERFACE, methods[k->job->kind], &message);
@@ -226,19 +226,21 @@ static int send_job(Tracked *k) {
         r = sd_bus_message_append(message, "ss", k->job->unit, "replace");
         if (r < 0)
                 return r;
-        r = sd_bus_call_async(m->bus, &k->slot, message, on_job_reply, k, UINT64_MAX);
+        r = manager_note(m,
+                        sd_bus_call_async(m->bus, &k->slot, message, on_job_reply, k, UINT64_MAX));
         return r < 0 ? r : 0;
 }
 
-/* Sends what was just added. */
+/* Sends what was just added. Over a connection that broke nothing goes: wait_without_signals() asks
+ * for it then. */
 static void send_added(JobTable *t) {
         for (; t->n_sent < t->n_all; t->n_sent++) {
                 Tracked *k = t->all[t->n_sent];
                 int r;
 
                 k->sent_usec = clock_monotonic_usec();
-                r = send_job(k);
-                if (r < 0) {
+                r = send_job(t->m, k);
+                if (r < 0 && t->m->dead == 0) {
                         t->n_answered++;
                         job_end(k, "lost", r, strerror(-r));
                 }
@@ -393,10 +395,24 @@ static int find_unit(const void *name, const void *element) {
         return strcmp(name, (*k)->job->unit);
 }
 
+/* Does this state of a unit that has no job mean that the manager went before it read what we asked
+ * for? One that failed was started. */
+static bool was_not_read(const Tracked *k, UnitState state) {
+        if (k->id != 0)
+                return false;
+        if (k->job->kind == JOB_STOP)
+                return state == UNIT_ACTIVE || state == UNIT_RESTARTING;
+        return state == UNIT_INACTIVE;
+}
+
 /* What one unit's state says of our job. A job that is still pending has not ended, unless time is
- * up. */
-static void settle_one(
-                Tracked *k, const char *active, const char *sub, uint32_t job_id, bool time_is_up) {
+ * up. @other: it was asked for over another connection, which broke. */
+static void settle_one(Tracked *k,
+                const char *active,
+                const char *sub,
+                uint32_t job_id,
+                bool other,
+                bool time_is_up) {
         UnitState state = unit_state_from_words(active, sub);
         UnitJob *job = k->job;
         char sentence[128];
@@ -416,11 +432,15 @@ static void settle_one(
         /* Between two jobs of a restart a unit has none for a moment. */
         if (!time_is_up && (state == UNIT_DEACTIVATING || state == UNIT_ACTIVATING))
                 return;
+        if (!time_is_up && other && was_not_read(k, state)) {
+                k->ask = !k->asked;
+                return;
+        }
         (void)snprintf(sentence, sizeof(sentence), "it is %s (%s)", active, sub);
         job_end(k, "failed", -EIO, sentence);
 }
 
-static int read_states(JobTable *t, sd_bus_message *reply, bool time_is_up) {
+static int read_states(JobTable *t, sd_bus_message *reply, bool other, bool time_is_up) {
         _cleanup_free_ Tracked **open = NULL;
         const char *unit, *active, *sub;
         uint32_t job_id;
@@ -449,7 +469,7 @@ static int read_states(JobTable *t, sd_bus_message *reply, bool time_is_up) {
                         found--;
                 for (; found < open + n && strcmp((*found)->job->unit, unit) == 0; found++)
                         if (!(*found)->job->finished)
-                                settle_one(*found, active, sub, job_id, time_is_up);
+                                settle_one(*found, active, sub, job_id, other, time_is_up);
         }
         return r;
 }
@@ -466,7 +486,7 @@ static int settle(Manager *m, JobTable *t, bool time_is_up, uint64_t deadline) {
                 if (r >= 0)
                         r = call_result(m, &c);
                 if (r >= 0)
-                        r = read_states(t, c.reply, time_is_up);
+                        r = read_states(t, c.reply, /* other= */ m != t->m, time_is_up);
         }
         calls_done(&c, 1);
         return r;
@@ -485,6 +505,32 @@ static void report(JobTable *t, void (*done)(UnitJob *, void *), void *userdata)
                         done(t->ended[t->n_reported], userdata);
 }
 
+/* What the manager never read, once more; its answer says whether it does now. */
+static int ask_again(Manager *m, JobTable *t) {
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_sent && r >= 0; i++) {
+                Tracked *k = t->all[i];
+
+                if (!k->ask || k->job->finished)
+                        continue;
+                k->ask = false;
+                k->asked = true;
+                k->slot = sd_bus_slot_unref(k->slot);
+                r = send_job(m, k);
+        }
+        return r;
+}
+
+/* What was asked over a connection that is gone was perhaps not read either. */
+static void forget_asked(JobTable *t) {
+        for (size_t i = 0; i < t->n_sent; i++)
+                if (t->all[i]->id == 0) {
+                        t->all[i]->asked = false;
+                        t->all[i]->slot = sd_bus_slot_unref(t->all[i]->slot);
+                }
+}
+
 /* The connection broke (daemon-reexec does that). The jobs go on without it: a second connection
  * asks for states, as there will be no signals, until nothing is pending or time is up. */
 static void wait_without_signals(
@@ -498,18 +544,22 @@ static void wait_without_signals(
                 int r = 0;
 
                 if (!second.bus || second.dead < 0) {
+                        forget_asked(t);
                         second.bus = sd_bus_close_unref(second.bus);
                         second.dead = 0;
                         r = bus_connect(second.address, patience, &second.bus);
                 }
                 if (r >= 0)
                         r = settle(&second, t, time_is_up, patience);
+                if (r >= 0)
+                        r = ask_again(&second, t);
                 report(t, done, userdata);
                 if (t->n_finished == t->n_all || time_is_up || r == -ENOMEM)
                         break;
                 clock_pause(POLL_USEC);
         }
         end_the_rest(t, "lost", -ENOTCONN, NULL);
+        forget_asked(t);
         sd_bus_close_unref(second.bus);
         free(second.error);
 }

@@ -476,7 +476,9 @@ int manager_observe(Manager *m, const Paths *p, bool details_for_all, Observed *
                 const char *why = manager_error(m);
 
                 source_set(&o->manager, SOURCE_UNKNOWN, "%s",
-                                why[0] ? why : "the user manager's answer was not understood");
+                                why[0]        ? why
+                                : m->dead < 0 ? "the user manager hung up"
+                                              : "the user manager's answer was not understood");
                 return 0;
         }
 

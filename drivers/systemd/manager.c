@@ -257,6 +257,12 @@ static int on_reply(sd_bus_message *reply, void *userdata, _unused_ sd_bus_error
         return 1;
 }
 
+int manager_note(Manager *m, int r) {
+        if (r == -ENOTCONN || r == -ECONNRESET)
+                m->dead = r;
+        return r;
+}
+
 int manager_message(Manager *m,
                 const char *path,
                 const char *interface,
@@ -264,12 +270,14 @@ int manager_message(Manager *m,
                 sd_bus_message **ret) {
         if (m->dead < 0)
                 return m->dead;
-        return sd_bus_message_new_method_call(m->bus, ret, NULL, path, interface, member);
+        return manager_note(m,
+                        sd_bus_message_new_method_call(m->bus, ret, NULL, path, interface, member));
 }
 
 int call_send(Manager *m, sd_bus_message *message, Call *c) {
         /* No timeout of the library's: the deadline is calls_wait()'s. */
-        return sd_bus_call_async(m->bus, &c->slot, message, on_reply, c, UINT64_MAX);
+        return manager_note(
+                        m, sd_bus_call_async(m->bus, &c->slot, message, on_reply, c, UINT64_MAX));
 }
 
 int call_send_get(Manager *m,
@@ -324,6 +332,8 @@ int call_result(Manager *m, const Call *c) {
                 return 0;
         free(m->error);
         r = error_translate(e, NULL, &m->error);
+        if (sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED))
+                m->dead = -ENOTCONN;
         return r;
 }
 

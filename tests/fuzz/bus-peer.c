@@ -19,7 +19,8 @@ static struct {
         const PeerRules *rules; /* NULL: not begun */
         sd_bus *bus;
         uint64_t now_usec;
-        unsigned n_connections;
+        unsigned n_connections; /* since peer_refuse() */
+        unsigned serial;
         bool refuses, floods, is_mute;
 } peer;
 
@@ -46,7 +47,7 @@ void peer_begin(const PeerRules *rules) {
         assert(!peer.rules);
         peer.rules = rules;
         peer.now_usec = BEGIN_USEC;
-        peer.n_connections = 0;
+        peer.n_connections = peer.serial = 0;
         peer.refuses = false;
 }
 
@@ -63,9 +64,17 @@ void peer_hang_up(void) {
         hang_up();
 }
 
+unsigned peer_serial(void) {
+        return peer.serial;
+}
+
 void peer_refuse(bool yes) {
         peer.refuses = yes;
         peer.n_connections = 0;
+}
+
+bool peer_refuses(void) {
+        return peer.refuses || peer.n_connections >= CONNECTIONS_MAX;
 }
 
 uint64_t peer_now(void) {
@@ -85,6 +94,7 @@ int __wrap_sd_bus_start(sd_bus *bus) {
         if (peer.refuses || peer.n_connections++ == CONNECTIONS_MAX)
                 return -ECONNREFUSED;
         hang_up();
+        peer.serial++;
         assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
         r = sd_bus_set_fd(bus, fds[0], fds[0]);
         assert(r >= 0);

@@ -34,12 +34,16 @@ void peer_step(void);
 sd_bus *peer_bus(void);
 void peer_hang_up(void);
 
+/* How many connections there were, this one too. */
+unsigned peer_serial(void);
+
 /* Microseconds of the clock that the code under test sees; lets time pass. */
 uint64_t peer_now(void);
 void peer_sleep(uint64_t usec);
 
 /* Connections from now on are refused, or not. */
 void peer_refuse(bool yes);
+bool peer_refuses(void);
 
 void peer_send(sd_bus_message *message);
 

@@ -41,6 +41,7 @@ typedef struct Case {
         bool refused;       /* answered by an error */
         bool settled;       /* the state that was told of its unit decides */
         unsigned n_reported;
+        unsigned connection; /* over which it was asked for last; 0: none */
 } Case;
 
 /* An end that is told when nothing else happens. */
@@ -59,8 +60,10 @@ static struct {
         End ends[ENDS_MAX];
         size_t n_ends;
         uint32_t last_id;
-        bool clean; /* all was said that has to be said, in whatever order */
-        bool whole; /* what was said was heard: no connection broke, no flood */
+        bool clean;       /* all was said that has to be said, in whatever order */
+        bool whole;       /* what was said was heard: no connection broke, no flood */
+        unsigned hung_up; /* the connection that was hung up last; 0: none */
+        uint64_t hung_up_usec;
 } world;
 
 /* --- what is said ----------------------------------------------------------------------------- */
@@ -232,20 +235,39 @@ static PeerAnswer choose_answer(sd_bus_message *request, const char *types) {
         world.clean = world.clean && answer == PEER_TRUTH;
         world.whole = world.whole && answer != PEER_HANGS_UP && answer != PEER_GARBAGE &&
                       answer != PEER_FLOOD;
+        if (answer == PEER_HANGS_UP) {
+                world.hung_up = peer_serial();
+                world.hung_up_usec = peer_now();
+        }
         return answer;
 }
 
+/* Over another connection only what had no answer is asked for again, and once. */
+static Case *find_unanswered(const char *unit, UnitJobKind kind) {
+        for (Case *c = world.cases; c < world.cases + world.n_submitted; c++)
+                if (strcmp(c->job.unit, unit) == 0 && c->job.kind == kind && !c->job.finished &&
+                                !c->id && !c->refused && c->connection != peer_serial())
+                        return c;
+        assert(false);
+        return NULL;
+}
+
 static void on_job(sd_bus_message *request, const char *member) {
-        Case *c = world.cases + world.n_asked++;
+        bool stop = strcmp(member, "StopUnit") == 0;
         const char *unit;
         PeerAnswer answer;
+        Case *c;
 
-        assert(world.n_asked <= world.n_cases);
         assert(sd_bus_message_read(request, "ss", &unit, NULL) > 0);
-        assert(strcmp(unit, c->job.unit) == 0);
-        assert(strcmp(member, c->job.kind == JOB_STOP ? "StopUnit" : "StartUnit") == 0);
+        if (peer_serial() > 1)
+                c = find_unanswered(unit, stop ? JOB_STOP : JOB_START);
+        else
+                c = world.cases + world.n_asked++;
+        assert(c < world.cases + world.n_cases && c->connection < peer_serial());
+        assert(strcmp(unit, c->job.unit) == 0 && stop == (c->job.kind == JOB_STOP));
+        c->connection = peer_serial();
         answer = choose_answer(request, "o");
-        c->refused = answer == PEER_GONE || answer == PEER_ERROR;
+        c->refused = c->refused || answer == PEER_GONE || answer == PEER_ERROR;
         if (answer == PEER_TRUTH)
                 say_truth(request, c);
 }
@@ -383,6 +405,9 @@ static void run(Manager *m) {
         for (; world.n_cases > at; world.n_cases--)
                 unit_job_done(&world.cases[world.n_cases - 1].job);
         assert(peer_now() - begin <= JOBS_USEC + SLACK_USEC);
+        /* Whoever is hung up on calls again. */
+        assert(world.hung_up == 0 || peer_serial() > world.hung_up || peer_refuses() ||
+                        peer_now() < world.hung_up_usec + SLACK_USEC);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -8,7 +8,7 @@ import signal
 import time
 
 import harness
-from harness import BLOCKED, HOLDER_UNIT, NOT_CONVERGED, PENDING, Fleet, Process, wait_for
+from harness import BLOCKED, HOLDER_UNIT, IN_SYNC, NOT_CONVERGED, PENDING, UNKNOWN, Fleet, Process, wait_for
 
 
 class Heal:
@@ -278,6 +278,17 @@ class HealSystemd(Heal, Fleet):
         self.bed.systemctl('daemon-reexec')
         self.in_sync()
         self.assertEqual(self.pids(), before)
+
+    def test_reexec_in_the_middle(self):
+        """What the manager did not read before it went is asked for again."""
+        names = ['a%d' % i for i in range(12)]
+        self.bring_up(names)
+        run = self.bed.popen([self.program, 'fleet', 'restart', '--json'])
+        for _ in range(8):
+            self.bed.systemctl('daemon-reexec')
+        self.assertIn(run.wait(30), (IN_SYNC, UNKNOWN))
+        self.wait_agents(names)
+        self.in_sync()
 
     def test_logout_and_login(self):
         self.bring_up(['a', 'b'])
