@@ -19,6 +19,8 @@
 #define SETTLE_TIMEOUT_USEC (5 * USEC_PER_SEC)
 /* The pace of reading them where there are no signals. */
 #define POLL_USEC (200 * USEC_PER_MSEC)
+/* A manager that nobody can connect to for so long is not one that re-executes itself. */
+#define GONE_USEC (10 * USEC_PER_SEC)
 
 /* One job on its way: sent, answered (has an id), finished. */
 typedef struct Tracked {
@@ -532,10 +534,12 @@ static void forget_asked(JobTable *t) {
 }
 
 /* The connection broke (daemon-reexec does that). The jobs go on without it: a second connection
- * asks for states, as there will be no signals, until nothing is pending or time is up. */
+ * asks for states, as there will be no signals, until nothing is pending or time is up; or there is
+ * no manager any more, as after a logout. */
 static void wait_without_signals(
                 JobTable *t, uint64_t deadline, void (*done)(UnitJob *, void *), void *userdata) {
         Manager second = { .address = t->m->address, .timeout_usec = t->m->timeout_usec };
+        uint64_t seen = clock_monotonic_usec();
 
         for (;;) {
                 uint64_t now = clock_monotonic_usec();
@@ -554,7 +558,10 @@ static void wait_without_signals(
                 if (r >= 0)
                         r = ask_again(&second, t);
                 report(t, done, userdata);
-                if (t->n_finished == t->n_all || time_is_up || r == -ENOMEM)
+                if (second.bus)
+                        seen = clock_monotonic_usec();
+                if (t->n_finished == t->n_all || time_is_up || r == -ENOMEM ||
+                                now >= seen + GONE_USEC)
                         break;
                 clock_pause(POLL_USEC);
         }

@@ -17,6 +17,8 @@
 /* What may come on top: the states of units are read once more, over this connection and another
  * one, and what comes late is taken in. */
 #define SLACK_USEC (14 * UINT64_C(1000000))
+/* How long one that lets nobody in is waited for, and what was on its way. */
+#define GONE_USEC (14 * UINT64_C(1000000))
 #define JOBS_MAX 6
 #define ENDS_MAX 16
 
@@ -62,6 +64,7 @@ static struct {
         uint32_t last_id;
         bool clean;       /* all was said that has to be said, in whatever order */
         bool whole;       /* what was said was heard: no connection broke, no flood */
+        bool refuses;     /* another connection */
         unsigned hung_up; /* the connection that was hung up last; 0: none */
         uint64_t hung_up_usec;
 } world;
@@ -242,11 +245,12 @@ static PeerAnswer choose_answer(sd_bus_message *request, const char *types) {
         return answer;
 }
 
-/* Over another connection only what had no answer is asked for again, and once. */
-static Case *find_unanswered(const char *unit, UnitJobKind kind) {
+/* Over another connection only what was not heard of is asked for again, and once; what was told
+ * last over the one before was perhaps not read. */
+static Case *find_unheard(const char *unit, UnitJobKind kind) {
         for (Case *c = world.cases; c < world.cases + world.n_submitted; c++)
                 if (strcmp(c->job.unit, unit) == 0 && c->job.kind == kind && !c->job.finished &&
-                                !c->id && !c->refused && c->connection != peer_serial())
+                                c->connection != peer_serial())
                         return c;
         assert(false);
         return NULL;
@@ -260,7 +264,7 @@ static void on_job(sd_bus_message *request, const char *member) {
 
         assert(sd_bus_message_read(request, "ss", &unit, NULL) > 0);
         if (peer_serial() > 1)
-                c = find_unanswered(unit, stop ? JOB_STOP : JOB_START);
+                c = find_unheard(unit, stop ? JOB_STOP : JOB_START);
         else
                 c = world.cases + world.n_asked++;
         assert(c < world.cases + world.n_cases && c->connection < peer_serial());
@@ -393,7 +397,8 @@ static void run(Manager *m) {
 
         while (at < world.n_cases && !input_flag(world.in))
                 at = submit_some(m, at);
-        peer_refuse(input_flag(world.in)); /* what comes after this connection */
+        world.refuses = input_flag(world.in);
+        peer_refuse(world.refuses); /* what comes after this connection */
         for (;;) {
                 r = manager_jobs_wait(m, begin + JOBS_USEC, on_done, &world);
                 assert(r == 0 || r == 1);
@@ -405,6 +410,9 @@ static void run(Manager *m) {
         for (; world.n_cases > at; world.n_cases--)
                 unit_job_done(&world.cases[world.n_cases - 1].job);
         assert(peer_now() - begin <= JOBS_USEC + SLACK_USEC);
+        /* Whoever is never let in again does not wait for long. */
+        assert(world.hung_up != 1 || peer_serial() != 1 || !world.refuses ||
+                        peer_now() <= world.hung_up_usec + GONE_USEC);
         /* Whoever is hung up on calls again. */
         assert(world.hung_up == 0 || peer_serial() > world.hung_up || peer_refuses() ||
                         peer_now() < world.hung_up_usec + SLACK_USEC);
