@@ -29,8 +29,8 @@
 /* While nothing waits for its answers yet. */
 #define BEGIN_TIMEOUT_USEC (5 * USEC_PER_SEC)
 #define OTHER_START_USEC (2 * USEC_PER_SEC)
-/* How often, and after what time, one that hung up is asked again. */
-#define MANAGER_TRIES 4
+/* How often, and after what time, a manager that hung up is called again. */
+#define MANAGER_TRIES 10
 #define MANAGER_BACK_USEC (100 * USEC_PER_MSEC)
 /* Longer than the longest stop timeout a roster may ask for, and its KILL. */
 #define JOBS_TIMEOUT_USEC (400 * USEC_PER_SEC)
@@ -111,13 +111,28 @@ int machine_driver_new(const Paths *paths, FleetRecord *record, MachineDriver **
         return 0;
 }
 
+/* Does it re-execute itself at this moment? It is back at once. @known: it was there just now. */
+static bool comes_back(int error, bool known) {
+        return error == -ECONNRESET || error == -ENOTCONN || error == -EPIPE ||
+               (known && (error == -ENOENT || error == -ECONNREFUSED));
+}
+
 static int need_manager(MachineDriver *m) {
+        unsigned tries = MANAGER_TRIES;
+        bool known = m->manager;
+        int r;
+
         /* While jobs are on their way the broken connection stays: it is what can say that they are
          * lost. */
         if (m->manager && (manager_is_alive(m->manager) || m->n_work > 0))
                 return 0;
         m->manager = manager_free(m->manager);
-        return manager_open(m->paths, CALL_TIMEOUT_USEC, &m->manager);
+        for (;;) {
+                r = manager_open(m->paths, CALL_TIMEOUT_USEC, &m->manager);
+                if (!comes_back(r, known) || --tries == 0)
+                        return r;
+                clock_pause(MANAGER_BACK_USEC);
+        }
 }
 
 /* --- observe ---------------------------------------------------------------------------------- */
@@ -169,18 +184,15 @@ static int try_manager(MachineDriver *m, bool details, Observed *o) {
         return manager_observe(m->manager, m->paths, details, o);
 }
 
-/* One that re-executes itself hangs up, and is back at once. */
+/* Again where it hung up in the middle. */
 static int observe_manager(MachineDriver *m, bool details, Observed *o) {
         uint64_t before = clock_monotonic_usec();
+        unsigned tries = MANAGER_TRIES;
         int r;
 
-        for (unsigned tries = 1;; tries++) {
+        do
                 r = try_manager(m, details, o);
-                if (r < 0 || tries == MANAGER_TRIES ||
-                                (m->manager ? manager_is_alive(m->manager) : tries == 1))
-                        break;
-                clock_pause(MANAGER_BACK_USEC);
-        }
+        while (r == 0 && m->manager && !manager_is_alive(m->manager) && --tries > 0);
         o->manager.took_usec = clock_monotonic_usec() - before;
         return r;
 }

@@ -309,10 +309,10 @@ static int ensure_table(Manager *m) {
                 if (r >= 0)
                         r = sd_bus_message_set_expect_reply(message, false);
                 if (r >= 0)
-                        r = sd_bus_send(m->bus, message, NULL);
+                        r = manager_note(m, sd_bus_send(m->bus, message, NULL));
         }
         m->jobs = t;
-        return r < 0 ? r : 0;
+        return r < 0 && m->dead == 0 ? r : 0;
 }
 
 int manager_jobs_submit(Manager *m, UnitJob *jobs, size_t n) {

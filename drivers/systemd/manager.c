@@ -332,7 +332,7 @@ int call_result(Manager *m, const Call *c) {
                 return 0;
         free(m->error);
         r = error_translate(e, NULL, &m->error);
-        if (sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED))
+        if (error_is_silence(e)) /* there is no timeout: the library has answered for it */
                 m->dead = -ENOTCONN;
         return r;
 }
