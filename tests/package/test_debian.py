@@ -136,7 +136,7 @@ class Debian(Fleet):
 
     def bare(self, suite, *sources):
         package = self.package()
-        return run('mmdebstrap', '--quiet', '--variant=minbase', '--format=null',
+        return run('mmdebstrap', '--quiet', '--variant=minbase', '--include=apt', '--format=null',
                    '--customize-hook=copy-in %s %s %s /tmp' % (
                        package, os.path.join(HERE, 'bare-machine.sh'), os.path.join(ROOT, 'debian/tests/fleet-up')),
                    '--customize-hook=chroot "$1" /tmp/bare-machine.sh /tmp/%s /tmp/fleet-up' % os.path.basename(package),
