@@ -183,6 +183,40 @@ int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p) {
         return planner_plan(p->desired, p->observed, policy, p->observed->now_usec, &p->plan);
 }
 
+static bool is_interrupted(const ApplyCallbacks *callbacks) {
+        return callbacks && callbacks->interrupted && callbacks->interrupted(callbacks->userdata);
+}
+
+/* Is somebody on the way down? */
+static bool is_ending(const Pass *p) {
+        for (size_t i = 0; i < p->plan->n_remarks; i++) {
+                const Remark *m = p->plan->remarks + i;
+                const ObservedUnit *u = m->is_agent && m->kind == REMARK_WAITING
+                                                        ? observed_unit(p->observed, m->subject)
+                                                        : NULL;
+
+                if (u && (u->state == UNIT_DEACTIVATING ||
+                                         (u->state == UNIT_ACTIVE && u->job_pending)))
+                        return true;
+        }
+        return false;
+}
+
+int pass_settle(Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p) {
+        uint64_t deadline = clock_monotonic_usec() + SETTLE_USEC;
+
+        while (is_ending(p) && clock_monotonic_usec() < deadline && !is_interrupted(callbacks)) {
+                int r;
+
+                clock_pause(SETTLE_STEP_USEC);
+                p->plan = plan_free(p->plan);
+                r = pass_plan(c, policy, /* details= */ false, p);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static bool was_started(const Pass *p, const Action *a) {
         return a && a->steps & STEP_START &&
                p->report->results[a - p->plan->actions].outcome == OUTCOME_DONE;
@@ -267,10 +301,6 @@ static int plan_rest(Pass *p, const PlanPolicy *policy) {
         plan_free(p->rest);
         p->rest = NULL;
         return planner_plan(p->desired, p->observed, &rest, p->observed->now_usec, &p->rest);
-}
-
-static bool is_interrupted(const ApplyCallbacks *callbacks) {
-        return callbacks && callbacks->interrupted && callbacks->interrupted(callbacks->userdata);
 }
 
 /* Somebody who ends at once is seen to have ended. */

@@ -63,6 +63,12 @@ _must_check_ int pass_builtin_runtimes(RosterSource **ret, size_t *ret_n);
  * observation takes the look in; it is for the caller to keep. */
 _must_check_ int pass_plan(Context *c, const PlanPolicy *policy, bool details, Pass *p);
 
+/* Plans again while somebody is on the way down, for a few seconds: what such an agent needs is
+ * known once it is there. For callers that act; pass_plan() must have succeeded. @callbacks may be
+ * NULL. */
+_must_check_ int pass_settle(
+                Context *c, const PlanPolicy *policy, const ApplyCallbacks *callbacks, Pass *p);
+
 /*
  * Does what p->plan says, looks again and plans the rest. States that pass by themselves are given
  * a few seconds. A done action that the second look contradicts becomes failed.

@@ -274,6 +274,8 @@ static int show_and_ask(Context *c, const PlanPolicy *policy, Shown *ret) {
         int r;
 
         r = run_look(c, policy, /* details= */ false, &p);
+        if (r == 0)
+                r = pass_settle(c, policy, NULL, &p);
         if (r != 0)
                 return r;
         output_plan(c, &p);
@@ -352,8 +354,12 @@ static int begin_look(Context *c, Pass *p) {
 }
 
 /* Under the lock: the roster is read now, not before the wait for it. */
-static int prepare_change(
-                Context *c, const RunChange *change, const Options *o, Pass *p, Shown *shown) {
+static int prepare_change(Context *c,
+                const RunChange *change,
+                const Options *o,
+                const ApplyCallbacks *callbacks,
+                Pass *p,
+                Shown *shown) {
         int r;
 
         r = change->policy.mode == PLAN_STOP ? load_for_stop(c, p) : EXIT_INVALID;
@@ -383,6 +389,8 @@ static int prepare_change(
                         return r;
         }
         r = pass_plan(c, &change->policy, /* details= */ false, p);
+        if (r == 0)
+                r = pass_settle(c, &change->policy, callbacks, p);
         if (r == 0)
                 r = run_check_force(p, change->policy.force_busy);
         if (r == 0 && change->policy.mode == PLAN_CONVERGE)
@@ -439,7 +447,7 @@ int run_change(Context *c, const RunChange *change, const Options *o) {
         if (signal_came)
                 return run_refuse(
                                 c, change->verb, EXIT_INTERNAL, "interrupted; nothing was changed");
-        r = prepare_change(c, change, o, &p, &shown);
+        r = prepare_change(c, change, o, &callbacks, &p, &shown);
         if (r != 0)
                 return r;
         if ((!shown.plan || o->plan) && !c->json)
