@@ -437,6 +437,8 @@ static int machine_reload(void *world) {
         r = need_manager(m);
         if (r == 0)
                 r = manager_reload(m->manager);
+        if (r == 0)
+                r = manager_apply_limits(m->manager);
         return r < 0 ? r : store_reloaded(m->paths);
 }
 

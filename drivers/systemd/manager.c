@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "drivers/os/clock.h"
@@ -513,4 +514,63 @@ int manager_reset_failed(Manager *m, char *const *units) {
         if (failed == 0)
                 clear_error(m);
         return failed;
+}
+
+/* --- limits after a reload -------------------------------------------------------------------- */
+
+/* From this version on a reload leaves every unit marked as one whose limits are to be applied, and
+ * queues none of them. All of a slice are queued when a unit of it is started: so one is, a slice,
+ * in which nothing runs. */
+#define VERSION_THAT_WAITS 256
+#define OTHER_SLICE "app-mosaic.slice"
+#define SLICE_TRIES 100
+#define SLICE_WAIT_USEC (10 * USEC_PER_MSEC)
+
+static int ask_slice(Manager *m, const char *method) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+        Call c = { 0 };
+        int r;
+
+        r = manager_message(m, MANAGER_PATH, MANAGER_INTERFACE, method, &message);
+        if (r >= 0)
+                r = sd_bus_message_append(message, "ss", OTHER_SLICE, "replace");
+        if (r >= 0)
+                r = call_one(m, message, m->timeout_usec, &c);
+        calls_done(&c, 1);
+        return r < 0 ? r : 0;
+}
+
+/* Positive: it is. */
+static int slice_is_active(Manager *m) {
+        _cleanup_free_ char *path = NULL;
+        const char *state = "";
+        Call c = { 0 };
+        bool active;
+        int r;
+
+        r = sd_bus_path_encode(MANAGER_PATH "/unit", OTHER_SLICE, &path);
+        if (r >= 0)
+                r = read_property(m, path, UNIT_INTERFACE, "ActiveState", "s", &c);
+        if (r >= 0)
+                r = sd_bus_message_read(c.reply, "s", &state);
+        active = r >= 0 && strcmp(state, "active") == 0;
+        calls_done(&c, 1);
+        return r < 0 ? r : active;
+}
+
+int manager_apply_limits(Manager *m) {
+        _cleanup_free_ char *version = NULL;
+        int r;
+
+        r = manager_version(m, &version);
+        if (r < 0 || strtoul(version, NULL, 10) < VERSION_THAT_WAITS)
+                return r;
+        r = ask_slice(m, "StartUnit");
+        /* A stop that came too early would take the start back. */
+        for (unsigned i = 0; i < SLICE_TRIES && r == 0; i++) {
+                r = slice_is_active(m);
+                if (r == 0)
+                        clock_pause(SLICE_WAIT_USEC);
+        }
+        return r < 0 ? r : ask_slice(m, "StopUnit");
 }

@@ -62,6 +62,10 @@ _must_check_ int manager_reset_failed(Manager *m, char *const *units);
 /* daemon-reload: returns once it is done (deadline: 60 s). */
 _must_check_ int manager_reload(Manager *m);
 
+/* After a reload: has the kernel hold units that run to limits that changed. systemd before 256
+ * does it by itself, and is asked for no more than its version. */
+_must_check_ int manager_apply_limits(Manager *m);
+
 /* Whether the manager reads units from @directory. */
 _must_check_ int manager_unit_path_contains(Manager *m, const char *directory, bool *ret);
 

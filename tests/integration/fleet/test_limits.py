@@ -49,19 +49,52 @@ class LimitsEnforced(Fleet):
         self.assertEqual(got, {'MemoryMax': str(80 << 20), 'TasksMax': '50', 'CPUQuotaPerSecUSec': '1s'})
 
 
+    def kernels(self, pid):
+        """What the kernel holds a process to: tasks and bytes of memory, in either layout of cgroups."""
+        found = {}
+        for line in open('/proc/%d/cgroup' % pid):
+            _, controllers, path = line.strip().split(':', 2)
+            for controller, old, new in (('pids', 'pids.max', 'pids.max'), ('memory', 'memory.limit_in_bytes', 'memory.max')):
+                for name in (['/sys/fs/cgroup/%s%s/%s' % (controller, path, old)] if controller in controllers.split(',') else
+                             ['/sys/fs/cgroup%s/%s' % (path, new)] if not controllers else []):
+                    if os.path.exists(name):
+                        found[controller] = open(name).read().strip()
+        return found
+
+    def test_a_live_change_reaches_the_kernel(self):
+        """systemd 256 and later does not apply it by a reload alone."""
+        agents = {'h': self.agent('h', 'hog', limits={'memory': '80M', 'tasks': 50}), 'a': self.agent('a')}
+        before = self.bring_up(agents)
+        pid = before['h'].pid
+        self.assertEqual(self.kernels(pid), {'memory': str(80 << 20), 'pids': '50'})
+        for memory, tasks in ((120, 60), (70, 40)):
+            agents['h']['limits'] = {'memory': '%dM' % memory, 'tasks': tasks}
+            self.roster(agents)
+            self.apply()
+            wanted = {'memory': str(memory << 20), 'pids': str(tasks)}
+            wait_for(lambda: self.kernels(pid) == wanted, 10, lambda: (self.kernels(pid), wanted))
+        self.assertEqual(self.pids(), {n: p.key for n, p in before.items()})
+        self.assertNotIn('app-mosaic.slice', self.bed.systemctl('list-units', '--all').out)
+
+    def user_reloads(self):
+        """As a person does, and lets systemd 256 and later apply what it read."""
+        self.bed.systemctl('daemon-reload', check=True)
+        self.bed.systemctl('start', 'app-test.slice', check=True)
+        self.bed.systemctl('stop', 'app-test.slice', check=True)
+
     def test_another_file_that_allows_more_is_told(self):
         """One that sorts behind ours wins, and is the user's: verify says what is so."""
         before = self.bring_up({'h': self.agent('h', 'hog', limits={'memory': '80M', 'tasks': 50, 'cpu': '100%'})})
         other = self.unit('h') + '.d/90-mine.conf'
         self.bed.write('.config/systemd/user/' + other, '[Service]\nMemoryMax=1G\nTasksMax=infinity\nCPUQuota=250%\n')
-        self.bed.systemctl('daemon-reload', check=True)
+        self.user_reloads()
         note = (r'(?m)^note +limits .*memory of h is 1.0G, not 80.0M; cpu of h is 250%, not 100%; '
                 'tasks of h is without limit, not 50$')
         wait_for(lambda: re.search(note, self.fleet('verify', code=0).out), 10, lambda: self.results[-1])
         self.assertIn('= systemctl --user cat ' + self.unit('h'), self.results[-1].out)
         # One that allows less keeps the agent within its limits.
         self.bed.write('.config/systemd/user/' + other, '[Service]\nMemoryMax=70M\nTasksMax=20\nCPUQuota=50%\n')
-        self.bed.systemctl('daemon-reload', check=True)
+        self.user_reloads()
         wait_for(lambda: re.search(r'(?m)^ok +limits ', self.fleet('verify', code=0).out), 10, lambda: self.results[-1])
         self.assertEqual(self.pids(), {n: p.key for n, p in before.items()})
 
