@@ -42,6 +42,12 @@ static int load(Context *c, const char *file, Pass *p) {
                 if (r < 0)
                         return r;
         }
+        if (file && !stream && access(file, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+                /* 'fleet init' would make another one. */
+                (void)diags_add(&p->diags, SEVERITY_ERROR, "roster-missing", SPAN_NONE, NULL, NULL,
+                                "there is no such file");
+                return EXIT_INVALID;
+        }
         if (!stream)
                 return pass_load(c, p);
         r = file_read_fd(STDIN_FILENO, YAML_SIZE_MAX, &p->roster_bytes, &p->roster_size);

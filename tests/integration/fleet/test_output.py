@@ -424,6 +424,7 @@ class OutputDirect(Life, Output):
         stream = self.fleet_json('validate', '-', input=text, code=0)
         self.assertEqual(stream['diagnostics'], document['diagnostics'])
         self.assertEqual(stream['file'], '/dev/stdin')
+        self.assertNotIn('init', self.fleet('validate', 'no-such.yaml', code=INVALID).err)
         # A value that is a secret by its name is refused, and is in no document.
         self.roster({'a': self.agent('a', env={'API_TOKEN': 'hunter2'})})
         for verb in ('validate', 'plan', 'apply'):
