@@ -196,6 +196,12 @@ if [ -z "$before" ]; then
         off "no process of agent '$AGENT' was found"
 else
         show 0 kill -9 "$before"
+        # The signal is sent; on a busy machine the process may be there for a moment yet.
+        waited=0
+        while [ "$waited" -lt 100 ] && kill -0 "$before" 2>/dev/null; do
+                sleep 0.1
+                waited=$((waited + 1))
+        done
         if [ "$SUPERVISOR" = systemd ]; then
                 echo 'systemd starts it again, in the same pane:'
         else
